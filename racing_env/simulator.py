@@ -1,0 +1,251 @@
+"""The one simulator core: N cars, each on a circuit of its own, a control step in one call.
+
+The Gymnasium environment is the case N = 1, the vector environment and the expert's trial laps the
+case of many. Whoever steps the cars places them again when an episode has ended.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env import circuit_bank as bank
+from racing_env import dynamics as dyn
+from racing_env import observation as obs
+from racing_env.circuit_bank import CircuitBank
+from racing_env.vehicle import RACECAR, Vehicle
+
+ON_TRACK, OFF_TRACK, BACKWARDS, STANDING = range(4)
+END_NAMES = ("", "off_track", "backwards", "standing")
+REWARD_TERMS = ("progress", "border", "slip", "end")
+
+STANDING_SPEED_MPS = 1.0
+STANDING_LIMIT_S = 3.0
+PEAK_SLIP_RAD = 0.09  # of this car's tyres; past it side force falls off
+
+
+class RewardWeights(NamedTuple):
+    """What a driver is paid for. The terms are in `REWARD_TERMS`."""
+
+    progress_per_s: float = 0.1  # a second of the speed profile's time covered
+    border_per_s: float = 0.1  # at the border; grows with the square of the depth in the zone
+    border_zone_m: float = 0.5
+    slip_per_s: float = 0.1  # an axle's slip angle at twice the tyre's peak
+    end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
+
+
+class CarTable(NamedTuple):
+    """Where the cars are and how their laps go: arrays of shape (n,), rewards (n, terms)."""
+
+    circuit: np.ndarray
+    station: np.ndarray
+    fraction: np.ndarray
+    offset_m: np.ndarray
+    distance_m: np.ndarray  # along the centre line since the start
+    time_s: np.ndarray  # since the start
+    standing_s: np.ndarray
+    laps: np.ndarray  # full rounds from the start's own position
+    lap_start_s: np.ndarray
+    lap_time_s: np.ndarray  # the last lap's
+    ended: np.ndarray  # ON_TRACK or why the episode ended
+    rewards: np.ndarray
+
+
+@dyn.kernel
+def _locate(state, cars, circuits, car, vehicle):
+    """Bring a car's curvilinear position up to date."""
+    c = cars.circuit[car]
+    cars.station[car], cars.fraction[car], cars.offset_m[car] = bank.project(
+        circuits.table, circuits.first[c], circuits.count[c], circuits.step_m[c],
+        cars.station[car], state[dyn.X, car], state[dyn.Y, car],
+    )  # fmt: skip
+
+
+@dyn.inlined
+def _line_time(circuits, c, station, fraction):
+    """Time (s) at which the speed profile reaches this place."""
+    first, count = circuits.first[c], circuits.count[c]
+    start = circuits.table[first + station, bank.LINE_TIME]
+    if station + 1 < count:
+        end = circuits.table[first + station + 1, bank.LINE_TIME]
+    else:
+        end = circuits.line_lap_s[c]
+    return start + fraction * (end - start)
+
+
+@dyn.inlined
+def _wrapped(difference, whole):
+    """A difference of two places on a loop, taken the short way."""
+    if difference > 0.5 * whole:
+        return difference - whole
+    if difference < -0.5 * whole:
+        return difference + whole
+    return difference
+
+
+@dyn.kernel
+def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m):
+    """Progress, laps, rewards and ends of all cars, after the dynamics have moved them."""
+    for car in range(state.shape[1]):
+        c = cars.circuit[car]
+        first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
+        place = (cars.station[car] + cars.fraction[car]) * step_m
+        line_time = _line_time(circuits, c, cars.station[car], cars.fraction[car])
+        _locate(state, cars, circuits, car, vehicle)
+        station, fraction = cars.station[car], cars.fraction[car]
+        length = count * step_m
+        moved = _wrapped((station + fraction) * step_m - place, length)
+        gained = _wrapped(
+            _line_time(circuits, c, station, fraction) - line_time, circuits.line_lap_s[c]
+        )
+        before_m = cars.distance_m[car]
+        cars.distance_m[car] = before_m + moved
+        cars.time_s[car] += dt_s
+        goal_m = (cars.laps[car] + 1) * length
+        if cars.distance_m[car] >= goal_m:
+            crossed_s = cars.time_s[car] - dt_s * (cars.distance_m[car] - goal_m) / moved
+            cars.lap_time_s[car] = crossed_s - cars.lap_start_s[car]
+            cars.lap_start_s[car] = crossed_s
+            cars.laps[car] += 1
+
+        row = first + station
+        next_row = first + (station + 1 if station + 1 < count else 0)
+        room = min(
+            bank.blend(circuits.table, row, next_row, fraction, bank.ROOM_LEFT)
+            - cars.offset_m[car],
+            bank.blend(circuits.table, row, next_row, fraction, bank.ROOM_RIGHT)
+            + cars.offset_m[car],
+        )
+        psi = state[dyn.PSI, car]
+        along = math.cos(psi) * circuits.table[row, bank.COS]
+        along += math.sin(psi) * circuits.table[row, bank.SIN]
+        standing = state[dyn.VX, car] < STANDING_SPEED_MPS
+        cars.standing_s[car] = cars.standing_s[car] + dt_s if standing else 0.0
+        if not room >= border_margin_m:
+            cars.ended[car] = OFF_TRACK
+        elif along < 0.0:
+            cars.ended[car] = BACKWARDS
+        elif cars.standing_s[car] > STANDING_LIMIT_S:
+            cars.ended[car] = STANDING
+        else:
+            cars.ended[car] = ON_TRACK
+
+        depth = max(1.0 - (room - border_margin_m) / weights.border_zone_m, 0.0)
+        front, rear = obs.axle_slips(state, car, vehicle)
+        excess = max(abs(front) / PEAK_SLIP_RAD - 1.0, 0.0)
+        excess += max(abs(rear) / PEAK_SLIP_RAD - 1.0, 0.0)
+        cars.rewards[car, 0] = weights.progress_per_s * gained
+        cars.rewards[car, 1] = -weights.border_per_s * min(depth, 1.5) ** 2 * dt_s
+        cars.rewards[car, 2] = -weights.slip_per_s * min(excess, 3.0) * dt_s
+        cars.rewards[car, 3] = -weights.end if cars.ended[car] != ON_TRACK else 0.0
+
+
+@dyn.kernel
+def _observe(state, cars, circuits, vehicle, indices, out):
+    for k in range(len(indices)):
+        car = indices[k]
+        c = cars.circuit[car]
+        obs.observe(
+            state, car, circuits.table, circuits.first[c], circuits.count[c], circuits.step_m[c],
+            cars.station[car], cars.fraction[car], cars.offset_m[car], vehicle, out[k],
+        )  # fmt: skip
+
+
+class Simulator:
+    """N cars on the circuits of a bank.
+
+    state: (STATE_SIZE, n) float64, see `racing_env.dynamics`; cars: the rest, see `CarTable`.
+    A car has left the track when its centre is less than border_margin_m inside the admissible
+    strip (half a car's width inside the borders); 0 is the rule, more is a stricter one to train
+    with.
+    """
+
+    def __init__(
+        self,
+        circuits: CircuitBank,
+        n: int,
+        vehicle: Vehicle = RACECAR,
+        weights: RewardWeights = RewardWeights(),
+        border_margin_m: float = 0.0,
+        control_step_s: float = dyn.CONTROL_STEP_S,
+    ):
+        self.circuits = circuits
+        self.vehicle = vehicle
+        self.weights = weights
+        self.border_margin_m = border_margin_m
+        self.control_step_s = control_step_s
+        self.n = n
+        self.state = np.zeros((dyn.STATE_SIZE, n))
+        whole = {"circuit", "station", "laps", "ended"}
+        self.cars = CarTable(
+            **{
+                name: np.zeros(n, dtype=np.int64 if name in whole else np.float64)
+                for name in CarTable._fields[:-1]
+            },
+            rewards=np.zeros((n, len(REWARD_TERMS))),
+        )
+        self._scratch = np.zeros((5, n))
+        self._everyone = np.arange(n)
+
+    def place(
+        self,
+        car: int,
+        circuit: int,
+        start_s_m: float = 0.0,
+        line_offset_m: float = 0.0,
+        heading_rad: float = 0.0,
+        speed_mps: float = 0.0,
+    ) -> None:
+        """Start an episode of one car at a place on the racing line, or beside it.
+
+        line_offset_m (left positive) is cut at the border; heading_rad is relative to the line.
+        """
+        circuits, cars = self.circuits, self.cars
+        first, count, step_m = (int(circuits.first[circuit]), int(circuits.count[circuit]),
+                                float(circuits.step_m[circuit]))  # fmt: skip
+        station = int(start_s_m / step_m) % count
+        row = circuits.table[first + station]
+        margin = self.border_margin_m + 0.05
+        right, left = row[bank.ROOM_RIGHT] - margin, row[bank.ROOM_LEFT] - margin
+        offset = min(max(row[bank.LINE_OFFSET] + line_offset_m, -right), left)
+        line_psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS])
+        self.state[:, car] = 0.0
+        self.state[dyn.X, car] = row[bank.X] - row[bank.SIN] * offset
+        self.state[dyn.Y, car] = row[bank.Y] + row[bank.COS] * offset
+        self.state[dyn.PSI, car] = line_psi + heading_rad
+        self.state[dyn.VX, car] = speed_mps
+        self.state[dyn.YAW_RATE, car] = speed_mps * row[bank.LINE_KAPPA]
+        self.state[dyn.AY, car] = speed_mps**2 * row[bank.LINE_KAPPA]
+        for values in cars:
+            values[car] = 0
+        cars.circuit[car] = circuit
+        cars.station[car] = station
+        _locate(self.state, cars, circuits, car, self.vehicle)
+
+    def step(self, actions: np.ndarray) -> None:
+        """Move every car by one control step; actions: (n, 2), clipped to [-1, 1].
+
+        Afterwards `cars` holds rewards, laps and ends. Raises ValueError if an action is not finite.
+        """
+        if not np.isfinite(actions).all():
+            raise ValueError("an action is not a finite number")
+        dyn.step_dynamics(
+            self.state, np.clip(actions, -1.0, 1.0), self.vehicle, self.control_step_s,
+            dyn.SUBSTEPS, self._scratch,
+        )  # fmt: skip
+        _after_motion(
+            self.state, self.cars, self.circuits, self.vehicle, self.weights,
+            self.control_step_s, self.border_margin_m,
+        )  # fmt: skip
+
+    def observe(self, indices: np.ndarray | None = None, out: np.ndarray | None = None):
+        """Observations (len(indices), SIZE) float32 of these cars, of all by default."""
+        indices = self._everyone if indices is None else indices
+        if out is None:
+            out = np.empty((len(indices), obs.SIZE), dtype=np.float32)
+        _observe(self.state, self.cars, self.circuits, self.vehicle, indices, out)
+        return out
+
+    def place_s_m(self) -> np.ndarray:
+        """Position (n,) of the cars along their centre lines."""
+        return (self.cars.station + self.cars.fraction) * self.circuits.step_m[self.cars.circuit]

@@ -1,0 +1,56 @@
+"""What the flag `--track` takes: CSV files, folders of them, built-in names, random circuits."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from racing_env.errors import InputError
+from racing_env.track import Track, read_track
+from racing_env.track_generator import BUILT_IN, built_in_track, generate_track
+from racing_env.vehicle import RACECAR, Vehicle
+
+RANDOM_COUNT_MAX = 10_000
+
+
+def load_tracks(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Track]:
+    """Tracks named by each of `specs`, in order.
+
+    A spec is the path of a CSV file, a folder (its *.csv files by name), a built-in name, or
+    `random[:SEED[:COUNT]]` (seed 0, one circuit). Raises InputError for anything else, and for a
+    file that is not a circuit for the vehicle.
+    """
+    return [track for spec in specs for track in _resolve(spec, vehicle)]
+
+
+def _resolve(spec: str, vehicle: Vehicle) -> list[Track]:
+    if spec == "random" or spec.startswith("random:"):
+        return _random_tracks(spec)
+    if spec in BUILT_IN:
+        return [built_in_track(spec)]
+    path = Path(spec)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
+        if not files:
+            raise InputError(f"{spec}: the folder has no .csv file; at least one is needed")
+        return [read_track(file, vehicle) for file in files]
+    if path.exists():
+        return [read_track(path, vehicle)]
+    raise InputError(
+        f"track {spec!r}: no such file or name; possible are a CSV file, a folder of them, "
+        f"random[:SEED[:COUNT]], or one of {', '.join(BUILT_IN)}"
+    )
+
+
+def _random_tracks(spec: str) -> list[Track]:
+    """The first circuit of a seed is the same however many are asked for."""
+    match = re.fullmatch(r"random(?::(\d{1,18}))?(?::(\d{1,9}))?", spec, re.ASCII)
+    count = int(match[2] or 1) if match else 0
+    if match is None or not 1 <= count <= RANDOM_COUNT_MAX:
+        raise InputError(
+            f"track {spec!r}: is not random[:SEED[:COUNT]]; whole numbers are needed, SEED >= 0 "
+            f"and COUNT from 1 to {RANDOM_COUNT_MAX}, such as random:7 or random:7:20"
+        )
+    seed = np.random.SeedSequence(int(match[1] or 0))
+    return [generate_track(child) for child in seed.spawn(count)]

@@ -16,7 +16,7 @@ from racing_env.track import Track, mirror_track
 from racing_env.vehicle import RACECAR, Vehicle
 
 ALGORITHM_VERSION = 1  # raise it when the line or the profile of an unchanged track changes
-LINE_MARGIN_M = 0.1
+LINE_MARGIN_M = 0.5
 TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
 LINE_ARRAYS = ("line_offset_m", "line_heading_rad", "line_kappa_radpm", "line_speed_mps")
 

@@ -21,16 +21,16 @@ from racing_env.vehicle import GRAVITY_MPS2, RACECAR, Vehicle
 class Gains(NamedTuple):
     """How the expert tracks the line; tuned on generated circuits."""
 
-    preview_s: float = 0.15  # over which the pose is predicted, for the delay of steering and yaw
-    tracking_radps: float = 2.6  # natural frequency with which the offset from the line decays
+    preview_s: float = 0.18  # over which the pose is predicted, for the delay of steering and yaw
+    tracking_radps: float = 3.2  # natural frequency with which the offset from the line decays
     damping: float = 1.0
     gain_speed_floor_mps: float = 8.0
-    yaw_s: float = 0.05  # steering per rad/s of yaw rate error
+    yaw_s: float = 0.1  # steering per rad/s of yaw rate error
     speed_per_s: float = 4.0  # acceleration per m/s of speed error
     front_slip_share: float = 0.95  # of the tyre's peak: where steering is clamped
-    rear_slip_share: float = 0.75  # of the peak: where pedals and steering begin to yield
+    rear_slip_share: float = 0.55  # of the peak: where pedals and steering begin to yield
     catch: float = 2.0  # how fast the front lets go then
-    drive_share: float = 0.62  # of the grip that is left, on the driven axle
+    drive_share: float = 0.5  # of the grip that is left, on the driven axle
     brake_share: float = 0.9
 
 

@@ -1,0 +1,61 @@
+"""What the scripts share: argument types, worker counts, and how they end.
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from racing_env.errors import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's main and turn what users can cause into one line and an exit code."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted; everything finished is saved, --resume goes on", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def positive_int(text: str) -> int:
+    """argparse type: an integer of at least 1."""
+    return _int_from(text, 1)
+
+
+def count_int(text: str) -> int:
+    """argparse type: an integer of at least 0."""
+    return _int_from(text, 0)
+
+
+def _int_from(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= 10**12:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+    return value
+
+
+def available_cores() -> int:
+    """Cores that this process may run on (CPU affinity counted in)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_one_thread() -> None:
+    """Keep numerical libraries of this process, and of its children, at one thread each.
+
+    Must run before they are imported: parallel work is done by processes here, and threads beside
+    busy processes only take their cores.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = "1"

@@ -13,6 +13,7 @@ from racing_env import circuit_bank as bank
 from racing_env import dynamics as dyn
 from racing_env import observation as obs
 from racing_env.circuit_bank import CircuitBank
+from racing_env.errors import InputError
 from racing_env.vehicle import RACECAR, Vehicle
 
 ON_TRACK, OFF_TRACK, BACKWARDS, STANDING = range(4)
@@ -151,6 +152,34 @@ def _observe(state, cars, circuits, vehicle, indices, out):
         )  # fmt: skip
 
 
+@dyn.kernel
+def _clipped_to_action_space(actions):
+    """Clip actions (n, 2) to [-1, 1] in place; False, and none changed, if one is not finite."""
+    for car in range(actions.shape[0]):
+        if not (math.isfinite(actions[car, 0]) and math.isfinite(actions[car, 1])):
+            return False
+    for car in range(actions.shape[0]):
+        actions[car, 0] = min(max(actions[car, 0], -1.0), 1.0)
+        actions[car, 1] = min(max(actions[car, 1], -1.0), 1.0)
+    return True
+
+
+@dyn.kernel
+def _step(
+    state, actions, cars, circuits, vehicle, weights, dt_s, border_margin_m, indices, scratch, out
+):
+    """A control step and then the observations of `indices`; False if an action is not finite.
+
+    One kernel, because with one car the unpacking of arguments costs more than the work.
+    """
+    if not _clipped_to_action_space(actions):
+        return False
+    dyn.step_dynamics(state, actions, vehicle, dt_s, dyn.SUBSTEPS, scratch)
+    _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m)
+    _observe(state, cars, circuits, vehicle, indices, out)
+    return True
+
+
 class Simulator:
     """N cars on the circuits of a bank.
 
@@ -185,7 +214,10 @@ class Simulator:
             rewards=np.zeros((n, len(REWARD_TERMS))),
         )
         self._scratch = np.zeros((5, n))
+        self._actions = np.zeros((n, 2))
         self._everyone = np.arange(n)
+        self._no_one = np.arange(0)
+        self._no_observations = np.empty((0, obs.SIZE), dtype=np.float32)
 
     def place(
         self,
@@ -222,21 +254,25 @@ class Simulator:
         cars.station[car] = station
         _locate(self.state, cars, circuits, car, self.vehicle)
 
-    def step(self, actions: np.ndarray) -> None:
+    def step(self, actions: np.ndarray, out: np.ndarray | None = None) -> None:
         """Move every car by one control step; actions: (n, 2), clipped to [-1, 1].
 
-        Afterwards `cars` holds rewards, laps and ends. Raises ValueError if an action is not finite.
+        Afterwards `cars` holds rewards, laps and ends, and out, where given, the observations of
+        all cars: (n, SIZE) float32. Raises InputError, and moves no car, if an action is not
+        finite.
         """
-        if not np.isfinite(actions).all():
-            raise ValueError("an action is not a finite number")
-        dyn.step_dynamics(
-            self.state, np.clip(actions, -1.0, 1.0), self.vehicle, self.control_step_s,
-            dyn.SUBSTEPS, self._scratch,
-        )  # fmt: skip
-        _after_motion(
-            self.state, self.cars, self.circuits, self.vehicle, self.weights,
+        self._actions[:] = actions
+        finite = _step(
+            self.state, self._actions, self.cars, self.circuits, self.vehicle, self.weights,
             self.control_step_s, self.border_margin_m,
+            self._no_one if out is None else self._everyone,
+            self._scratch, self._no_observations if out is None else out,
         )  # fmt: skip
+        if not finite:
+            car = int(np.argmin(np.isfinite(self._actions).all(axis=1)))
+            raise InputError(
+                f"action {self._actions[car].tolist()} of car {car}: two finite numbers are needed"
+            )
 
     def observe(self, indices: np.ndarray | None = None, out: np.ndarray | None = None):
         """Observations (len(indices), SIZE) float32 of these cars, of all by default."""

@@ -1,7 +1,8 @@
 """What the flag `--track` takes: CSV files, folders of them, built-in names, random circuits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +22,36 @@ def load_tracks(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Track]
     `random[:SEED[:COUNT]]` (seed 0, one circuit). Raises InputError for anything else, and for a
     file that is not a circuit for the vehicle.
     """
-    return [track for spec in specs for track in _resolve(spec, vehicle)]
+    return [make() for make in track_makers(specs, vehicle)]
 
 
-def _resolve(spec: str, vehicle: Vehicle) -> list[Track]:
+def track_makers(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Callable[[], Track]]:
+    """For each circuit that `specs` name, a function that makes it and that can be sent to another
+    process; what can be checked without making it is checked here. Raises as `load_tracks` does.
+    """
+    return [make for spec in specs for make in _resolve(spec, vehicle)]
+
+
+def _resolve(spec: str, vehicle: Vehicle) -> list[Callable[[], Track]]:
     if spec == "random" or spec.startswith("random:"):
         return _random_tracks(spec)
     if spec in BUILT_IN:
-        return [built_in_track(spec)]
+        return [partial(built_in_track, spec)]
     path = Path(spec)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
         if not files:
             raise InputError(f"{spec}: the folder has no .csv file; at least one is needed")
-        return [read_track(file, vehicle) for file in files]
+        return [partial(read_track, file, vehicle) for file in files]
     if path.exists():
-        return [read_track(path, vehicle)]
+        return [partial(read_track, path, vehicle)]
     raise InputError(
         f"track {spec!r}: no such file or name; possible are a CSV file, a folder of them, "
         f"random[:SEED[:COUNT]], or one of {', '.join(BUILT_IN)}"
     )
 
 
-def _random_tracks(spec: str) -> list[Track]:
+def _random_tracks(spec: str) -> list[Callable[[], Track]]:
     """The first circuit of a seed is the same however many are asked for."""
     match = re.fullmatch(r"random(?::(\d{1,18}))?(?::(\d{1,9}))?", spec, re.ASCII)
     count = int(match[2] or 1) if match else 0
@@ -53,4 +61,4 @@ def _random_tracks(spec: str) -> list[Track]:
             f"and COUNT from 1 to {RANDOM_COUNT_MAX}, such as random:7 or random:7:20"
         )
     seed = np.random.SeedSequence(int(match[1] or 0))
-    return [generate_track(child) for child in seed.spawn(count)]
+    return [partial(generate_track, child) for child in seed.spawn(count)]

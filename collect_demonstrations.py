@@ -1,0 +1,106 @@
+#!/usr/bin/env python
+"""Let the classical expert drive, in parallel, and keep what it did as a data set.
+
+    python collect_demonstrations.py --episodes 100 --workers 4 --out runs/first/demonstrations
+
+An episode is a lap from a random place of a circuit, with disturbances from which the expert
+recovers. The data set is the same, byte for byte, for every number of workers.
+"""
+
+import argparse
+import time
+
+from racing_env import command_line as cli
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = cli.available_cores()
+    flag = parser.add_argument
+    flag("--episodes", type=cli.positive_int, default=100, help="episodes to drive (100)")
+    flag("--workers", type=cli.positive_int, default=max(cores - 1, 1),
+         help="worker processes (cores - 1)")  # fmt: skip
+    flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
+         help="CSV files, folders, built-in names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
+    flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--out", default="runs/default/demonstrations", help="folder of the data set")
+    flag("--resume", action="store_true", help="go on with a data set that was interrupted")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    cli.use_one_thread()
+    import numpy as np
+    from tqdm import tqdm
+
+    from racing_env.circuit_bank import pack_circuits
+    from racing_env.circuit_sources import load_circuits
+    from racing_env.dataset import DatasetWriter
+    from racing_env.files import write_json
+    from racing_env.recording import EpisodeTask, record_episodes
+    from racing_env.vehicle import RACECAR
+
+    # ---------------------------------------------------------------- set-up
+    settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}
+    writer = DatasetWriter(args.out, settings, args.resume)
+    circuits = load_circuits(args.track, args.workers)
+    bank = pack_circuits(circuits, RACECAR)
+    names = [circuit.track.name for circuit in circuits]
+    seeds = np.random.SeedSequence(args.seed).spawn(args.episodes)
+    tasks = [EpisodeTask(seed) for seed in seeds[writer.episodes :]]
+
+    # ---------------------------------------------------------------- drive
+    started = time.perf_counter()
+    busy_s, transitions = 0.0, 0
+    with tqdm(total=args.episodes, initial=writer.episodes, unit="episode") as bar:
+        for episode, episode_s in record_episodes(bank, names, tasks, args.workers, args.out):
+            writer.add(episode)
+            busy_s += episode_s
+            transitions += len(episode.arrays["rewards"])
+            done = writer.episodes + writer.pending
+            if writer.pending == EPISODES_PER_SHARD or done == args.episodes:
+                writer.flush()
+            laps = sum(e["laps"] for e in writer.manifest["episodes"])
+            bar.set_postfix_str(
+                f"{transitions / (time.perf_counter() - started):,.0f} transitions/s, {laps} laps"
+            )
+            bar.update()
+    wall_s = time.perf_counter() - started
+
+    # ---------------------------------------------------------------- report
+    episodes = writer.manifest["episodes"]
+    lap_times = [e["lap_time_s"] for e in episodes if e["laps"]]
+    summary = {
+        "stage": "collect_demonstrations",
+        "workers": args.workers,
+        "wall_s": wall_s,
+        "busy_s": busy_s,
+        "speed_up": busy_s / wall_s,
+        "transitions": sum(e["steps"] for e in episodes),
+        "transitions_per_s": transitions / wall_s,
+        "episodes": len(episodes),
+        "laps_finished": len(lap_times),
+    }
+    write_json(f"{args.out}/summary.json", summary)
+    rows = [
+        ("circuits", f"{len({e['circuit'] for e in episodes})}"),
+        ("episodes", f"{len(episodes)}"),
+        ("laps finished", f"{len(lap_times)}"),
+        ("lap time, mean", f"{np.mean(lap_times):.1f} s" if lap_times else "-"),
+        ("transitions", f"{summary['transitions']:,}"),
+        ("wall time", f"{wall_s:.1f} s"),
+        ("busy time of the workers", f"{busy_s:.1f} s"),
+        ("speed-up over one worker", f"{summary['speed_up']:.2f} (busy time / wall time)"),
+    ]
+    for name, value in rows:
+        print(f"{name:26s} {value}")
+
+
+EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
+
+
+if __name__ == "__main__":
+    cli.run(main)

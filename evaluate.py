@@ -1,0 +1,224 @@
+"""Drive any drivers on any circuits and compare their laps.
+
+    python evaluate.py --driver expert policies/policy.safetensors --track random:7:20
+    python evaluate.py --driver expert --track club --out runs/default/evaluation
+
+Prints a table; --json and --out write it down, the latter with telemetry and a picture a circuit.
+"""
+
+import argparse
+import csv
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from racing_env.command_line import count_int, positive_int, run, use_one_thread
+from racing_env.errors import InputError
+
+EXPERT = "expert"
+CIRCUITS = 20  # generated ones, where no track is named
+
+
+def main() -> None:
+    args = parse_args()
+    use_one_thread()
+    from tqdm import tqdm
+
+    from racing_env import evaluation as ev
+    from racing_env.circuit import prepare_circuit
+    from racing_env.files import write_json
+    from racing_env.policy import load_policy
+    from racing_env.track_sources import load_tracks
+
+    names = list(dict.fromkeys(args.driver or [EXPERT]))
+    policies = {name: load_policy(name) for name in names if name != EXPERT}
+    tracks = load_tracks(args.track or [f"random:{args.seed}:{CIRCUITS}"])
+    references = read_references(args.reference) if args.reference else None
+    if references is not None and not references.keys() & {track.name for track in tracks}:
+        raise InputError(
+            f"{args.reference}: has none of these circuits; expected one of "
+            f"{', '.join(track.name for track in tracks)!s:.200}"
+        )
+    if args.json and args.json.is_dir():
+        raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+
+    circuits = [prepare_circuit(track) for track in tqdm(tracks, "racing lines", disable=None)]
+    results = {}
+    for name in tqdm(names, "drivers", disable=None):
+        if name == EXPERT:
+            driver = ev.expert_driver(ev.expert_margins(circuits, args.laps))
+        else:
+            driver = ev.policy_driver(policies[name])
+        results[name] = ev.drive_laps(
+            circuits, driver, args.laps, name=name, telemetry=args.out is not None
+        )
+
+    compared_with = "the speed profile"
+    if references is not None:
+        compared_with = str(args.reference)
+    elif EXPERT in names:
+        compared_with = "the expert"
+        laps = {result.track: result.flying_lap_s for result in results[EXPERT]}
+        references = {track: lap for track, lap in laps.items() if lap is not None}
+    print_table(results, references, compared_with, args.laps)
+    records = [
+        result.record() | {"ratio": ev.lap_ratio(result, references), "ratio_to": compared_with}
+        for i in range(len(circuits))
+        for result in (results[name][i] for name in names)
+    ]
+    if args.json:
+        write_json(args.json, records)
+    if args.out:
+        write_json(args.out / "results.json", records)
+        write_pictures(args.out, circuits, results)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--driver", nargs="+", action="extend", metavar="expert|PATH.safetensors",
+        help="who drives; several are compared (default: expert)")  # fmt: skip
+    add("--track", nargs="+", action="extend", metavar="TRACK",
+        help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
+        f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
+    add("--laps", type=positive_int, default=3, help="flying laps, after a standing one (3)")
+    add("--seed", type=count_int, default=1000, help="of the default circuits (1000)")
+    add("--reference", type=Path, metavar="CSV",
+        help="lap times to compare with: columns circuit and mintime_s (default: the expert's, "
+        "or the speed profile's where it does not drive)")  # fmt: skip
+    add("--json", type=Path, metavar="FILE", help="write the results as a list of objects")
+    add("--out", type=Path, metavar="DIR",
+        help="write results.json, a picture per circuit, telemetry per driver and circuit")  # fmt: skip
+    return parser.parse_args()
+
+
+def read_references(path: Path) -> dict[str, float]:
+    """Lap times (s) by circuit. Raises InputError that names the file and the line."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"circuit", "mintime_s"} <= set(reader.fieldnames or ()):
+                raise InputError(f"{path}: its first line needs the columns circuit and mintime_s")
+            return dict(read_reference(path, reader.line_num, row) for row in reader)
+    except (UnicodeDecodeError, csv.Error):
+        raise InputError(f"{path}: not a CSV file; expected text with commas") from None
+
+
+def read_reference(path: Path, line: int, row: dict[str, str | None]) -> tuple[str, float]:
+    circuit, text = row["circuit"] or "", row["mintime_s"] or ""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not circuit or not 0.0 < seconds < math.inf:
+        raise InputError(
+            f"{path}: line {line} has circuit {circuit!r:.80} and mintime_s {text!r:.80}; "
+            "expected a name and a positive number of seconds"
+        )
+    return circuit, seconds
+
+
+def print_table(
+    results: dict[str, list[Any]],
+    references: dict[str, float] | None,
+    compared_with: str,
+    laps: int,
+) -> None:
+    """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
+    from racing_env.evaluation import lap_ratio, summary
+
+    rows = [["circuit", "km"], ["", ""]]
+    for label in labels(list(results)):
+        rows[0] += [label, "", ""]
+        rows[1] += ["lap s", "ratio", "laps"]
+    for of_circuit in zip(*results.values(), strict=True):
+        best = min((r.flying_lap_s for r in of_circuit if r.finished), default=None)
+        row = [of_circuit[0].track, f"{of_circuit[0].length_m / 1000:.2f}"]
+        for result in of_circuit:
+            ratio = lap_ratio(result, references)
+            marked = len(results) > 1 and result.finished and result.flying_lap_s == best
+            row += [
+                ("*" if marked else "") + number(result.flying_lap_s, 2),
+                number(ratio, 3),
+                f"{result.laps}/{laps + 1}" + ("" if result.finished else f" {result.end}"),
+            ]
+        rows.append(row)
+    total = ["finished, mean ratio", ""]
+    for of_driver in results.values():
+        sums = summary(of_driver, references, laps)
+        total += ["", number(sums.lap_ratio, 3), f"{sums.finished} of {sums.circuits}"]
+    widths = [max(len(row[i]) for row in (*rows[1:], total)) for i in range(len(total))]
+    widths = fit_labels(widths, rows[0])
+    header = rows[0][0].ljust(widths[0]) + "  " + rows[0][1].rjust(widths[1])
+    for i in range(2, len(total), 3):
+        header += "  " + rows[0][i].ljust(sum(widths[i : i + 3]) + 4)
+    print(header.rstrip())
+    for row in (*rows[1:], total):
+        print("  ".join(aligned(row[i], widths[i], i) for i in range(len(row))).rstrip())
+    star = ", * the fastest" if len(results) > 1 else ""
+    print(
+        f"best flying lap, its ratio to {compared_with}, full laps (one standing){star}; ", end=""
+    )
+    print("the mean ratio is over finished circuits")
+
+
+def aligned(text: str, width: int, column: int) -> str:
+    """Names and the column of laps to the left, numbers to the right."""
+    return text.ljust(width) if column == 0 or column % 3 == 1 and column > 1 else text.rjust(width)
+
+
+def fit_labels(widths: list[int], header: list[str]) -> list[int]:
+    """Widen the third column of a driver whose label is wider than its three columns."""
+    for i in range(2, len(widths), 3):
+        widths[i + 2] = max(widths[i + 2], len(header[i]) - widths[i] - widths[i + 1] - 4)
+    return widths
+
+
+def number(value: float | None, digits: int) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def labels(names: list[str]) -> list[str]:
+    """Short names of drivers: of a path its last folder and name, all of it if that is not unique."""
+    short = ["/".join(Path(name).with_suffix("").parts[-2:]) for name in names]
+    return [a if short.count(a) == 1 else name for a, name in zip(short, names, strict=True)]
+
+
+def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[Any]]) -> None:
+    """CIRCUIT.png for each circuit and CIRCUIT-DRIVER.csv for each driver on it."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from racing_env.evaluation import write_telemetry
+    from racing_env.plots import plot_circuit
+
+    drivers = labels(list(results))
+    stems = file_stems([circuit.track.name for circuit in circuits])
+    endings = file_stems(drivers)
+    for i, circuit in enumerate(tqdm(circuits, "pictures", disable=None)):
+        shown = [
+            replace(of_driver[i], driver=label)
+            for label, of_driver in zip(drivers, results.values(), strict=True)
+        ]
+        for ending, result in zip(endings, shown, strict=True):
+            write_telemetry(result.telemetry, folder / f"{stems[i]}-{ending}.csv")
+        plot_circuit(circuit, shown, folder / f"{stems[i]}.png")
+
+
+def file_stems(names: list[str]) -> list[str]:
+    """Names that are safe in a file name, each different."""
+    safe = [re.sub(r"[^\w.-]+", "_", name) for name in names]
+    return [
+        stem if safe.count(stem) == 1 else f"{stem}-{safe[:i].count(stem) + 1}"
+        for i, stem in enumerate(safe)
+    ]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,191 @@
+"""Demonstrations on disk: a folder of `.npy` shards and a manifest, readable memory-mapped.
+
+A shard is a few whole episodes, one file per field; fields are named as Gymnasium and Minari name
+them. The manifest lists the shards that are complete, so a shard that a crash left half-written
+does not exist for a reader.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from racing_env import observation
+from racing_env.errors import InputError
+from racing_env.files import replaced_atomically, write_json
+from racing_env.vehicle import RACECAR, Vehicle
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+FIELDS: dict[str, tuple[type, tuple[int, ...]]] = {
+    "observations": (np.float32, (observation.SIZE,)),
+    "actions": (np.float32, (2,)),  # what the car did
+    "expert_actions": (np.float32, (2,)),  # what the expert would have done: the label
+    "rewards": (np.float32, ()),
+    "terminations": (np.bool_, ()),
+    "truncations": (np.bool_, ()),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One drive: arrays by field name, all of length T, and what is to be said about it."""
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]  # circuit, laps, lap_times_s, end; the same for every worker count
+
+
+class DatasetWriter:
+    """Appends episodes, in the order given, to a data set; `flush` completes a shard.
+
+    With `resume`, goes on behind the episodes that an earlier writer of the same settings
+    completed. Raises InputError if the folder holds a data set and `resume` is not set, or one
+    with other settings.
+    """
+
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], resume: bool = False):
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = dataset_header() | {
+            "settings": dict(settings),
+            "shards": [],
+            "episodes": [],
+        }
+        self._pending: list[Episode] = []
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return
+        if not resume:
+            raise InputError(
+                f"{self.folder}: already holds a data set; use --resume to go on with it, "
+                "or another --out"
+            )
+        found = read_manifest(self.folder)
+        if found["settings"] != self.manifest["settings"]:
+            raise InputError(
+                f"{path}: was collected with {found['settings']}, asked for are "
+                f"{self.manifest['settings']}; use the same flags or another --out"
+            )
+        self.manifest = found
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that are safely on disk."""
+        return len(self.manifest["episodes"])
+
+    @property
+    def pending(self) -> int:
+        """Episodes that wait for `flush`."""
+        return len(self._pending)
+
+    def add(self, episode: Episode) -> None:
+        self._pending.append(episode)
+
+    def flush(self) -> None:
+        """Write the pending episodes as a shard and name it in the manifest."""
+        if not self._pending:
+            return
+        shard = f"shard-{len(self.manifest['shards']):05d}"
+        length = sum(len(episode.arrays["rewards"]) for episode in self._pending)
+        checksums = {}
+        for field in FIELDS:
+            values = np.concatenate([episode.arrays[field] for episode in self._pending])
+            path = self.folder / f"{shard}.{field}.npy"
+            with replaced_atomically(path) as temporary, temporary.open("wb") as file:
+                np.save(file, values, allow_pickle=False)
+            checksums[field] = hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+        start = 0
+        for episode in self._pending:
+            steps = len(episode.arrays["rewards"])
+            place = {"shard": shard, "start": start, "steps": steps}
+            self.manifest["episodes"].append(place | dict(episode.facts))
+            start += steps
+        self.manifest["shards"].append({"name": shard, "steps": length, "sha256": checksums})
+        write_json(self.folder / MANIFEST, self.manifest)
+        self._pending = []
+
+
+def dataset_header(vehicle: Vehicle = RACECAR) -> dict[str, Any]:
+    """What a reader must agree with."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "observation_layout": observation.LAYOUT,
+        "observation_size": observation.SIZE,
+        "vehicle": vehicle._asdict(),
+    }
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """The manifest of a data set; raises InputError if it is none that this program can read."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder}: no {MANIFEST} there; expected a folder that collect_demonstrations.py wrote"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path}: not a manifest, expected a JSON object")
+    for name, wanted in dataset_header().items():
+        if manifest.get(name) != wanted:
+            raise InputError(f"{path}: {name} is {manifest.get(name)!r:.200}, expected {wanted!r:.200}")
+    _check_entries(path, manifest)
+    return manifest
+
+
+def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
+    """Every shard and episode entry is of the right form, and lies inside the folder."""
+    steps = {}
+    try:
+        for i, shard in enumerate(manifest["shards"]):
+            if shard["name"] != f"shard-{i:05d}" or set(shard["sha256"]) != set(FIELDS):
+                raise InputError(f"{path}: shard {i} is named {shard['name']!r:.60}")
+            steps[shard["name"]] = int(shard["steps"])
+        for i, episode in enumerate(manifest["episodes"]):
+            end = int(episode["start"]) + int(episode["steps"])
+            if not 0 <= int(episode["start"]) < end <= steps[episode["shard"]]:
+                raise InputError(f"{path}: episode {i} lies outside its shard")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: a shard or episode entry is broken ({error!r})") from None
+
+
+def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A shard's fields as read-only memory maps; raises InputError naming a file that is wrong."""
+    arrays = {}
+    for field, (dtype, shape) in FIELDS.items():
+        path = Path(folder) / f"{shard['name']}.{field}.npy"
+        try:
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path}: not a readable array ({error})") from None
+        if values.dtype != dtype or values.shape != (shard["steps"], *shape):
+            raise InputError(
+                f"{path}: is {values.dtype} {values.shape}, "
+                f"expected {np.dtype(dtype)} {(shard['steps'], *shape)}"
+            )
+        arrays[field] = values
+    return arrays
+
+
+def verify_checksums(folder: str | Path, manifest: Mapping[str, Any]) -> None:
+    """Read every shard once and compare it with the manifest; raises InputError at a mismatch."""
+    for shard in manifest["shards"]:
+        for field, values in open_shard(folder, shard).items():
+            if hashlib.sha256(np.ascontiguousarray(values)).hexdigest() != shard["sha256"][field]:
+                raise InputError(
+                    f"{Path(folder) / shard['name']}.{field}.npy: does not match its checksum in "
+                    f"{MANIFEST}; collect it again"
+                )
+
+
+def episode_rows(manifest: Mapping[str, Any]) -> Sequence[tuple[int, int, int]]:
+    """(shard index, first row, rows) of every episode."""
+    index = {shard["name"]: i for i, shard in enumerate(manifest["shards"])}
+    return [(index[e["shard"]], e["start"], e["steps"]) for e in manifest["episodes"]]

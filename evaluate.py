@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Drive any drivers on any circuits and compare their laps.
 
     python evaluate.py --driver expert policies/policy.safetensors --track random:7:20
@@ -13,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from racing_env.command_line import count_int, positive_int, run, use_one_thread
+from racing_env import command_line as cli
 from racing_env.errors import InputError
 
 EXPERT = "expert"
@@ -21,31 +22,32 @@ CIRCUITS = 20  # generated ones, where no track is named
 
 
 def main() -> None:
-    args = parse_args()
-    use_one_thread()
+    args = arguments()
+    references = read_references(args.reference) if args.reference else None
+    if args.json and args.json.is_dir():
+        raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
+    cores = cli.available_cores()
+    cli.use_one_thread()
     from tqdm import tqdm
 
     from racing_env import evaluation as ev
-    from racing_env.circuit import prepare_circuit
+    from racing_env.circuit_sources import load_circuits
     from racing_env.files import write_json
     from racing_env.policy import load_policy
-    from racing_env.track_sources import load_tracks
 
+    # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
-    tracks = load_tracks(args.track or [f"random:{args.seed}:{CIRCUITS}"])
-    references = read_references(args.reference) if args.reference else None
-    if references is not None and not references.keys() & {track.name for track in tracks}:
+    circuits = load_circuits(args.track or [f"random:{args.seed}:{CIRCUITS}"], cores)
+    tracks = [circuit.track.name for circuit in circuits]
+    if references is not None and not references.keys() & set(tracks):
         raise InputError(
-            f"{args.reference}: has none of these circuits; expected one of "
-            f"{', '.join(track.name for track in tracks)!s:.200}"
+            f"{args.reference}: has none of the circuits; expected some of {', '.join(tracks):.200}"
         )
-    if args.json and args.json.is_dir():
-        raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
 
-    circuits = [prepare_circuit(track) for track in tqdm(tracks, "racing lines", disable=None)]
+    # ---------------------------------------------------------------- drive
     results = {}
     for name in tqdm(names, "drivers", disable=None):
         if name == EXPERT:
@@ -56,6 +58,7 @@ def main() -> None:
             circuits, driver, args.laps, name=name, telemetry=args.out is not None
         )
 
+    # ---------------------------------------------------------------- report
     compared_with = "the speed profile"
     if references is not None:
         compared_with = str(args.reference)
@@ -63,7 +66,7 @@ def main() -> None:
         compared_with = "the expert"
         laps = {result.track: result.flying_lap_s for result in results[EXPERT]}
         references = {track: lap for track, lap in laps.items() if lap is not None}
-    print_table(results, references, compared_with, args.laps)
+    print_table(results, references, compared_with)
     records = [
         result.record() | {"ratio": ev.lap_ratio(result, references), "ratio_to": compared_with}
         for i in range(len(circuits))
@@ -76,7 +79,7 @@ def main() -> None:
         write_pictures(args.out, circuits, results)
 
 
-def parse_args() -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,14 +89,18 @@ def parse_args() -> argparse.Namespace:
     add("--track", nargs="+", action="extend", metavar="TRACK",
         help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
-    add("--laps", type=positive_int, default=3, help="flying laps, after a standing one (3)")
-    add("--seed", type=count_int, default=1000, help="of the default circuits (1000)")
+    add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
+    add("--seed", type=cli.count_int, default=1000, help="of the default circuits (1000)")
     add("--reference", type=Path, metavar="CSV",
         help="lap times to compare with: columns circuit and mintime_s (default: the expert's, "
         "or the speed profile's where it does not drive)")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="write the results as a list of objects")
-    add("--out", type=Path, metavar="DIR",
-        help="write results.json, a picture per circuit, telemetry per driver and circuit")  # fmt: skip
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write results.json, and for each circuit a picture and the drivers' telemetry",
+    )
     return parser.parse_args()
 
 
@@ -124,59 +131,43 @@ def read_reference(path: Path, line: int, row: dict[str, str | None]) -> tuple[s
 
 
 def print_table(
-    results: dict[str, list[Any]],
-    references: dict[str, float] | None,
-    compared_with: str,
-    laps: int,
+    results: dict[str, list[Any]], references: dict[str, float] | None, compared_with: str
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
-    from racing_env.evaluation import lap_ratio, summary
+    from racing_env.evaluation import summary
 
-    rows = [["circuit", "km"], ["", ""]]
-    for label in labels(list(results)):
-        rows[0] += [label, "", ""]
-        rows[1] += ["lap s", "ratio", "laps"]
-    for of_circuit in zip(*results.values(), strict=True):
-        best = min((r.flying_lap_s for r in of_circuit if r.finished), default=None)
-        row = [of_circuit[0].track, f"{of_circuit[0].length_m / 1000:.2f}"]
-        for result in of_circuit:
-            ratio = lap_ratio(result, references)
-            marked = len(results) > 1 and result.finished and result.flying_lap_s == best
-            row += [
-                ("*" if marked else "") + number(result.flying_lap_s, 2),
-                number(ratio, 3),
-                f"{result.laps}/{laps + 1}" + ("" if result.finished else f" {result.end}"),
-            ]
-        rows.append(row)
-    total = ["finished, mean ratio", ""]
-    for of_driver in results.values():
-        sums = summary(of_driver, references, laps)
-        total += ["", number(sums.lap_ratio, 3), f"{sums.finished} of {sums.circuits}"]
-    widths = [max(len(row[i]) for row in (*rows[1:], total)) for i in range(len(total))]
-    widths = fit_labels(widths, rows[0])
-    header = rows[0][0].ljust(widths[0]) + "  " + rows[0][1].rjust(widths[1])
-    for i in range(2, len(total), 3):
-        header += "  " + rows[0][i].ljust(sum(widths[i : i + 3]) + 4)
-    print(header.rstrip())
-    for row in (*rows[1:], total):
-        print("  ".join(aligned(row[i], widths[i], i) for i in range(len(row))).rstrip())
-    star = ", * the fastest" if len(results) > 1 else ""
-    print(
-        f"best flying lap, its ratio to {compared_with}, full laps (one standing){star}; ", end=""
-    )
-    print("the mean ratio is over finished circuits")
+    some = next(iter(results.values()))
+    columns = [
+        ["circuit", "", *(result.track for result in some), "finished, mean ratio"],
+        ["   km", "", *(f"{result.length_m / 1000:5.2f}" for result in some), ""],
+    ]
+    for label, of_driver in zip(labels(list(results)), results.values(), strict=True):
+        cells = [label, cell("lap s", "ratio", "laps")]
+        for i, result in enumerate(of_driver):
+            rivals = [other[i].flying_lap_s for other in results.values() if other[i].finished]
+            best = len(results) > 1 and result.finished and result.flying_lap_s == min(rivals)
+            cells.append(result_cell(result, references, best))
+        sums = summary(of_driver, references)
+        counts = f"{sums.finished} of {sums.circuits}"
+        columns.append([*cells, cell("", number(sums.lap_ratio, 3), counts)])
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        print("  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip())
+    star = "; * the fastest" if len(results) > 1 else ""
+    print(f"best flying lap, its ratio to {compared_with}, full laps (one standing){star}")
 
 
-def aligned(text: str, width: int, column: int) -> str:
-    """Names and the column of laps to the left, numbers to the right."""
-    return text.ljust(width) if column == 0 or column % 3 == 1 and column > 1 else text.rjust(width)
+def result_cell(result: Any, references: dict[str, float] | None, best: bool) -> str:
+    from racing_env.evaluation import lap_ratio
+
+    lap = ("*" if best else "") + number(result.flying_lap_s, 2)
+    laps = f"{result.laps}/{result.laps_wanted}"
+    end = "" if result.finished else f" {result.end}"
+    return cell(lap, number(lap_ratio(result, references), 3), laps + end)
 
 
-def fit_labels(widths: list[int], header: list[str]) -> list[int]:
-    """Widen the third column of a driver whose label is wider than its three columns."""
-    for i in range(2, len(widths), 3):
-        widths[i + 2] = max(widths[i + 2], len(header[i]) - widths[i] - widths[i + 1] - 4)
-    return widths
+def cell(lap: str, ratio: str, laps: str) -> str:
+    return f"{lap:>8} {ratio:>6}  {laps}"
 
 
 def number(value: float | None, digits: int) -> str:
@@ -184,7 +175,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def labels(names: list[str]) -> list[str]:
-    """Short names of drivers: of a path its last folder and name, all of it if that is not unique."""
+    """Short names of drivers: a path's last folder and name, the whole path if not unique."""
     short = ["/".join(Path(name).with_suffix("").parts[-2:]) for name in names]
     return [a if short.count(a) == 1 else name for a, name in zip(short, names, strict=True)]
 
@@ -221,4 +212,4 @@ def file_stems(names: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    cli.run(main)

@@ -2,23 +2,28 @@
 
 import hashlib
 import os
-import tempfile
 import warnings
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from racing_env.files import replaced_atomically
 from racing_env.racing_line import line_geometry, minimum_curvature_line
 from racing_env.speed_profile import profile_time, speed_profile
 from racing_env.track import Track, mirror_track
 from racing_env.vehicle import RACECAR, Vehicle
 
-ALGORITHM_VERSION = 1  # raise it when the line or the profile of an unchanged track changes
+ALGORITHM_VERSION = 2  # raise it when the line or the profile of an unchanged track changes
 LINE_MARGIN_M = 0.5
 TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
-LINE_ARRAYS = ("line_offset_m", "line_heading_rad", "line_kappa_radpm", "line_speed_mps")
+LINE_ARRAYS = (
+    "line_offset_m",
+    "line_heading_rad",
+    "line_kappa_radpm",
+    "line_speed_mps",
+    "line_time_s",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +103,9 @@ def _content_key(track: Track, vehicle: Vehicle) -> str:
 
 
 def _save(path: Path, circuit: Circuit) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: getattr(circuit, name) for name in (*LINE_ARRAYS, "line_time_s")}
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, **arrays, lap_time_s=np.float64(circuit.lap_time_s))
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    arrays = {name: getattr(circuit, name) for name in LINE_ARRAYS}
+    with replaced_atomically(path) as temporary:
+        np.savez(temporary, **arrays, lap_time_s=np.float64(circuit.lap_time_s))
 
 
 def _load(path: Path, track: Track) -> Circuit | None:
@@ -115,10 +113,10 @@ def _load(path: Path, track: Track) -> Circuit | None:
     shape = np.shape(track.x_m)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in (*LINE_ARRAYS, "line_time_s")}
+            arrays = {name: archive[name] for name in LINE_ARRAYS}
             lap_time_s = float(archive["lap_time_s"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
-        return None  # missing or damaged: it is computed again
+    except Exception:  # a damaged archive raises anything, down to tokenize.TokenError
+        return None
     if any(
         array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all()
         for array in arrays.values()

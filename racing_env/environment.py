@@ -77,14 +77,14 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     | 20 + 5k | Room to the right of the line there, at most 8 m | 4 m | -5 | 2 |
 
     Preview point k = 0 … 11 lies on the racing line where the car would be after 0.1, 0.2, 0.35,
-    0.5, 0.7, 0.95, 1.25, 1.6, 2.1, 2.7, 3.5 and 4.5 s at its present speed, at least 10 m/s. Room is
-    how far the car's centre may go before it is off the track.
+    0.5, 0.7, 0.95, 1.25, 1.6, 2.1, 2.7, 3.5 and 4.5 s at its present speed, at least 10 m/s. Room
+    is how far the car's centre may go before it is off the track.
 
     ## Dynamics
 
     A planar double-track model with four wheel loads, Pacejka's tyres, combined slip, drag,
-    down-force and rate-limited actuators (`racing_env.dynamics`), rear-wheel drive, 1200 kg, 230 kW.
-    A step is 0.05 s: three Runge-Kutta steps of fourth order.
+    down-force and rate-limited actuators (`racing_env.dynamics`); rear-wheel drive, 1200 kg,
+    230 kW. A step is 0.05 s: three Runge-Kutta steps of fourth order.
 
     ## Rewards
 
@@ -93,7 +93,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     | Term | Meaning |
     | --- | --- |
-    | progress | seconds of the speed profile covered in this step; driving as the profile does earns the step's duration |
+    | progress | time that the speed profile takes for what was covered in this step |
     | border | penalty in the last half metre before the border, quadratic in depth |
     | slip | penalty for slip angles past the tyres' peak |
     | end | penalty, once, when the episode is terminated |
@@ -148,7 +148,10 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     - v0: first version.
     """
 
-    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": round(1 / dyn.CONTROL_STEP_S)}
+    metadata = {  # noqa: RUF012 - as Gymnasium declares it
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": round(1 / dyn.CONTROL_STEP_S),
+    }
 
     def __init__(
         self,
@@ -179,17 +182,16 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = spaces.Box(-obs.LIMIT, obs.LIMIT, (obs.SIZE,), np.float32)
         self._home = self._simulation(track)
-        self._guest_source: TrackSource | None = None  # of the last options["track"]
+        self._guest_sources: list[Any] = []  # of the last options["track"]
         self._guest = self._home
-        self.circuits, self.simulator = self._home
-        self._running = False
-        self._action = np.zeros((1, 2))
+        circuits, self.simulator = self._home
+        self.circuit = circuits[0]  # of the present episode
+        self._placed = self._running = False
         self._view: Any = None
+        if render_mode is not None:
+            from racing_env.rendering import View  # only here: pygame-ce is an extra
 
-    @property
-    def circuit(self) -> Circuit:
-        """The circuit of the present episode."""
-        return self.circuits[int(self.simulator.cars.circuit[0])]
+            self._view = View(render_mode, camera, self.metadata["render_fps"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -215,9 +217,9 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 f"start_s {start_s!r}: must be a number of metres along the circuit "
                 f"{circuits[index].track.name}, from 0 to below {length_m:.1f}"
             )
-        self.circuits, self.simulator = circuits, simulator
+        self.circuit, self.simulator = circuits[index], simulator
         simulator.place(0, index, start_m, speed_mps=float(speed_mps))
-        self._running = True
+        self._placed = self._running = True
         if self._view is not None:
             self._view.forget_marks()
         if self.render_mode == "human":
@@ -228,12 +230,12 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Drive for a control step. Raises ResetNeeded when no episode is under way."""
         if not self._running:
             raise ResetNeeded("no episode is under way; call reset() before step()")
-        if np.shape(action) != (2,):
-            raise InputError(f"action of shape {np.shape(action)}: two numbers are needed")
+        action = np.asarray(action)
+        if action.shape != (2,):
+            raise InputError(f"action of shape {action.shape}: two numbers are needed")
         simulator = self.simulator
-        self._action[0] = action
         observation = np.empty((1, obs.SIZE), dtype=np.float32)
-        simulator.step(self._action, observation)
+        simulator.step(action[None], observation)
         ended = int(simulator.cars.ended[0])
         terminated = ended != ON_TRACK
         # half a step of tolerance: the clock is a sum of steps
@@ -258,17 +260,12 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return None
         if not self._placed:
             raise ResetNeeded("there is nothing to draw yet; call reset() before render()")
-        if self._view is None:
-            from racing_env.rendering import View
-
-            self._view = View(self.render_mode, self.camera, self.metadata["render_fps"])
         return self._view.draw(self.simulator, 0, self.circuit)
 
     def close(self) -> None:
         """Close the window, if there is one."""
         if self._view is not None:
             self._view.close()
-            self._view = None
 
     def _simulation(self, source: TrackSource) -> tuple[list[Circuit], Simulator]:
         circuits = _circuits(source, self.vehicle)
@@ -280,15 +277,14 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """The environment's own circuits, or those of options["track"], of which the last stay."""
         if source is None:
             return self._home
-        if source is not self._guest_source:
+        if (sources := _listed(source)) != self._guest_sources:
             self._guest = self._simulation(source)
-            self._guest_source = source
+            self._guest_sources = sources
         return self._guest
 
     def _info(self, end: str) -> dict[str, Any]:
         cars, state = self.simulator.cars, self.simulator.state
-        circuit = self.circuit
-        track = circuit.track
+        track = self.circuit.track
         distance = float(cars.distance_m[0])
         return {
             "track": track.name,
@@ -308,13 +304,17 @@ _REWARD_KEYS = tuple(f"reward_{name}" for name in REWARD_TERMS)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def _listed(source: TrackSource) -> list[Any]:
+    return list(source) if isinstance(source, list | tuple) else [source]
 
 
 def _circuits(source: TrackSource, vehicle: Vehicle) -> list[Circuit]:
     """Circuits ready to drive on, from all that `track` may be."""
     circuits: list[Circuit] = []
-    for item in source if isinstance(source, list | tuple) else [source]:
+    for item in _listed(source):
         if isinstance(item, Circuit):
             circuits.append(item)
         elif isinstance(item, Track):

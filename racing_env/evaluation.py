@@ -58,6 +58,7 @@ class LapResult:
     end: str  # finished, off_track, backwards, standing or time_limit
     lap_times_s: tuple[float, ...]  # full laps in order, the standing one first
     distance_m: float  # along the centre line, until the end
+    laps_wanted: int  # full laps that were to be driven, the standing one included
     telemetry: Telemetry | None = None  # of the best flying lap; without one, of the last lap
 
     @property
@@ -99,6 +100,7 @@ class LapResult:
             "off_track": self.off_track,
             "distance_m": self.distance_m,
             "laps": self.laps,
+            "laps_wanted": self.laps_wanted,
             "lap_times_s": list(self.lap_times_s),
             "end": self.end,
             "length_m": self.length_m,
@@ -186,6 +188,7 @@ def drive_laps(
             end=ends[i],
             lap_times_s=tuple(lap_times[i]),
             distance_m=float(distance_m[i]),
+            laps_wanted=laps + 1,
             telemetry=driven[i] if driven else None,
         )
         for i, circuit in enumerate(circuits)
@@ -193,16 +196,16 @@ def drive_laps(
 
 
 def summary(
-    results: Sequence[LapResult], references_s: Mapping[str, float] | None = None, laps: int = 3
+    results: Sequence[LapResult], references_s: Mapping[str, float] | None = None
 ) -> Summary:
     """Sum up one driver's results.
 
     references_s: lap times by the name of the track, the speed profile's by default; a track that
-    is not in it counts for everything but the ratio. laps: flying laps that were to be driven.
+    is not in it counts for everything but the ratio.
     """
     every_ratio = [lap_ratio(result, references_s) for result in results if result.finished]
     ratios = [ratio for ratio in every_ratio if ratio is not None]
-    shares = [min(r.distance_m / (r.length_m * (laps + 1)), 1.0) for r in results]
+    shares = [min(r.distance_m / (r.length_m * r.laps_wanted), 1.0) for r in results]
     return Summary(
         circuits=len(results),
         finished=sum(result.finished for result in results),
@@ -281,6 +284,7 @@ def _lap(
     times = np.concatenate([[start_s], within, [end_s]])
     records[dyn.PSI] = np.unwrap(records[dyn.PSI])
     state = [np.interp(times, time, row) for row in records]
+    turns = np.round(state[dyn.PSI][0] / (2.0 * np.pi))
     _, offset, distance, _ = state[dyn.STATE_SIZE :]
     vx, vy, ax, ay = state[dyn.VX], state[dyn.VY], state[dyn.AX], state[dyn.AY]
     # the part of the acceleration across the path, over the square of the speed
@@ -289,7 +293,7 @@ def _lap(
         s_m=distance - start_m,
         x_m=state[dyn.X],
         y_m=state[dyn.Y],
-        psi_rad=state[dyn.PSI],
+        psi_rad=state[dyn.PSI] - 2.0 * np.pi * turns,
         kappa_radpm=kappa,
         vx_mps=vx,
         ax_mps2=ax,

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from racing_env.circuit import Circuit
@@ -125,7 +126,9 @@ def _draw_map(
     lap = _lap_of(results[best])
     points = np.column_stack([lap.x_m, lap.y_m])
     colours = LinearSegmentedColormap.from_list("speed", SPEED_COLOURS)
-    line = LineCollection(np.stack([points[:-1], points[1:]], 1), cmap=colours, lw=2.8, zorder=4)
+    line = LineCollection(
+        list(np.stack([points[:-1], points[1:]], axis=1)), cmap=colours, lw=2.4, zorder=4
+    )
     line.set_array(KPH_PER_MPS * 0.5 * (lap.vx_mps[:-1] + lap.vx_mps[1:]))
     line.set_capstyle("round")
     axes.add_collection(line)
@@ -139,6 +142,15 @@ def _draw_map(
                 where.x_m[-1], where.y_m[-1], "X", ms=11, mec="white", zorder=6,
                 color=_line_style(i)["color"],
             )  # fmt: skip
+    axes.annotate(
+        "", points[min(8, len(points) - 1)], points[0], zorder=7,
+        arrowprops={"arrowstyle": "-|>", "color": TEXT_COLOUR, "mutation_scale": 16},
+    )  # fmt: skip
+    x, y = points[_slowest(lap)]
+    side = 2.0 * CLOSE_UP_M
+    axes.add_patch(
+        Rectangle((x - CLOSE_UP_M, y - CLOSE_UP_M), side, side, fill=False, ec=TEXT_COLOUR, lw=1)
+    )
     axes.set_aspect("equal", "datalim")
     axes.margins(0.04)
     axes.axis("off")
@@ -146,10 +158,10 @@ def _draw_map(
 
 
 def _draw_track(axes: Axes, circuit: Circuit) -> None:
-    """The road with its borders, the start line across it and the direction of travel."""
+    """The road with its borders and the start line across it."""
     right, left = (np.vstack([line, line[:1]]) for line in borders(circuit.track))
     quads = np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1)
-    axes.add_collection(PolyCollection(quads, facecolor=TRACK_COLOUR, edgecolor=TRACK_COLOUR))
+    axes.add_collection(PolyCollection(list(quads), facecolor=TRACK_COLOUR, edgecolor=TRACK_COLOUR))
     for border in (right, left):
         axes.plot(border[:, 0], border[:, 1], color=BORDER_COLOUR, lw=0.8, zorder=3)
     axes.plot(*np.stack([right[0], left[0]]).T, color=TEXT_COLOUR, lw=2.5, zorder=5)
@@ -171,7 +183,7 @@ def _draw_scale(axes: Axes) -> None:
 def _draw_close_up(axes: Axes, circuit: Circuit, results: Sequence[LapResult], best: int) -> None:
     _draw_track(axes, circuit)
     lap = _lap_of(results[best])
-    slowest = int(np.argmin(np.where(lap.s_m > 100.0, lap.vx_mps, np.inf)))
+    slowest = _slowest(lap)
     for i, result in enumerate(results):
         driven = _lap_of(result)
         axes.plot(driven.x_m, driven.y_m, zorder=4, **_line_style(i))
@@ -184,9 +196,14 @@ def _draw_close_up(axes: Axes, circuit: Circuit, results: Sequence[LapResult], b
     for spine in axes.spines.values():
         spine.set_color(BORDER_COLOUR)
     axes.set_title(
-        f"slowest corner, at {lap.s_m[slowest] / 1000:.2f} km ({2 * CLOSE_UP_M:.0f} m wide)",
+        f"slowest corner (square on the map), at {lap.s_m[slowest] / 1000:.2f} km",
         fontsize=10, color=TEXT_COLOUR,
     )  # fmt: skip
+
+
+def _slowest(lap: Telemetry) -> int:
+    """Index of the slowest moment of a lap, the start from standstill left out."""
+    return int(np.argmin(np.where(lap.s_m > 100.0, lap.vx_mps, np.inf)))
 
 
 def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
@@ -199,8 +216,8 @@ def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("speed [km/h]")
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(len(results), 3), frameon=False,
-        fontsize=11, handlelength=3,
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3 if len(results) <= 3 else 2,
+        frameon=False, fontsize=11, handlelength=3,
     )  # fmt: skip
     _style(axes)
 

@@ -58,9 +58,7 @@ def _spline_basis(stations: int, step_m: float) -> _Basis:
     value = np.stack(
         [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
     )
-    first = np.stack(
-        [-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=1
-    )
+    first = np.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=1)
     second = np.stack([1 - t, 3 * t - 2, 1 - 3 * t, t], axis=1)
     return _Basis(columns, value / 6, first / (2 * knot_m), second / knot_m**2, size)
 

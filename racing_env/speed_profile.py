@@ -37,15 +37,15 @@ class GripTable(NamedTuple):
 def _axle_force(axle_load_n, transfer_n, wheel_force_n, car):
     """Longitudinal force [N] that one axle transmits and the lateral force [N] it has left.
 
-    `wheel_force_n` is wanted of each wheel. Per wheel |F_x| <= mu F_z, then
-    |F_y| <= min(mu F_z (1 + eps F_z / F_z0), sqrt((mu F_z)**2 - F_x**2)).
+    `wheel_force_n` is wanted of each wheel, on top of its rolling resistance. Per wheel
+    |F_x| <= mu F_z, then |F_y| <= min(mu F_z (1 + eps F_z / F_z0), sqrt((mu F_z)**2 - F_x**2)).
     """
     longitudinal = 0.0
     lateral = 0.0
     for side in (-1.0, 1.0):
         load = max(0.5 * axle_load_n + side * transfer_n, MIN_LOAD_N)
         grip = car.friction * load
-        force = min(max(wheel_force_n, -grip), grip)
+        force = min(max(wheel_force_n - car.rolling_resistance * load, -grip), grip)
         peak = grip * (1.0 + car.tyre_load_sensitivity * load / car.tyre_nominal_load_n)
         longitudinal += force
         lateral += min(peak, np.sqrt(grip * grip - force * force))
@@ -64,9 +64,7 @@ def steady_state(force_n, speed_mps, lateral_mps2, car):
     weight = car.mass_kg * GRAVITY_MPS2
     front_static = weight * car.cog_to_rear_m / wheelbase + car.lift_front_kgpm * speed_squared
     rear_static = weight * car.cog_to_front_m / wheelbase + car.lift_rear_kgpm * speed_squared
-    resistance = car.drag_kgpm * speed_squared + car.rolling_resistance * (
-        front_static + rear_static
-    )
+    drag = car.drag_kgpm * speed_squared
     front_share = car.drive_share_front if force_n > 0.0 else car.brake_share_front
     roll = car.mass_kg * lateral_mps2 * car.cog_height_m / car.axle_track_m
     acceleration = 0.0
@@ -83,7 +81,7 @@ def steady_state(force_n, speed_mps, lateral_mps2, car):
             0.5 * (1.0 - front_share) * force_n,
             car,
         )
-        acceleration = (front_force + rear_force - resistance) / car.mass_kg
+        acceleration = (front_force + rear_force - drag) / car.mass_kg
     demand = car.mass_kg * abs(lateral_mps2) / wheelbase
     held = (
         demand * car.cog_to_rear_m <= front_lateral and demand * car.cog_to_front_m <= rear_lateral
@@ -110,9 +108,10 @@ def _largest_lateral(speed_mps, car):
     """Largest lateral acceleration [m/s^2] at constant speed, by bisection."""
     force = _force_for_constant_speed(speed_mps, car)
     low = 0.0
-    high = 2.0 * car.friction * (
-        GRAVITY_MPS2
-        + speed_mps**2 * (car.lift_front_kgpm + car.lift_rear_kgpm) / car.mass_kg
+    high = (
+        2.0
+        * car.friction
+        * (GRAVITY_MPS2 + speed_mps**2 * (car.lift_front_kgpm + car.lift_rear_kgpm) / car.mass_kg)
     )
     for _ in range(40):
         middle = 0.5 * (low + high)
@@ -149,9 +148,7 @@ def _fill_table(speeds_mps, lateral, forward, braking, car):
         for j in range(forward.shape[1]):
             a_y = lateral[i] * np.sin(0.5 * np.pi * j / (forward.shape[1] - 1))
             forward[i, j] = _extreme_acceleration(constant, drive, speed, a_y, car)
-            braking[i, j] = _extreme_acceleration(
-                constant, -car.brake_force_max_n, speed, a_y, car
-            )
+            braking[i, j] = _extreme_acceleration(constant, -car.brake_force_max_n, speed, a_y, car)
 
 
 def _top_speed(vehicle: Vehicle) -> float:

@@ -1,0 +1,102 @@
+"""Batches of demonstrations for a torch DataLoader, read from memory-mapped shards."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from racing_env.dataset import episode_rows, open_shard, read_manifest
+from racing_env.observation import mirror_signs_and_order
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+LEARNED_FIELDS = ("observations", "expert_actions")
+VALIDATION_SHARE = 0.1
+
+
+class Demonstrations(Dataset[Batch]):
+    """Observations and the expert's actions of some episodes of several data sets.
+
+    Rows are numbered 0 to 2 * steps - 1: the second half are the mirror images of the first, which
+    are exact for this car. An item is a whole batch: `dataset[rows]` with an array of row numbers.
+    """
+
+    def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
+        """Every tenth episode, drawn by the seed, is for validation, the others for training."""
+        self.shards = []
+        places = []
+        for folder in folders:
+            manifest = read_manifest(folder)
+            base = len(self.shards)
+            for entry in manifest["shards"]:
+                shard = open_shard(folder, entry)
+                # plain views of the maps: indexing the memmap class itself is several times slower
+                self.shards.append(tuple(np.asarray(shard[name]) for name in LEARNED_FIELDS))
+            for number, (shard, start, steps) in enumerate(episode_rows(manifest)):
+                held_out = np.random.default_rng([seed, base, number]).random() < VALIDATION_SHARE
+                if held_out == validation:
+                    places.append((base + shard, start, steps))
+        self.shard = np.array([place[0] for place in places], dtype=np.int64)
+        self.start = np.array([place[1] for place in places], dtype=np.int64)
+        self.ends = np.cumsum([place[2] for place in places], dtype=np.int64)
+        self.steps = int(self.ends[-1]) if places else 0
+        self.signs, self.order = mirror_signs_and_order()
+
+    def __len__(self) -> int:
+        return 2 * self.steps
+
+    def __getitem__(self, rows: np.ndarray) -> Batch:
+        mirrored = rows >= self.steps
+        rows = np.where(mirrored, rows - self.steps, rows)
+        episode = np.searchsorted(self.ends, rows, side="right")
+        row = self.start[episode] + rows - np.concatenate([[0], self.ends])[episode]
+        shard = self.shard[episode]
+        observations = np.empty((len(rows), len(self.signs)), dtype=np.float32)
+        actions = np.empty((len(rows), 2), dtype=np.float32)
+        for i in np.unique(shard):
+            here = shard == i
+            seen, labels = self.shards[i]
+            observations[here] = seen[row[here]]
+            actions[here] = labels[row[here]]
+        observations[mirrored] = observations[mirrored][:, self.order] * self.signs
+        actions[mirrored, 0] *= -1.0
+        return torch.from_numpy(observations), torch.from_numpy(actions)
+
+
+
+
+class BatchSampler(Sampler[np.ndarray]):
+    """Row numbers of one whole batch at a time, shuffled anew in each epoch by a seed.
+
+    An epoch is a random half of the rows: as many as were driven, each as it was or mirrored.
+    """
+
+    def __init__(self, rows: int, batch_size: int, seed: int):
+        self.rows, self.batch_size = rows, batch_size
+        self.rng = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return -(-self.rows // 2 // self.batch_size)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        order = self.rng.permutation(self.rows)[: self.rows // 2]
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]
+
+
+def batch_loader(
+    dataset: Demonstrations, batch_size: int, seed: int, workers: int, device: torch.device
+) -> DataLoader[Any]:
+    """A loader whose every fetch is one batch; workers stay alive between epochs."""
+    return DataLoader(
+        dataset,
+        sampler=BatchSampler(len(dataset), batch_size, seed),
+        batch_size=None,  # the sampler hands out whole batches
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers > 0 else None,
+        pin_memory=device.type == "cuda",
+        multiprocessing_context="forkserver" if workers > 0 else None,
+    )

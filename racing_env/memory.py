@@ -1,0 +1,72 @@
+"""Peak memory of a process and everything it started, sampled from outside.
+
+    python -m racing_env.memory --pid PID --out FILE
+
+Memory is proportional set size: a page that n processes share counts 1/n in each, so that the sum
+over a process tree counts it once. Where the system does not tell it (only Linux does), the memory
+unique to each process is summed instead, which leaves shared pages out.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from racing_env.command_line import positive_int, run
+from racing_env.files import write_json
+
+INTERVAL_S = 0.5
+
+
+def tree_memory_bytes(root: psutil.Process, without_pid: int | None = None) -> int:
+    """Memory of root and its descendants now, but for the process without_pid; 0 if root ended."""
+    try:
+        processes = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    return sum(_memory_bytes(process) for process in processes if process.pid != without_pid)
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    try:
+        memory = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0  # ended since it was listed, or another user's
+    return getattr(memory, "pss", memory.uss)
+
+
+def record_peak(pid: int, path: str | Path, interval_s: float = INTERVAL_S) -> None:
+    """Sample the process tree of pid until pid ends; path always holds the peak so far.
+
+    A peak that path holds already, from an earlier start of the same run, counts. The process that
+    samples is left out.
+    """
+    path = Path(path)
+    peak_bytes = 0
+    if path.exists():
+        peak_bytes = json.loads(path.read_text(encoding="utf-8"))["peak_bytes"]
+    try:
+        root = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return
+    while root.is_running():
+        now_bytes = tree_memory_bytes(root, without_pid=os.getpid())
+        if now_bytes > peak_bytes:
+            peak_bytes = now_bytes
+            write_json(path, {"peak_bytes": peak_bytes, "interval_s": interval_s})
+        time.sleep(interval_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Record the peak memory of a process tree.")
+    parser.add_argument("--pid", type=positive_int, required=True, help="root of the process tree")
+    parser.add_argument("--out", required=True, help="JSON file that gets the peak, in bytes")
+    args = parser.parse_args()
+    record_peak(args.pid, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

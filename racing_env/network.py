@@ -1,0 +1,52 @@
+"""The policy as a torch network, to and from the file format of `racing_env.policy`."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from racing_env import observation
+from racing_env.errors import InputError
+from racing_env.policy import ACTION_SIZE, Policy
+
+HIDDEN_SIZES = (64, 64)
+
+
+def policy_network(hidden_sizes: Sequence[int] = HIDDEN_SIZES) -> nn.Sequential:
+    """A network with tanh between its layers and on its outputs, as `Policy.act` computes it."""
+    sizes = [observation.SIZE, *hidden_sizes, ACTION_SIZE]
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.Tanh()]
+    return nn.Sequential(*layers)
+
+
+def linear_layers(network: nn.Module) -> list[nn.Linear]:
+    """The linear layers of a module, in the order in which they were added."""
+    return [module for module in network.modules() if isinstance(module, nn.Linear)]
+
+
+def policy_from_layers(layers: Sequence[nn.Linear], record: dict[str, str]) -> Policy:
+    """A policy with copies of these layers' weights."""
+    return Policy(
+        tuple(layer.weight.detach().cpu().numpy().copy() for layer in layers),
+        tuple(layer.bias.detach().cpu().numpy().copy() for layer in layers),
+        record,
+    )
+
+
+def copy_policy_into(policy: Policy, layers: Sequence[nn.Linear]) -> None:
+    """Set the layers' weights to the policy's; raises ValueError if the sizes differ."""
+    if [tuple(layer.weight.shape) for layer in layers] != [w.shape for w in policy.weights]:
+        raise ValueError("the layers do not have the policy's sizes")
+    with torch.no_grad():
+        for layer, weight, bias in zip(layers, policy.weights, policy.biases, strict=True):
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; raises InputError for `cuda` where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no CUDA device is available; use auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,138 @@
+"""The table that ends a run: its stages, the drivers' laps, peak memory.
+
+    python -m racing_env.summary runs/NAME
+
+Reads only the JSON files that the stages leave in the run's folder.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from racing_env.command_line import run
+from racing_env.errors import InputError
+
+ABSENT = "-"
+
+# Per stage: its folder, and the keys of its workers and of its throughput.
+STAGES = (
+    ("demonstrations", "workers", "transitions"),
+    ("bc", "workers", "examples"),
+    ("rl", "envs", "steps"),
+)
+DRIVERS = {"bc": "clone", "rl": "RL driver"}  # folder of the policy -> name in the table
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; raises InputError if there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; expected a file that a finished run has") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+def stage_rows(folder: Path) -> list[list[str]]:
+    """One row a stage: name, workers, wall time, throughput, speed-up over one worker."""
+    rows = [["stage", "workers", "wall time", "throughput", "speed-up"]]
+    for stage, workers, unit in STAGES:
+        summary = read_json(folder / stage / "summary.json")
+        rate = summary.get(f"{unit}_per_s")
+        rows.append(
+            [
+                stage,
+                str(summary[workers]),
+                duration(summary["wall_s"]),
+                ABSENT if rate is None else f"{rate:,.0f} {unit}/s",
+                decimal(summary.get("speed_up"), 2),
+            ]
+        )
+    return rows
+
+
+def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
+    """One row a driver: circuits finished, and mean laps over those that every driver finished."""
+    laps: dict[str, dict[str, dict[str, Any]]] = {}
+    for result in results:
+        laps.setdefault(driver_name(result["driver"]), {})[result["track"]] = result
+    finished = {
+        driver: {track for track, lap in tracks.items() if lap["finished"]}
+        for driver, tracks in laps.items()
+    }
+    common = set.intersection(*finished.values()) if finished else set()
+    heading = f"on the {len(common)} that all finished:"
+    rows = [["driver", "circuits finished", heading, "flying lap", "standing lap"]]
+    for driver, tracks in laps.items():
+        shared = [tracks[track] for track in sorted(common)]
+        rows.append(
+            [
+                driver,
+                f"{len(finished[driver])} of {len(tracks)}",
+                "",
+                decimal(mean_of(shared, "flying_lap_s"), 3, " s"),
+                decimal(mean_of(shared, "standing_lap_s"), 3, " s"),
+            ]
+        )
+    return rows
+
+
+def driver_name(driver: str) -> str:
+    """What the table calls a driver of evaluate.py: `expert`, or the path of a policy."""
+    return DRIVERS.get(Path(driver).parent.name, driver)
+
+
+def mean_of(laps: Iterable[dict[str, Any]], key: str) -> float | None:
+    """Mean of the laps that have the value; None if none has."""
+    values = [lap[key] for lap in laps if lap.get(key) is not None]
+    return mean(values) if values else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `m:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def decimal(value: float | None, digits: int, unit: str = "") -> str:
+    """The value with its unit, or a dash for none."""
+    return ABSENT if value is None else f"{value:.{digits}f}{unit}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    )
+
+
+def run_summary(folder: str | Path) -> str:
+    """The whole text for a finished run; raises InputError if a file is missing."""
+    folder = Path(folder)
+    memory = read_json(folder / "memory.json")
+    return "\n\n".join(
+        [
+            table(stage_rows(folder)),
+            table(driver_rows(read_json(folder / "evaluation" / "results.json"))),
+            f"peak memory {memory['peak_bytes'] / 2**20:,.0f} MB "
+            f"(all processes, proportional set size, every {memory['interval_s']} s)",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print the table that ends a run.")
+    parser.add_argument("folder", help="the run's folder, runs/NAME")
+    print(f"\n{run_summary(parser.parse_args().folder)}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Lint, types and tests, on a machine that needs only Python and bash.
+set -euo pipefail
+
+usage="usage: ./run_tests.sh [--slow]
+
+  --slow  also run the tests that take longer than a few seconds"
+
+case $#${1:-} in
+0) select=(-m "not slow") ;;
+1--slow) select=() ;;
+1--help | 1-h) echo "$usage" && exit ;;
+*) echo "error: unknown arguments '$*'; --help lists what there is" >&2 && exit 2 ;;
+esac
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
+source scripts/bootstrap.sh
+bootstrap requirements-dev.txt
+
+# Threads beside busy processes only take their cores.
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+if [[ ${CI:-} == true ]]; then verbosity=-v; else verbosity=-q; fi
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+"$PYTHON" -m mypy
+"$PYTHON" -m pytest "$verbosity" ${select[@]+"${select[@]}"} --durations=5 --cov=racing_env

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Sourced by train_optimized.sh: stages that are logged, stopped and gone on with.
+# Uses $out, $dry_run and $PYTHON.
+# shellcheck disable=SC2154
+
+stage_pid=""
+stop_code=""
+
+# stage NAME SCRIPT FLAG...: run it, on the screen and in its log. What is finished already is
+# skipped; what was begun goes on with --resume; a failure ends the whole run.
+stage() {
+    local name=$1 log=$out/logs/$1.log finished=$out/logs/$1.finished status=0
+    shift
+    if [[ -e $log && $name != evaluation ]]; then set -- "$@" --resume; fi
+    if [[ -n $dry_run ]]; then
+        printf '%q' "$PYTHON" && printf ' %q' "$@" && echo
+        return
+    fi
+    if [[ -e $finished ]]; then
+        echo "== $name: finished before"
+        return
+    fi
+    echo "== $name"
+    { "$PYTHON" "$@" 2>&1 | tee -ia "$log"; } </dev/null &
+    stage_pid=$!
+    # A signal ends a wait, not the stage.
+    while kill -0 "$stage_pid" 2>/dev/null; do
+        status=0
+        wait "$stage_pid" 2>/dev/null || status=$?
+    done
+    stage_pid=""
+    if [[ -n $stop_code ]]; then
+        echo "interrupted in stage $name; start again with --out $out to go on" >&2
+        exit "$stop_code"
+    elif ((status)); then
+        echo "error: stage $name failed with exit code $status; its log is $log;" \
+            "start again with --out $out to go on with it" >&2
+        exit "$status"
+    fi
+    touch "$finished"
+}
+
+# pass_on CODE: interrupt the running stage and all its processes, which save what they have; the
+# run exits with CODE when they have ended.
+pass_on() {
+    stop_code=$1
+    if [[ -z $stage_pid ]]; then exit "$stop_code"; fi
+    kill -INT -- "-$stage_pid" 2>/dev/null || true
+}
+
+# begin_stages: each stage gets a process group of its own, which a signal can be passed on to.
+begin_stages() {
+    set -m
+    trap 'pass_on 130' INT
+    trap 'pass_on 143' TERM HUP
+}

@@ -1,0 +1,277 @@
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import racing_env
+from racing_env import dynamics as dyn
+from racing_env.circuit import prepare_circuit
+from racing_env.environment import START_SPEED_SHARE, RaceEnv
+from racing_env.errors import InputError
+from racing_env.expert import expert_actions
+from racing_env.simulator import REWARD_TERMS
+from racing_env.track_generator import built_in_track
+
+ID = "racing_env/Race-v0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RACING_ENV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def club(cache):
+    return prepare_circuit(built_in_track("club"))
+
+
+def rollout(env, seed, steps=150):
+    observation, info = env.reset(seed=seed)
+    env.action_space.seed(seed)
+    record = [(observation, info)]
+    for _ in range(steps):
+        step = env.step(env.action_space.sample())
+        record.append(step)
+        if step[2] or step[3]:
+            record.append(env.reset())
+    return record
+
+
+def test_gymnasiums_checker_has_nothing_to_say(monkeypatch):
+    pygame = pytest.importorskip("pygame", reason="rendering needs pygame-ce")
+    from gymnasium.utils.env_checker import check_env
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make(ID, track="oval").unwrapped)
+    pygame.display.quit()
+
+
+def test_stable_baselines_checker_has_nothing_to_say():
+    from stable_baselines3.common.env_checker import check_env
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make(ID, track="oval").unwrapped)
+
+
+def test_registration_is_idempotent_and_light():
+    code = (
+        "import importlib, sys, warnings; warnings.simplefilter('error');"
+        "import racing_env; importlib.reload(racing_env);"
+        "assert 'numba' not in sys.modules and 'scipy' not in sys.modules;"
+        f"import gymnasium; gymnasium.spec('{ID}')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    assert racing_env.__version__
+
+
+def test_seeded_rollouts_repeat_exactly(club):
+    first, second = (rollout(RaceEnv([club, built_in_track("oval")]), seed=5) for _ in range(2))
+    np.testing.assert_equal(first, second)
+    assert not np.array_equal(rollout(RaceEnv(club), 6)[0][0], first[0][0])
+
+
+def test_a_returned_observation_is_never_written_again(club):
+    env = RaceEnv(club)
+    observation, _ = env.reset(seed=0)
+    kept = observation.copy()
+    later = env.step(np.zeros(2, dtype=np.float32))[0]
+    np.testing.assert_array_equal(observation, kept)
+    kept = later.copy()
+    env.step(np.ones(2, dtype=np.float32))
+    np.testing.assert_array_equal(later, kept)
+
+
+def test_random_starts_are_spread_over_the_lap_at_a_share_of_profile_speed(club):
+    env = RaceEnv(club)
+    places, shares = [], []
+    for seed in range(60):
+        _, info = env.reset(seed=seed)
+        places.append(info["s_m"] / club.track.length_m)
+        shares.append(info["speed_mps"] / club.line_speed_mps[int(info["s_m"] / club.track.step_m)])
+    assert min(places) < 0.1 and max(places) > 0.9
+    assert START_SPEED_SHARE[0] - 0.05 < min(shares) < max(shares) < START_SPEED_SHARE[1] + 0.05
+
+
+def test_start_s_is_a_standing_start_there(club):
+    env = RaceEnv(club)
+    _, info = env.reset(seed=0, options={"start_s": 321.0})
+    assert info["speed_mps"] == 0.0
+    assert info["s_m"] == pytest.approx(321.0, abs=1.0)
+    assert info["progress"] == info["time_s"] == info["distance_m"] == 0.0
+
+
+def test_options_track_is_for_one_episode(club):
+    env = RaceEnv(club)
+    for track in ("oval", built_in_track("oval")):
+        _, info = env.reset(seed=0, options={"track": track})
+        assert info["track"] == "oval"
+        assert env.circuit.track.name == "oval"
+        _, info = env.reset()
+        assert info["track"] == "club"
+    names = {env.reset(options={"track": [club, "oval"]})[1]["track"] for _ in range(20)}
+    assert names == {"club", "oval"}
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"trak": "oval"}, "'trak'"),
+    ({1: 2}, "'1'"),
+    ({"track": "no-such-place"}, "no-such-place"),
+    ({"track": 7}, "track 7"),
+    ({"track": []}, "at least one"),
+    ({"start_s": -1.0}, "-1.0"),
+    ({"start_s": 1e9}, "1000000000.0"),
+    ({"start_s": float("nan")}, "nan"),
+    ({"start_s": "100"}, "'100'"),
+    ({"start_s": True}, "True"),
+])  # fmt: skip
+def test_bad_options_are_named(club, options, message):
+    with pytest.raises(InputError) as raised:
+        RaceEnv(club).reset(options=options)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"track": "no-such-place"}, "no-such-place"),
+    ({"vehicle": "lorry"}, "'lorry'"),
+    ({"time_limit_s": 0.0}, "time_limit_s 0.0"),
+    ({"time_limit_s": float("inf")}, "time_limit_s inf"),
+    ({"border_margin_m": -0.1}, "border_margin_m -0.1"),
+    ({"render_mode": "ansi"}, "render_mode 'ansi'"),
+    ({"camera": "drone"}, "camera 'drone'"),
+])  # fmt: skip
+def test_bad_arguments_are_named(club, arguments, message):
+    with pytest.raises(InputError) as raised:
+        RaceEnv(**{"track": club, **arguments})
+    assert message in str(raised.value)
+
+
+def test_step_needs_an_episode(club):
+    env = RaceEnv(club, time_limit_s=0.1)
+    with pytest.raises(ResetNeeded):
+        env.step(np.zeros(2))
+    env.reset(seed=0)
+    env.step(np.zeros(2))
+    assert env.step(np.zeros(2))[3]
+    with pytest.raises(ResetNeeded):
+        env.step(np.zeros(2))
+
+
+@pytest.mark.parametrize("action", [[np.nan, 0.0], [0.0, np.inf], [0.0], [[0.0, 0.0]], 0.5])
+def test_bad_actions_are_refused_and_change_nothing(club, action):
+    env = RaceEnv(club)
+    env.reset(seed=0)
+    before = env.simulator.state.copy()
+    with pytest.raises(InputError, match="action"):
+        env.step(np.array(action))
+    np.testing.assert_array_equal(env.simulator.state, before)
+
+
+def test_actions_outside_are_clipped(club):
+    results = []
+    for action in ([9.0, -9.0], [1.0, -1.0]):
+        env = RaceEnv(club)
+        env.reset(seed=3)
+        results.append(env.step(np.array(action, dtype=np.float32)))
+    np.testing.assert_equal(results[0], results[1])
+
+
+def test_reward_is_the_sum_of_its_terms(club):
+    env = RaceEnv(club)
+    for step in rollout(env, seed=2):
+        if len(step) == 5:
+            assert step[1] == pytest.approx(sum(step[4][f"reward_{name}"] for name in REWARD_TERMS))
+
+
+def test_time_limit_truncates(club):
+    env = RaceEnv(club, time_limit_s=2.0)
+    env.reset(options={"start_s": 0.0})
+    steps = 0
+    while True:
+        *_, terminated, truncated, info = env.step(np.array([0.0, 0.2]))
+        steps += 1
+        assert not terminated
+        if truncated:
+            break
+        assert info["end"] == ""
+    assert steps == 40
+    assert info["end"] == "time_limit"
+
+
+@pytest.mark.parametrize("action, end", [([1.0, 0.5], "off_track"), ([0.0, -1.0], "standing")])
+def test_termination_names_its_reason(club, action, end):
+    env = RaceEnv(club)
+    env.reset(seed=1, options={"start_s": 0.0})
+    terminated = False
+    while not terminated:
+        *_, terminated, truncated, info = env.step(np.array(action))
+        assert not truncated
+    assert info["end"] == end
+    assert info["reward_end"] < 0.0
+
+
+def test_a_stricter_border_ends_an_episode_sooner(club):
+    ends = []
+    for margin in (0.0, 1.0):
+        env = RaceEnv(club, border_margin_m=margin)
+        env.reset(seed=1, options={"start_s": 0.0})
+        while not env.step(np.array([0.4, 0.5]))[2]:
+            pass
+        ends.append(abs(env.simulator.cars.offset_m[0]))
+    assert ends[1] < ends[0] - 0.5
+
+
+def test_a_lap_is_reported(club):
+    env = RaceEnv(club)
+    env.reset(seed=0, options={"start_s": 10.0})
+    info = {"laps": 0}
+    while info["laps"] < 1:
+        *_, terminated, truncated, info = env.step(
+            expert_actions(env.simulator, np.array([0.7]))[0]
+        )
+        assert not terminated and not truncated
+    assert info["lap_time_s"] == pytest.approx(info["time_s"], abs=dyn.CONTROL_STEP_S)
+    assert club.lap_time_s < info["lap_time_s"] < 2.0 * club.lap_time_s
+    assert info["progress"] == pytest.approx(1.0, abs=0.01)
+
+
+_ENVS: list[RaceEnv] = []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    actions=st.lists(
+        st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2)
+        | st.tuples(*[st.floats(-1.0, 1.0)] * 2)
+        | st.tuples(*[st.sampled_from([-1.0, 0.0, 1.0])] * 2),
+        min_size=1, max_size=30,
+    ),
+    hold=st.integers(1, 10),
+)  # fmt: skip
+def test_any_actions_keep_observations_in_bounds_and_the_state_finite(seed, actions, hold):
+    if not _ENVS:
+        _ENVS.append(RaceEnv("hairpins"))
+    env = _ENVS[0]
+    observation, _ = env.reset(seed=seed)
+    assert env.observation_space.contains(observation)
+    for action in actions:
+        for _ in range(hold):
+            observation, reward, terminated, truncated, _ = env.step(np.array(action))
+            assert env.observation_space.contains(observation)
+            assert np.isfinite(reward)
+            assert np.isfinite(env.simulator.state).all()
+            if terminated or truncated:
+                env.reset()

@@ -1,0 +1,132 @@
+"""The script as its users start it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from racing_env import observation
+from racing_env.policy import Policy, save_policy
+
+ROOT = Path(__file__).parents[1]
+FIELDS = {
+    "driver": str, "track": str, "finished": bool, "flying_lap_s": (float, type(None)),
+    "standing_lap_s": (float, type(None)), "off_track": int, "distance_m": float,
+}  # fmt: skip
+
+
+def evaluate(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "evaluate.py"), *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=120, env=os.environ,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def policy_path(tmp_path_factory) -> Path:
+    """A policy that drives straight on."""
+    weights = (np.zeros((2, observation.SIZE), np.float32),)
+    path = tmp_path_factory.mktemp("clone") / "policy.safetensors"
+    save_policy(Policy(weights, (np.array([0.0, 5.0], np.float32),), {}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, policy_path):
+    folder = tmp_path_factory.mktemp("evaluated")
+    done = evaluate(
+        "--driver", "expert", policy_path, "--track", "club", "--laps", 1,
+        "--json", "laps.json", "--out", "out", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done, policy_path
+
+
+def test_json_has_an_object_per_driver_and_circuit(evaluated):
+    folder, _, policy_path = evaluated
+    records = json.loads((folder / "laps.json").read_text())
+    assert [record["driver"] for record in records] == ["expert", str(policy_path)]
+    for record in records:
+        for name, kind in FIELDS.items():
+            assert isinstance(record[name], kind), name
+    expert, clone = records
+    assert expert["finished"] and expert["off_track"] == 0 and expert["ratio"] == 1.0
+    assert expert["distance_m"] >= 2 * expert["length_m"]
+    assert expert["flying_lap_s"] < expert["standing_lap_s"]
+    assert not clone["finished"] and clone["off_track"] == 1 and clone["flying_lap_s"] is None
+    assert json.loads((folder / "out" / "results.json").read_text()) == records
+
+
+def test_out_has_a_picture_and_telemetry(evaluated):
+    out = evaluated[0] / "out"
+    assert (out / "club.png").read_bytes().startswith(b"\x89PNG")
+    tables = sorted(out.glob("club-*.csv"))
+    assert len(tables) == 2 and len(list(out.iterdir())) == 4
+    for table in tables:
+        assert table.read_text().startswith("s_m,x_m,y_m,psi_rad,kappa_radpm,vx_mps,ax_mps2,")
+
+
+def test_table_is_aligned_and_names_the_failure(evaluated):
+    lines = evaluated[1].stdout.splitlines()
+    row = next(line for line in lines if line.startswith("club"))
+    assert "*" in row and "2/2" in row and "0/2 off_track" in row
+    assert row.index("1.000") == lines[1].index("ratio")
+    assert "1 of 1" in lines[3] and "0 of 1" in lines[3]
+
+
+def test_reference_file_gives_the_ratio(tmp_path):
+    (tmp_path / "limits.csv").write_text("circuit,length_m,mintime_s\noval,1,10.0\n")
+    done = evaluate(
+        "--track", "oval", "club", "--laps", 1, "--reference", "limits.csv",
+        "--json", "laps.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    oval, club = json.loads((tmp_path / "laps.json").read_text())
+    assert oval["ratio"] == pytest.approx(oval["flying_lap_s"] / 10.0)
+    assert club["ratio"] is None
+
+
+BAD_CALLS = {
+    "no policy": ["--driver", "missing.safetensors"],
+    "not a policy": ["--driver", "text.txt"],
+    "no track": ["--track", "missing.csv"],
+    "not a track": ["--track", "text.txt"],
+    "no reference": ["--track", "oval", "--reference", "missing.csv"],
+    "not a reference": ["--track", "oval", "--reference", "text.txt"],
+    "other circuits": ["--track", "oval", "--reference", "other.csv"],
+    "negative time": ["--track", "oval", "--reference", "negative.csv"],
+    "binary reference": ["--track", "oval", "--reference", "binary"],
+    "json is a folder": ["--track", "oval", "--json", "."],
+    "out is a file": ["--track", "oval", "--out", "text.txt"],
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_CALLS.values(), ids=BAD_CALLS)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments):
+    (tmp_path / "text.txt").write_text("nothing\n")
+    (tmp_path / "other.csv").write_text("circuit,mintime_s\nelsewhere,80\n")
+    (tmp_path / "negative.csv").write_text("circuit,mintime_s\noval,-80\n")
+    (tmp_path / "binary").write_bytes(bytes(range(256)))
+    done = evaluate(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+    assert arguments[-1] in done.stderr
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['evaluate.py', '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'evaluate.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        "assert not {'numba', 'scipy', 'torch', 'matplotlib'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)

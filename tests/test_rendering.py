@@ -1,0 +1,121 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pygame = pytest.importorskip("pygame", reason="rendering needs the extra: pip install pygame-ce")
+
+from racing_env.circuit import prepare_circuit  # noqa: E402 - after the skip
+from racing_env.environment import RaceEnv  # noqa: E402
+from racing_env.rendering import BODY, Camera  # noqa: E402
+from racing_env.track_generator import built_in_track  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def circuit(tmp_path_factory):
+    return prepare_circuit(built_in_track("hairpins"), cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+def has_car(picture, rows=slice(300, 480), columns=slice(400, 560)) -> bool:
+    error = np.abs(picture[rows, columns].astype(int) - BODY).sum(axis=2)
+    return bool((error < 40).sum() > 20)
+
+
+@pytest.mark.parametrize("camera", ["follow", "track"])
+def test_pictures_show_the_car_and_change_as_it_moves(circuit, camera):
+    env = RaceEnv(circuit, render_mode="rgb_array", camera=camera)
+    env.reset(seed=0)
+    first = env.render()
+    assert first.shape == (540, 960, 3)
+    assert first.dtype == np.uint8
+    assert first.flags.c_contiguous and first.flags.writeable
+    assert has_car(first, slice(None), slice(None)) if camera == "track" else has_car(first)
+    kept = first.copy()
+    env.step(np.array([0.0, 1.0], dtype=np.float32))
+    assert not np.array_equal(env.render(), kept)
+    np.testing.assert_array_equal(first, kept)
+    env.close()
+    env.close()
+
+
+def test_drawing_does_not_disturb_the_drive(circuit):
+    results = []
+    for mode in (None, "rgb_array"):
+        env = RaceEnv(circuit, render_mode=mode)
+        observation, _ = env.reset(seed=4)
+        for _ in range(10):
+            observation, *_ = env.step(np.array([0.1, 0.5]))
+            if mode:
+                env.render()
+        results.append(observation)
+    np.testing.assert_array_equal(*results)
+
+
+def test_sliding_tyres_leave_marks_until_the_next_episode(circuit):
+    env = RaceEnv(circuit, render_mode="rgb_array")
+    env.reset(seed=0, options={"start_s": 0.0})
+    env.simulator.state[3, 0] = 30.0
+    env.simulator.state[4, 0] = 9.0  # sideways
+    for _ in range(5):
+        env.step(np.array([0.0, 0.0]))
+        env.render()
+    assert sum(len(segments) for segments in env._view._marks) >= 4
+    env.reset(seed=0)
+    assert not env._view._marks
+
+
+def test_every_place_of_a_circuit_can_be_drawn(circuit):
+    env = RaceEnv(circuit, render_mode="rgb_array")
+    for start in np.linspace(0.0, circuit.track.length_m, 12, endpoint=False):
+        env.reset(options={"start_s": float(start)})
+        assert has_car(env.render())
+
+
+def test_the_window_opens_and_closes_without_a_display(circuit, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = RaceEnv(circuit, render_mode="human")
+    env.reset(seed=0)
+    env.step(np.zeros(2))
+    assert env.render() is None
+    assert pygame.display.get_surface().get_size() == (960, 540)
+    env.close()
+    assert not pygame.display.get_init()
+    env.close()
+
+
+def test_render_without_mode_or_episode(circuit):
+    from gymnasium.error import ResetNeeded
+
+    with pytest.raises(ResetNeeded):
+        RaceEnv(circuit, render_mode="rgb_array").render()
+    env = RaceEnv(circuit)
+    env.reset()
+    with pytest.warns(UserWarning, match="render mode"):
+        assert env.render() is None
+
+
+def test_camera_maps_there_and_back():
+    camera = Camera(np.array([100.0, -20.0]), 0.7, 8.0, (480.0, 400.0))
+    points = np.random.default_rng(0).uniform(-200, 200, (50, 2))
+    np.testing.assert_allclose(camera.ground(camera(points)), points, atol=1e-9)
+    ahead = np.array([100.0 + 10.0 * np.cos(0.7), -20.0 + 10.0 * np.sin(0.7)])
+    np.testing.assert_allclose(camera(ahead), [480.0, 320.0], atol=1e-9)
+    left = np.array([100.0 - 10.0 * np.sin(0.7), -20.0 + 10.0 * np.cos(0.7)])
+    np.testing.assert_allclose(camera(left), [400.0, 400.0], atol=1e-9)
+
+
+def test_a_missing_pygame_is_named_and_only_when_rendering():
+    code = (
+        "import sys; sys.modules['pygame'] = None\n"
+        "import racing_env.environment\n"
+        "from racing_env.errors import InputError\n"
+        "try:\n    import racing_env.rendering\n"
+        "except InputError as error:\n    assert 'pip install pygame-ce' in str(error); print('ok')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert result.stdout.strip() == "ok"

@@ -1,0 +1,381 @@
+"""The shell side: the plan, the limits it heeds, and a whole run with stages that only pretend."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
+
+STAGE = """
+import json, os, sys, time
+from pathlib import Path
+
+stage, flags = Path(sys.argv[0]).stem, sys.argv[1:]
+out = Path(flags[flags.index("--out") + 1])
+print(stage, "at work", *(["again"] if "--resume" in flags else []))
+if os.environ.get("FAIL") == stage:
+    sys.exit(7)
+out.mkdir(parents=True, exist_ok=True)
+if os.environ.get("HANG") == stage:
+    (out / "hanging").touch()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("saved")
+        sys.exit(130)
+summary = {"workers": 1, "envs": 2, "wall_s": 61.0, "transitions_per_s": 1234.0, "speed_up": 0.98}
+(out / "summary.json").write_text(json.dumps(summary))
+drivers = ("expert", "x/bc/policy.safetensors", "x/rl/policy.safetensors")
+laps = [
+    {"driver": driver, "track": "a", "finished": True, "flying_lap_s": 100.5, "standing_lap_s": 104}
+    for driver in drivers
+]
+(out / "results.json").write_text(json.dumps(laps))
+"""
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, without what would change the plan; the active environment is this one."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return kept | {"VIRTUAL_ENV": sys.prefix} | settings
+
+
+def train(*flags: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", str(root / "train_optimized.sh"), *flags],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=root,
+    )
+
+
+def shell(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run code with the functions of the shell parts."""
+    sourced = "source scripts/bootstrap.sh; source scripts/machine.sh; set -euo pipefail; "
+    return subprocess.run(
+        ["bash", "-c", sourced + code],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+
+
+def one_error_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The scripts with stages that only pretend."""
+    root = tmp_path / "check out"
+    shutil.copytree(ROOT / "scripts", root / "scripts")
+    (root / "racing_env").symlink_to(ROOT / "racing_env")
+    for name in ("train_optimized.sh", "requirements.txt"):
+        shutil.copy(ROOT / name, root)
+    for name in ("collect_demonstrations", "train_bc", "train_rl", "evaluate"):
+        (root / f"{name}.py").write_text(STAGE)
+    return root
+
+
+# ---- the plan
+
+
+def test_dry_run_prints_the_plan_and_runs_nothing(checkout: Path) -> None:
+    before = sorted(checkout.rglob("*"))
+    result = train("--dry-run", root=checkout)
+    lines = result.stdout.splitlines()
+    assert result.returncode == 0
+    assert [line.split(":")[0] for line in lines[:3]] == ["demo workers", "bc workers", "rl envs"]
+    scripts = [line.split()[1] for line in lines[3:]]
+    assert scripts == ["collect_demonstrations.py", "train_bc.py", "train_rl.py"]
+    assert sorted(checkout.rglob("*")) == before
+
+
+def test_environment_overrides(tmp_path: Path) -> None:
+    settings = {"DEMO_WORKERS": "3", "BC_WORKERS": "0", "RL_ENVS": "2", "SEED": "17"}
+    result = train("--dry-run", "--out", str(tmp_path), root=ROOT, **settings)
+    lines = result.stdout.splitlines()
+    assert lines[:3] == ["demo workers: 3", "bc workers: 0", "rl envs: 2"]
+    assert f"--workers 3 --seed 17 --out {tmp_path}/demonstrations" in lines[3]
+    assert f"--workers 0 --seed 17 --out {tmp_path}/bc" in lines[4]
+    assert f"--envs 2 --seed 17 --out {tmp_path}/rl" in lines[5]
+
+
+def test_thread_limits_in_the_environment_do_not_change_the_counts() -> None:
+    limited = train("--dry-run", OMP_NUM_THREADS="1", OMP_THREAD_LIMIT="1")
+    assert limited.stdout == train("--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    ("cores", "plan"),
+    [
+        (1, "1 1 1"),
+        (2, "1 1 1"),
+        (3, "2 1 2"),
+        (8, "7 4 7"),
+        (12, "11 6 8"),
+    ],
+)
+def test_default_counts_follow_the_cores(tmp_path: Path, cores: int, plan: str) -> None:
+    nproc = tmp_path / "nproc"
+    nproc.write_text(f"#!/bin/sh\necho {cores}\n")
+    nproc.chmod(0o755)
+    # A machine with memory to spare, however small the one that runs the test is.
+    result = shell(
+        "sed 's/^source scripts.machine.sh/&; memory_mb() { echo 999999; }/' "
+        "train_optimized.sh | bash -s -- --dry-run",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )
+    counts = [line.split(": ")[1] for line in result.stdout.splitlines()[:3]]
+    assert " ".join(counts) == plan
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEMO_WORKERS", "0"),
+        ("RL_ENVS", "two"),
+        ("BC_WORKERS", "-1"),
+        ("DEMO_WORKERS", "1.5"),
+        ("SEED", "08"),
+        ("SEED", "1 2"),
+        ("RL_ENVS", "99999999999999999999"),
+    ],
+)
+def test_bad_settings_are_refused(name: str, value: str) -> None:
+    line = one_error_line(train("--dry-run", root=ROOT, **{name: value}))
+    assert name in line
+    assert value in line
+
+
+@pytest.mark.parametrize("flags", [["--fast"], ["runs/x"], ["--out"], ["--out", "--quick"], [""]])
+def test_bad_flags_are_refused(flags: list[str]) -> None:
+    one_error_line(train(*flags))
+
+
+def test_an_out_that_is_a_file_is_refused(checkout: Path) -> None:
+    (checkout / "taken").touch()
+    assert "taken" in one_error_line(train("--out", "taken", root=checkout)).replace("\\", "")
+
+
+# ---- what the machine holds
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    return root
+
+
+QUOTAS = {
+    "none": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 16),
+    "own group": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 2),
+    "a group above": (
+        {
+            "proc/self/cgroup": "0::/a/b",
+            "sys/fs/cgroup/a/b/cpu.max": "max 100000",
+            "sys/fs/cgroup/a/cpu.max": "300000 100000",
+        },
+        3,
+    ),
+    "less than one core": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "5 100"}, 1),
+    "version 1": (
+        {
+            "proc/self/cgroup": "4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        4,
+    ),
+    "version 1, none": (
+        {
+            "proc/self/cgroup": "3:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        16,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", QUOTAS)
+def test_core_count_heeds_the_cpu_quota(tmp_path: Path, case: str) -> None:
+    files, cores = QUOTAS[case]
+    root = machine(tmp_path, files)
+    result = shell(f"env() {{ echo 16; }}; core_count '{root}'")
+    assert result.stdout == f"{cores}\n", result.stderr
+
+
+MEMORY = {
+    "no group": ({}, 8000),
+    "version 2": (
+        {
+            "proc/self/cgroup": "0::/job",
+            "sys/fs/cgroup/job/memory.max": str(3000 << 20),
+            "sys/fs/cgroup/job/memory.current": str(1500 << 20),
+            "sys/fs/cgroup/job/memory.stat": f"anon 5\ninactive_file {500 << 20}",
+        },
+        2000,
+    ),
+    "version 1": (
+        {
+            "proc/self/cgroup": "4:memory:/docker/1",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(1000 << 20),
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": str(400 << 20),
+            "sys/fs/cgroup/memory/memory.stat": "inactive_file 9\ntotal_inactive_file 0",
+        },
+        600,
+    ),
+    "used up": (
+        {
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": "1000",
+            "sys/fs/cgroup/memory.current": "99999999",
+            "sys/fs/cgroup/memory.stat": "inactive_file 0",
+        },
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEMORY)
+def test_memory_is_what_the_machine_and_its_groups_leave(tmp_path: Path, case: str) -> None:
+    files, free_mb = MEMORY[case]
+    meminfo = f"MemTotal: {9000 << 10} kB\nMemAvailable: {8000 << 10} kB"
+    root = machine(tmp_path, {"proc/meminfo": meminfo} | files)
+    result = shell(f"memory_mb '{root}'")
+    assert result.stdout == f"{free_mb}\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "held", "fitted"), [(4, 9, 4), (4, 4, 4), (4, 3, 3), (4, -2, 1), (0, 5, 0), (1, 0, 1)]
+)
+def test_counts_are_lowered_with_a_line_that_says_so(count: int, held: int, fitted: int) -> None:
+    result = shell(f"fit 'rl envs' {count} {held} 'little is left'")
+    assert result.stdout == f"{fitted}\n"
+    lowered = f"rl envs lowered from {count} to {fitted}: little is left\n"
+    assert result.stderr == (lowered if fitted < count else "")
+
+
+def test_the_soft_limit_on_open_files_is_raised_first() -> None:
+    code = "ulimit -Hn 900; ulimit -Sn 200; "
+    assert shell(code + "open_files 700; ulimit -Sn").stdout == "700\n"
+    assert shell(code + "open_files 5000; echo $OPEN_FILES").stdout == "900\n"
+    assert shell(code + "open_files 100; echo $OPEN_FILES").stdout == "200\n"
+
+
+def test_open_files_lower_the_plan() -> None:
+    result = shell("ulimit -n 300; DEMO_WORKERS=50 ./train_optimized.sh --dry-run")
+    assert result.returncode == 0
+    assert "demo workers lowered from 50 to 5: only 300 files may be open" in result.stderr
+    assert "demo workers: 5" in result.stdout
+
+
+# ---- a whole run
+
+
+def test_a_run_ends_with_the_table_and_a_second_start_runs_no_stage(checkout: Path) -> None:
+    first = train("--out", "runs/a b", root=checkout)
+    assert first.returncode == 0, first.stderr
+    for text in ("1,234 transitions/s", "0.98", "1:01", "clone", "RL driver", "100.5", "peak mem"):
+        assert text in first.stdout
+    second = train("--out", "runs/a b", root=checkout)
+    assert second.returncode == 0, second.stderr
+    assert "at work" not in second.stdout
+    assert first.stdout.split("stage ")[1].split("peak")[0] in second.stdout
+
+
+def test_a_failing_stage_stops_the_run_which_goes_on_there(checkout: Path) -> None:
+    failed = train("--quick", root=checkout, FAIL="train_bc")
+    assert failed.returncode == 7
+    assert "train_rl" not in failed.stdout
+    assert "stage bc failed with exit code 7" in failed.stderr
+    assert "runs/quick/logs/bc.log" in failed.stderr
+    assert "train_bc at work" in (checkout / "runs/quick/logs/bc.log").read_text()
+    other = train("--quick", root=checkout, SEED="3")
+    assert "runs/quick" in other.stderr.splitlines()[-1]
+    assert other.returncode == 2
+    resumed = train("--quick", root=checkout)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "collect_demonstrations" not in resumed.stdout
+    assert "train_bc at work again" in resumed.stdout
+    assert "train_rl at work\n" in resumed.stdout
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_reaches_the_stage(checkout: Path, sent: signal.Signals, code: int) -> None:
+    run = subprocess.Popen(
+        ["bash", str(checkout / "train_optimized.sh")],
+        env=environment(HANG="train_bc"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 50
+    hanging = checkout / "runs/default/bc/hanging"
+    while run.poll() is None and not hanging.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(sent)
+    stdout, stderr = run.communicate(timeout=30)
+    assert run.returncode == code
+    assert "saved" in stdout
+    assert "interrupted in stage bc" in stderr
+    assert not (checkout / "runs/default/logs/bc.finished").exists()
+    assert json.loads((checkout / "runs/default/memory.json").read_text())["peak_bytes"] > 1e6
+
+
+# ---- the interpreter
+
+
+def test_requirements_that_are_met(tmp_path: Path) -> None:
+    def missing(text: str) -> str:
+        file = tmp_path / "some.txt"
+        file.write_text(text)
+        return shell(f"'{sys.executable}' scripts/requirements_met.py '{file}' 2>&1 || true").stdout
+
+    assert missing("# nothing\n-r " + str(ROOT / "requirements.txt")) == ""
+    assert missing('numpy==1.0; python_version < "3.0"') == ""
+    assert missing("numpy==1.0\ntqdm") == "missing: numpy==1.0\n"
+    assert missing("no-such-package-here>=1") == "missing: no-such-package-here>=1\n"
+
+
+@pytest.mark.parametrize(
+    ("python3", "said"),
+    [
+        (None, "Python 3.10 to 3.14 is needed; python3 is not installed"),
+        ("3.9.18", "Python 3.10 to 3.14 is needed; python3 is Python 3.9.18"),
+    ],
+)
+def test_a_python_that_is_absent_or_old_is_named(
+    tmp_path: Path, python3: str | None, said: str
+) -> None:
+    if python3:
+        fake = tmp_path / "python3"
+        fake.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo Python {python3}\n')
+        fake.chmod(0o755)
+    result = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", "source scripts/bootstrap.sh; base_python"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"error: {said}\n"

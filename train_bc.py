@@ -1,0 +1,219 @@
+#!/usr/bin/env python
+"""Clone the expert: behaviour cloning, then rounds in which the learner drives and the expert labels.
+
+    python train_bc.py --data runs/first/demonstrations --out runs/first/bc
+
+Cloning from a fixed data set alone drives nobody round a lap, because the clone's small errors lead
+it to places where no demonstration has been. So after each share of the epochs the clone drives
+(DAgger: Ross, Gordon, Bagnell, "A reduction of imitation learning and structured prediction to
+no-regret online learning", AISTATS 2011), what the expert would have done there joins the data, and
+training goes on. The best policy by laps finished on circuits not trained on, then by lap time, is
+kept in OUT/policy.safetensors.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+from racing_env import command_line as cli
+
+LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
+ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much pedal
+PATIENCE = 3  # epochs without a better validation loss before a round's training stops
+DAGGER_EPISODES = 24  # a round
+DAGGER_LIMIT_S = 150.0
+JUDGED_ON = "random:500:20"  # circuits to choose the best policy by; never trained on
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flag = parser.add_argument
+    flag("--data", default="runs/default/demonstrations", help="folder of demonstrations")
+    flag("--out", default="runs/default/bc", help="folder for the policy")
+    flag("--epochs", type=cli.positive_int, default=50, help="in all, over all rounds (50)")
+    flag("--batch-size", type=cli.positive_int, default=256, help="examples per update (256)")
+    flag("--dagger-rounds", type=cli.count_int, default=9, help="rounds of driving (9)")
+    flag("--workers", type=cli.count_int, default=cli.available_cores() // 2,
+         help="processes that load batches and drive rounds; 0: the main process (cores / 2)")  # fmt: skip
+    flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--resume", action="store_true", help="go on after the last round that was finished")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    cli.use_one_thread()
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from racing_env.batches import Demonstrations, batch_loader
+    from racing_env.circuit_bank import pack_circuits
+    from racing_env.circuit_sources import load_circuits
+    from racing_env.dataset import DatasetWriter, read_manifest
+    from racing_env.evaluation import drive_laps, policy_driver, summary
+    from racing_env.files import replaced_atomically, write_json
+    from racing_env.network import (
+        choose_device,
+        linear_layers,
+        policy_from_layers,
+        policy_network,
+    )
+    from racing_env.policy import save_policy
+    from racing_env.recording import EpisodeTask, record_episodes
+    from racing_env.vehicle import RACECAR
+
+    # ---------------------------------------------------------------- set-up
+    started = time.perf_counter()
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    device = choose_device(args.device)
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    manifest = read_manifest(args.data)
+    processes = max(args.workers, 1)
+    circuits = load_circuits(manifest["settings"]["tracks"], processes)
+    bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
+    judges = load_circuits([JUDGED_ON], processes)
+
+    network = policy_network().to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    scale = torch.tensor(ACTION_SCALE, device=device)
+    record = {
+        "made_by": "train_bc.py",
+        "seed": str(args.seed),
+        "flags": str({k: v for k, v in vars(args).items() if k not in ("out", "data", "resume")}),
+    }
+    curve: list[dict[str, float]] = []
+    best = (-1, -np.inf)
+    first_round = 0
+    checkpoint = out / "checkpoint" / "round.pt"
+    if checkpoint.exists() and args.resume:
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
+
+    # ---------------------------------------------------------------- rounds
+    rounds = args.dagger_rounds + 1
+    epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int)
+    examples, fetch_s = 0, 0.0
+    bar = tqdm(total=args.epochs, initial=int(epoch_ends[first_round]), unit="epoch")
+    for round_number in range(first_round, rounds):
+        # -------- drive: the learner at the wheel, the expert labels
+        folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
+        if round_number > 0:
+            policy = policy_from_layers(linear_layers(network), record)
+            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
+            tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
+            writer = DatasetWriter(folders[-1], {"tracks": manifest["settings"]["tracks"]}, True)
+            if writer.episodes == 0:
+                for episode, _ in record_episodes(bank, names, tasks, processes, out, policy):
+                    writer.add(episode)
+                writer.flush()
+
+        # -------- learn
+        train = Demonstrations(folders, validation=False, seed=args.seed)
+        validation = Demonstrations(folders, validation=True, seed=args.seed)
+        loader = batch_loader(
+            train, args.batch_size, args.seed + round_number, args.workers, device
+        )
+        checks = batch_loader(validation, 4096, args.seed, 0, device)
+        lowest, patience = np.inf, PATIENCE
+        for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.5 * LEARNING_RATE * (1.0 + np.cos(np.pi * epoch / args.epochs))
+            epoch_started = time.perf_counter()
+            network.train()
+            for observations, actions in loader:
+                observations = observations.to(device, non_blocking=True)
+                actions = actions.to(device, non_blocking=True)
+                loss = (((network(observations) - actions) / scale) ** 2).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                examples += len(actions)
+            fetch_s += time.perf_counter() - epoch_started
+            network.eval()
+            with torch.no_grad():
+                errors = [
+                    (((network(o.to(device)) - a.to(device)) / scale) ** 2).mean(dim=1)
+                    for o, a in checks
+                ]
+            validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
+            if not np.isfinite(validation_loss):
+                raise FloatingPointError(f"the loss is not finite from epoch {epoch + 1} on")
+            bar.update()
+            bar.set_postfix_str(
+                f"round {round_number}/{rounds - 1}, loss {loss:.4f}, "
+                f"validation {validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits"
+            )
+            patience = PATIENCE if validation_loss < lowest else patience - 1
+            lowest = min(lowest, validation_loss)
+            if patience == 0:
+                break
+
+        # -------- judge: laps on circuits that nobody trained on
+        policy = policy_from_layers(linear_layers(network), record)
+        result = summary(drive_laps(judges, policy_driver(policy), laps=1))
+        ratio = result.lap_ratio if result.finished else np.inf
+        if (result.finished, -ratio) > best:
+            best = (result.finished, -ratio)
+            save_policy(policy, out / "policy.safetensors")
+        curve.append(
+            {
+                "round": round_number,
+                "wall_s": time.perf_counter() - started,
+                "examples": len(train),
+                "train_loss": float(loss),
+                "validation_loss": validation_loss,
+                "finished": result.finished,
+                "circuits": result.circuits,
+                "lap_ratio": float(ratio),
+            }
+        )
+        with replaced_atomically(out / "curve.csv") as path, path.open("w", newline="") as file:
+            table = csv.DictWriter(file, curve[0].keys())
+            table.writeheader()
+            table.writerows(curve)
+        with replaced_atomically(checkpoint) as path:
+            torch.save(
+                {
+                    "round": round_number,
+                    "network": network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "curve": curve,
+                    "best": list(best),
+                },
+                path,
+            )
+    bar.close()
+
+    # ---------------------------------------------------------------- report
+    print("round  examples  train loss  validation  finished  lap / profile")
+    for row in curve:
+        print(
+            f"{row['round']:5d} {row['examples']:9,d} {row['train_loss']:11.4f} "
+            f"{row['validation_loss']:11.4f} {row['finished']:5d}/{row['circuits']:<3d} "
+            f"{row['lap_ratio']:13.4f}"
+        )
+    write_json(
+        out / "summary.json",
+        {
+            "stage": "train_bc",
+            "workers": args.workers,
+            "wall_s": time.perf_counter() - started,
+            "examples_per_s": examples / fetch_s if fetch_s else None,
+            "laps_finished": int(best[0]),
+            "circuits": len(judges),
+            "lap_ratio": float(-best[1]),
+        },
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

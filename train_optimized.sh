@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The whole chain, from demonstrations to a trained driver, with as many workers as the machine holds.
+set -euo pipefail
+
+usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--out DIR]
+
+  --quick    the same chain with small budgets: about two minutes on two cores
+  --dry-run  print worker counts and commands, run nothing
+  --out DIR  where everything goes (runs/default; with --quick runs/quick); a second start with the
+             same folder skips the stages that are finished and goes on with the others
+Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."
+
+bad_input() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+# ---- Flags, seed and budgets --------------------------------------------------------------------
+mode=full dry_run="" out="" from=$PWD
+while (($#)); do
+    case $1 in
+    --quick) mode=quick ;;
+    --dry-run) dry_run=yes ;;
+    --out) [[ -n ${2:-} && $2 != -* ]] || bad_input "--out needs a folder" && out=$2 && shift ;;
+    --help | -h) echo "$usage" && exit ;;
+    *) bad_input "unknown argument '$1'; --help lists what there is" ;;
+    esac
+    shift
+done
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
+source scripts/bootstrap.sh
+source scripts/machine.sh
+source scripts/stages.sh
+
+case $mode in
+quick) episodes=24 epochs=(--epochs 10) timesteps=(--timesteps 2000000) ;;
+full) episodes=100 epochs=() timesteps=() ;; # the scripts' own defaults
+esac
+if [[ -z $out ]]; then
+    if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
+elif [[ $out != /* && $from != "$PWD" ]]; then
+    out=$from/$out
+fi
+
+# ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------
+base_mb=900 demo_mb=200 bc_mb=100 rl_mb=300 # main process, and each worker of a stage
+base_files=128 worker_files=32              # likewise
+
+cores=$(core_count)
+demo_workers=$(chosen DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
+bc_workers=$(chosen BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
+rl_envs=$(chosen RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
+seed=$(chosen SEED 0 0)
+
+most=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
+open_files $((base_files + most * worker_files))
+memory=$(memory_mb)
+held() { # held WHAT COUNT MB: COUNT, or as many as memory and open files hold
+    local count
+    count=$(fit "$1" "$2" $(((memory - base_mb) / $3)) "$memory MB of memory are available")
+    fit "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
+}
+demo_workers=$(held "demo workers" "$demo_workers" $demo_mb)
+bc_workers=$(held "bc workers" "$bc_workers" $bc_mb)
+rl_envs=$(held "rl envs" "$rl_envs" $rl_mb)
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
+
+# ---- Stages ------------------------------------------------------------------------------------
+train() {
+    stage demonstrations collect_demonstrations.py --episodes "$episodes" \
+        --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
+    stage bc train_bc.py --data "$out/demonstrations" ${epochs[@]+"${epochs[@]}"} \
+        --workers "$bc_workers" --seed "$seed" --out "$out/bc"
+    stage rl train_rl.py --policy "$out/bc/policy.safetensors" --data "$out/demonstrations" \
+        ${timesteps[@]+"${timesteps[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
+}
+
+echo "demo workers: $demo_workers"
+echo "bc workers: $bc_workers"
+echo "rl envs: $rl_envs"
+if [[ -n $dry_run ]]; then
+    choose_python requirements.txt || true
+    train
+    exit
+fi
+
+mkdir -p "$out/logs" 2>/dev/null || bad_input "--out $out cannot be made a folder"
+if command -v flock >/dev/null; then
+    exec 9<"$out"
+    flock -n 9 || bad_input "another start is at work in $out"
+fi
+plan="$mode, seed $seed"
+if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
+[[ $(<"$out/plan.txt") == "$plan" ]] ||
+    bad_input "$out was begun as '$(<"$out/plan.txt")', not '$plan'; give another --out"
+
+bootstrap requirements.txt
+begin_stages
+"$PYTHON" -m racing_env.memory --pid $$ --out "$out/memory.json" 9<&- &
+sampler=$!
+trap 'kill "$sampler" 2>/dev/null || true' EXIT
+train
+stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
+    "$out/rl/policy.safetensors" --track random:1000:20 --out "$out/evaluation"
+"$PYTHON" -m racing_env.summary "$out"

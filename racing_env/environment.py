@@ -182,7 +182,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = spaces.Box(-obs.LIMIT, obs.LIMIT, (obs.SIZE,), np.float32)
         self._home = self._simulation(track)
-        self._guest_sources: list[Any] = []  # of the last options["track"]
+        self._guest_sources: list[Any] | None = None  # of the last options["track"]
         self._guest = self._home
         circuits, self.simulator = self._home
         self.circuit = circuits[0]  # of the present episode

@@ -52,8 +52,7 @@ def record_peak(pid: int, path: str | Path, interval_s: float = INTERVAL_S) -> N
         root = psutil.Process(pid)
     except psutil.NoSuchProcess:
         return
-    while root.is_running():
-        now_bytes = tree_memory_bytes(root, without_pid=os.getpid())
+    while now_bytes := tree_memory_bytes(root, without_pid=os.getpid()):
         if now_bytes > peak_bytes:
             peak_bytes = now_bytes
             write_json(path, {"peak_bytes": peak_bytes, "interval_s": interval_s})

@@ -137,11 +137,16 @@ def record_episode(
 
 
 def place_at_random(
-    simulator: Simulator, car: int, circuit: int, rng: np.random.Generator
+    simulator: Simulator,
+    car: int,
+    circuit: int,
+    rng: np.random.Generator,
+    place_m: float | None = None,
 ) -> None:
-    """Start a car somewhere on a circuit, near the line, mostly at speed."""
-    place_m = rng.random() * simulator.circuits.count[circuit] * simulator.circuits.step_m[circuit]
-    station = int(place_m / simulator.circuits.step_m[circuit])
+    """Start a car on a circuit near the line, mostly at speed; somewhere, or at place_m."""
+    length_m = simulator.circuits.count[circuit] * simulator.circuits.step_m[circuit]
+    place_m = (rng.random() * length_m if place_m is None else place_m) % length_m
+    station = int(place_m / simulator.circuits.step_m[circuit]) % simulator.circuits.count[circuit]
     row = simulator.circuits.table[simulator.circuits.first[circuit] + station]
     standing = rng.random() < STANDING_START_SHARE
     speed = 0.0 if standing else rng.uniform(0.6, 0.95) * row[LINE_SPEED]

@@ -55,7 +55,7 @@ def stage_rows(folder: Path) -> list[list[str]]:
 
 
 def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
-    """One row a driver: circuits finished, and mean laps over those that every driver finished."""
+    """One row a driver: circuits finished, and mean laps over those that all drivers finished."""
     laps: dict[str, dict[str, dict[str, Any]]] = {}
     for result in results:
         laps.setdefault(driver_name(result["driver"]), {})[result["track"]] = result
@@ -64,15 +64,13 @@ def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
         for driver, tracks in laps.items()
     }
     common = set.intersection(*finished.values()) if finished else set()
-    heading = f"on the {len(common)} that all finished:"
-    rows = [["driver", "circuits finished", heading, "flying lap", "standing lap"]]
+    rows = [["driver", "circuits finished", "mean flying lap", "mean standing lap"]]
     for driver, tracks in laps.items():
         shared = [tracks[track] for track in sorted(common)]
         rows.append(
             [
                 driver,
                 f"{len(finished[driver])} of {len(tracks)}",
-                "",
                 decimal(mean_of(shared, "flying_lap_s"), 3, " s"),
                 decimal(mean_of(shared, "standing_lap_s"), 3, " s"),
             ]
@@ -114,18 +112,23 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def run_summary(folder: str | Path) -> str:
-    """The whole text for a finished run; raises InputError if a file is missing."""
-    folder = Path(folder)
-    memory = read_json(folder / "memory.json")
-    return "\n\n".join(
-        [
-            table(stage_rows(folder)),
-            table(driver_rows(read_json(folder / "evaluation" / "results.json"))),
-            f"peak memory {memory['peak_bytes'] / 2**20:,.0f} MB "
-            f"(all processes, proportional set size, every {memory['interval_s']} s)",
-        ]
+def memory_line(path: Path) -> str:
+    """Peak memory of the run; a dash if the run was too short to be sampled."""
+    if not path.exists():
+        return f"peak memory {ABSENT}"
+    memory = read_json(path)
+    return (
+        f"peak memory {memory['peak_bytes'] / 2**20:,.0f} MB (proportional set size of all "
+        f"processes, sampled every {memory['interval_s']} s)"
     )
+
+
+def run_summary(folder: str | Path) -> str:
+    """The whole text for a finished run; raises InputError if a stage's file is missing."""
+    folder = Path(folder)
+    results = read_json(folder / "evaluation" / "results.json")
+    parts = [table(stage_rows(folder)), table(driver_rows(results))]
+    return "\n\n".join([*parts, memory_line(folder / "memory.json")])
 
 
 def main() -> None:

@@ -1,52 +1,187 @@
 """Batches of cars in worker processes, as a vector environment of stable-baselines3.
 
 Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
-and ends lie in shared memory, and only a byte a step goes through a pipe. Every car has a random
-stream of its own, so how the cars are spread over processes changes the time and not the result.
+and ends lie in shared memory, and only a byte a step goes through a pipe.
 """
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from racing_env import observation
 from racing_env.circuit_bank import CircuitBank
 from racing_env.circuit_sources import START_METHOD
-from racing_env.training_cars import REWARD_TERMS, TrainingCars, TrainingSettings
+from racing_env.training_cars import (
+    REWARD_TERMS,
+    TrainingCars,
+    TrainingSettings,
+    block_bytes,
+    open_block,
+)
 
 STEP, RESET, CLOSE = b"s", b"r", b"c"
+READY = b"."
 
 
-class Block(NamedTuple):
-    """One process's share of the shared memory."""
+def _work(
+    pipe: Connection,
+    memory_name: str,
+    cars: int,
+    first_car: int,
+    table_file: str,
+    circuits: CircuitBank,
+    settings: TrainingSettings,
+) -> None:
+    """What a worker process does: obey the pipe until it says close, or breaks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
+    memory = SharedMemory(memory_name)
+    circuits = circuits._replace(table=np.asarray(np.load(table_file, mmap_mode="r")))
+    training_cars = TrainingCars(circuits, open_block(memory.buf, cars), first_car, settings)
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the learner is gone: so are we
+        while (command := pipe.recv_bytes()) != CLOSE:
+            if command == RESET:
+                training_cars.reset()
+            else:
+                training_cars.step()
+            pipe.send_bytes(READY)
+    del training_cars  # its arrays lie in the memory
+    memory.close()
 
-    observations: np.ndarray  # (cars, SIZE) float32
-    last_observations: np.ndarray  # (cars, SIZE) float32, of the episodes that have just ended
-    actions: np.ndarray  # (cars, 2) float32
-    rewards: np.ndarray  # (cars,) float32
-    terminations: np.ndarray  # (cars,) bool
-    truncations: np.ndarray  # (cars,) bool
-    returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
-    lengths: np.ndarray  # (cars,) int32
 
+class BatchVecEnv(VecEnv):
+    """`processes` workers with `cars` cars each; environment i is car i.
 
-def _blocks(memory: memoryview, cars: int, size: int) -> tuple[Block, int]:
-    """Arrays over the start of a buffer, and how many bytes they take."""
-    fields = [
-        (np.float32, (cars, size)), (np.float32, (cars, size)), (np.float32, (cars, 2)),
-        (np.float32, (cars,)), (np.bool_, (cars,)), (np.bool_, (cars,)),
-        (np.float32, (cars, len(REWARD_TERMS))), (np.int32, (cars,)),
-    ]  # fmt: skip
-    arrays, offset = [], 0
-    for dtype, shape in fields:
-        length = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if memory is not None:
-            arrays.append(np.ndarray(shape, dtype, buffer=memory, offset=offset))
-        offset += -(-length // 64) * 64
-    return (Block(*arrays) if arrays else None), offset
+    scratch: a folder for the circuits' table, which the workers map rather than copy.
+    Raises RuntimeError naming the worker if one dies.
+    """
+
+    def __init__(
+        self,
+        circuits: CircuitBank,
+        processes: int,
+        cars: int,
+        settings: TrainingSettings,
+        scratch: str | Path,
+    ):
+        limit = observation.LIMIT
+        super().__init__(
+            processes * cars,
+            gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32),
+            gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
+        )
+        self.settings = settings
+        self._table_file = Path(scratch) / "training-circuits.npy"
+        self._table_file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(self._table_file, circuits.table)
+        circuits = circuits._replace(table=np.empty((0, 0)))
+        context = multiprocessing.get_context(START_METHOD)
+        context.set_forkserver_preload(["racing_env.training_cars"])
+        self._memories, self._blocks, self._pipes, self._workers = [], [], [], []
+        for i in range(processes):
+            memory = SharedMemory(create=True, size=block_bytes(cars))
+            ours, theirs = context.Pipe()
+            worker = context.Process(
+                target=_work,
+                args=(theirs, memory.name, cars, i * cars, str(self._table_file), circuits, settings),
+                name=f"cars-{i}",
+                daemon=True,
+            )
+            worker.start()
+            theirs.close()
+            self._memories.append(memory)
+            self._blocks.append(open_block(memory.buf, cars))
+            self._pipes.append(ours)
+            self._workers.append(worker)
+        self._ranges = [slice(i * cars, (i + 1) * cars) for i in range(processes)]
+        self._nothing: dict[str, Any] = {}
+
+    def reset(self) -> np.ndarray:
+        self._tell(RESET)
+        self._wait()
+        return self._gathered("observations")
+
+    def step_async(self, actions: np.ndarray) -> None:
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.actions[:] = actions[cars]
+        self._tell(STEP)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        self._wait()
+        truncations = self._gathered("truncations")
+        dones = self._gathered("terminations") | truncations
+        infos = [self._nothing] * self.num_envs
+        for car in np.flatnonzero(dones):
+            block = self._blocks[car // len(self._blocks[0].rewards)]
+            row = car % len(block.rewards)
+            terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
+            length = int(block.lengths[row])
+            infos[car] = {
+                "terminal_observation": block.last_observations[row].copy(),
+                "TimeLimit.truncated": bool(truncations[car]),
+                "episode": {"r": sum(terms.values()), "l": length, **terms},
+            }
+        return self._gathered("observations"), self._gathered("rewards"), dones, infos
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.send_bytes(CLOSE)
+        for worker in self._workers:
+            worker.join(timeout=5.0)
+            if worker.is_alive():
+                worker.terminate()
+                worker.join()
+        self._blocks = []
+        for memory in self._memories:
+            memory.close()
+            memory.unlink()
+        self._memories, self._pipes, self._workers = [], [], []
+        self._table_file.unlink(missing_ok=True)
+
+    def _tell(self, command: bytes) -> None:
+        for i, pipe in enumerate(self._pipes):
+            try:
+                pipe.send_bytes(command)
+            except OSError:
+                self._report_death(i)
+
+    def _wait(self) -> None:
+        for i, pipe in enumerate(self._pipes):
+            try:
+                pipe.recv_bytes()
+            except (EOFError, OSError):
+                self._report_death(i)
+
+    def _report_death(self, i: int) -> None:
+        self._workers[i].join(timeout=5.0)
+        raise RuntimeError(
+            f"environment process {i} ({self._workers[i].name}) has died, "
+            f"exit code {self._workers[i].exitcode}"
+        )
+
+    def _gathered(self, field: str) -> np.ndarray:
+        return np.concatenate([getattr(block, field) for block in self._blocks])
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self, attr_name)] * len(self._indices(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError("cars of a batch have no attributes of their own")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any):
+        raise NotImplementedError("cars of a batch have no methods of their own")
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False] * len(self._indices(indices))
+
+    def _indices(self, indices: Any) -> Sequence[int]:
+        return list(self._get_indices(indices))

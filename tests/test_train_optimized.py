@@ -1,6 +1,5 @@
 """The shell side: the plan, the limits it heeds, and a whole run with stages that only pretend."""
 
-import json
 import os
 import shutil
 import signal
@@ -170,7 +169,9 @@ def test_bad_flags_are_refused(flags: list[str]) -> None:
 
 def test_an_out_that_is_a_file_is_refused(checkout: Path) -> None:
     (checkout / "taken").touch()
-    assert "taken" in one_error_line(train("--out", "taken", root=checkout)).replace("\\", "")
+    result = train("--out", "taken", root=checkout)
+    assert result.returncode == 2
+    assert result.stderr == "error: --out taken cannot be made a folder\n"
 
 
 # ---- what the machine holds
@@ -275,7 +276,7 @@ def test_counts_are_lowered_with_a_line_that_says_so(count: int, held: int, fitt
 
 
 def test_the_soft_limit_on_open_files_is_raised_first() -> None:
-    code = "ulimit -Hn 900; ulimit -Sn 200; "
+    code = "ulimit -Sn 200; ulimit -Hn 900; "
     assert shell(code + "open_files 700; ulimit -Sn").stdout == "700\n"
     assert shell(code + "open_files 5000; echo $OPEN_FILES").stdout == "900\n"
     assert shell(code + "open_files 100; echo $OPEN_FILES").stdout == "200\n"
@@ -338,7 +339,6 @@ def test_an_interrupt_reaches_the_stage(checkout: Path, sent: signal.Signals, co
     assert "saved" in stdout
     assert "interrupted in stage bc" in stderr
     assert not (checkout / "runs/default/logs/bc.finished").exists()
-    assert json.loads((checkout / "runs/default/memory.json").read_text())["peak_bytes"] > 1e6
 
 
 # ---- the interpreter

@@ -1,0 +1,126 @@
+"""Cars that learn: a batch of the simulator that starts episodes by itself.
+
+Every car has a random stream of its own, named by the seed and its number, so that a car's episodes
+are the same in whichever process it drives.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env import observation
+from racing_env.circuit_bank import CircuitBank
+from racing_env.recording import place_at_random
+from racing_env.simulator import ON_TRACK, REWARD_TERMS, RewardWeights, Simulator
+from racing_env.vehicle import RACECAR, Vehicle
+
+EPISODE_S = 40.0
+RETRY_SHARE = 0.4  # of the accidents are followed by a start shortly before their place
+RETRY_BACK_M = (60.0, 220.0)
+
+
+class TrainingSettings(NamedTuple):
+    """How training differs from driving."""
+
+    seed: int = 0
+    episode_s: float = EPISODE_S
+    border_margin_m: float = 0.2  # the track is narrowed by it: room for what noise does
+    weights: RewardWeights = RewardWeights()
+
+
+class Block(NamedTuple):
+    """What passes between the cars and the learner in one step, in shared memory or not."""
+
+    observations: np.ndarray  # (cars, SIZE) float32
+    last_observations: np.ndarray  # (cars, SIZE) float32, of the episodes that have just ended
+    actions: np.ndarray  # (cars, 2) float32
+    rewards: np.ndarray  # (cars,) float32
+    terminations: np.ndarray  # (cars,) bool
+    truncations: np.ndarray  # (cars,) bool
+    returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
+    lengths: np.ndarray  # (cars,) int32
+
+
+def _fields(cars: int) -> list[tuple[type, tuple[int, ...]]]:
+    seen, terms = (cars, observation.SIZE), (cars, len(REWARD_TERMS))
+    return [
+        (np.float32, seen), (np.float32, seen), (np.float32, (cars, 2)), (np.float32, (cars,)),
+        (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, terms), (np.int32, (cars,)),
+    ]  # fmt: skip
+
+
+def block_bytes(cars: int) -> int:
+    """Size of the memory that `open_block` needs."""
+    return sum(-(-np.zeros(shape, dtype).nbytes // 64) * 64 for dtype, shape in _fields(cars))
+
+
+def open_block(memory: memoryview, cars: int) -> Block:
+    """A block over the start of a buffer, each array at a cache line of its own."""
+    arrays, offset = [], 0
+    for dtype, shape in _fields(cars):
+        arrays.append(np.ndarray(shape, dtype, buffer=memory, offset=offset))
+        offset += -(-arrays[-1].nbytes // 64) * 64
+    return Block(*arrays)
+
+
+class TrainingCars:
+    """Cars number first_car, first_car + 1, … of a training run, as many as the block has rows."""
+
+    def __init__(
+        self,
+        circuits: CircuitBank,
+        block: Block,
+        first_car: int,
+        settings: TrainingSettings,
+        vehicle: Vehicle = RACECAR,
+    ):
+        self.block = block
+        self.settings = settings
+        n = len(block.rewards)
+        self.simulator = Simulator(
+            circuits, n, vehicle, settings.weights, settings.border_margin_m
+        )
+        self.rngs = [np.random.default_rng([settings.seed, first_car + i]) for i in range(n)]
+        self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
+        self.steps = np.zeros(n, dtype=np.int32)
+        self.sums = np.zeros((n, len(REWARD_TERMS)))
+
+    def reset(self) -> None:
+        """Start all cars; their clocks are staggered, so that their episodes do not end together."""
+        for car, rng in enumerate(self.rngs):
+            self._start(car)
+            self.steps[car] = rng.integers(self.limit_steps)
+        self.simulator.observe(out=self.block.observations)
+
+    def step(self) -> None:
+        """Do block.actions, fill the rest of the block, and start ended cars anew."""
+        block, simulator = self.block, self.simulator
+        simulator.step(block.actions)
+        cars = simulator.cars
+        self.steps += 1
+        self.sums += cars.rewards
+        np.sum(cars.rewards, axis=1, out=block.rewards, dtype=np.float32)
+        np.not_equal(cars.ended, ON_TRACK, out=block.terminations)
+        np.greater_equal(self.steps, self.limit_steps, out=block.truncations)
+        block.truncations[block.terminations] = False
+        simulator.observe(out=block.observations)
+        over = np.flatnonzero(block.terminations | block.truncations)
+        if len(over):
+            block.last_observations[over] = block.observations[over]
+            block.returns[over] = self.sums[over]
+            block.lengths[over] = self.steps[over]
+            for car in over:
+                self._start(car, retry=block.terminations[car])
+            block.observations[over] = simulator.observe(over)
+
+    def _start(self, car: int, retry: bool = False) -> None:
+        rng, simulator = self.rngs[car], self.simulator
+        if retry and rng.random() < RETRY_SHARE:
+            circuit = int(simulator.cars.circuit[car])
+            place_m = simulator.place_s_m()[car] - rng.uniform(*RETRY_BACK_M)
+        else:
+            circuit = int(rng.integers(len(simulator.circuits.count)))
+            place_m = None
+        place_at_random(simulator, car, circuit, rng, place_m)
+        self.steps[car] = 0
+        self.sums[car] = 0.0

@@ -8,9 +8,14 @@ recovers. The data set is the same, byte for byte, for every number of workers.
 """
 
 import argparse
+import os
 import time
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
+
 from racing_env import command_line as cli
+
+EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
 
 def arguments() -> argparse.Namespace:
@@ -23,7 +28,7 @@ def arguments() -> argparse.Namespace:
     flag("--workers", type=cli.positive_int, default=max(cores - 1, 1),
          help="worker processes (cores - 1)")  # fmt: skip
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
-         help="CSV files, folders, built-in names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
+         help="CSV files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations", help="folder of the data set")
     flag("--resume", action="store_true", help="go on with a data set that was interrupted")
@@ -32,9 +37,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    cli.use_one_thread()
     import numpy as np
-    from tqdm import tqdm
 
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
@@ -54,19 +57,18 @@ def main() -> None:
 
     # ---------------------------------------------------------------- drive
     started = time.perf_counter()
-    busy_s, transitions = 0.0, 0
-    with tqdm(total=args.episodes, initial=writer.episodes, unit="episode") as bar:
+    busy_s, transitions, laps = 0.0, 0, sum(e["laps"] for e in writer.manifest["episodes"])
+    with cli.progress_bar(args.episodes, writer.episodes, "episode") as bar:
         for episode, episode_s in record_episodes(bank, names, tasks, args.workers, args.out):
             writer.add(episode)
             busy_s += episode_s
             transitions += len(episode.arrays["rewards"])
+            laps += episode.facts["laps"]
             done = writer.episodes + writer.pending
             if writer.pending == EPISODES_PER_SHARD or done == args.episodes:
                 writer.flush()
-            laps = sum(e["laps"] for e in writer.manifest["episodes"])
-            bar.set_postfix_str(
-                f"{transitions / (time.perf_counter() - started):,.0f} transitions/s, {laps} laps"
-            )
+            rate = transitions / (time.perf_counter() - started)
+            bar.set_postfix_str(f"{rate:,.0f} transitions/s, {laps} laps", refresh=False)
             bar.update()
     wall_s = time.perf_counter() - started
 
@@ -97,9 +99,6 @@ def main() -> None:
     ]
     for name, value in rows:
         print(f"{name:26s} {value}")
-
-
-EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Clone the expert: behaviour cloning, then rounds in which the learner drives and the expert labels.
+"""Clone the expert: behaviour cloning, then rounds in which the clone drives, the expert labels.
 
     python train_bc.py --data runs/first/demonstrations --out runs/first/bc
 
@@ -13,8 +13,12 @@ kept in OUT/policy.safetensors.
 
 import argparse
 import csv
+import math
+import os
 import time
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
 
@@ -37,7 +41,7 @@ def arguments() -> argparse.Namespace:
     flag("--batch-size", type=cli.positive_int, default=256, help="examples per update (256)")
     flag("--dagger-rounds", type=cli.count_int, default=9, help="rounds of driving (9)")
     flag("--workers", type=cli.count_int, default=cli.available_cores() // 2,
-         help="processes that load batches and drive rounds; 0: the main process (cores / 2)")  # fmt: skip
+         help="processes that load batches and drive; 0: the main process (cores / 2)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on after the last round that was finished")
@@ -46,20 +50,20 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    cli.use_one_thread()
     import numpy as np
     import torch
-    from tqdm import tqdm
 
     from racing_env.batches import Demonstrations, batch_loader
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
-    from racing_env.dataset import DatasetWriter, read_manifest
+    from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
+    from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
     from racing_env.files import replaced_atomically, write_json
     from racing_env.network import (
         choose_device,
         linear_layers,
+        load_checkpoint,
         policy_from_layers,
         policy_network,
     )
@@ -70,39 +74,45 @@ def main() -> None:
     # ---------------------------------------------------------------- set-up
     started = time.perf_counter()
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint" / "round.pt"
+    if checkpoint.exists() and not args.resume:
+        raise InputError(
+            f"{out}: already holds a training; use --resume to go on with it, or another --out"
+        )
     device = choose_device(args.device)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     manifest = read_manifest(args.data)
+    verify_checksums(args.data, manifest)
+    tracks = manifest["settings"].get("tracks")
+    if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
+        raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
+    out.mkdir(parents=True, exist_ok=True)
     processes = max(args.workers, 1)
-    circuits = load_circuits(manifest["settings"]["tracks"], processes)
+    circuits = load_circuits(tracks, processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits([JUDGED_ON], processes)
 
     network = policy_network().to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     scale = torch.tensor(ACTION_SCALE, device=device)
-    record = {
-        "made_by": "train_bc.py",
-        "seed": str(args.seed),
-        "flags": str({k: v for k, v in vars(args).items() if k not in ("out", "data", "resume")}),
-    }
+    rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
+    settings = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
+                "dagger_rounds": args.dagger_rounds}  # fmt: skip
+    record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in settings.items()}
     curve: list[dict[str, float]] = []
-    best = (-1, -np.inf)
+    best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
     first_round = 0
-    checkpoint = out / "checkpoint" / "round.pt"
-    if checkpoint.exists() and args.resume:
-        saved = torch.load(checkpoint, weights_only=True, map_location=device)
+    if checkpoint.exists():
+        saved = load_checkpoint(checkpoint, settings, device)
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
 
     # ---------------------------------------------------------------- rounds
-    rounds = args.dagger_rounds + 1
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int)
-    examples, fetch_s = 0, 0.0
-    bar = tqdm(total=args.epochs, initial=int(epoch_ends[first_round]), unit="epoch")
+    examples, learning_s = 0, 0.0
+    bar = cli.progress_bar(args.epochs, int(epoch_ends[first_round]), "epoch")
     for round_number in range(first_round, rounds):
         # -------- drive: the learner at the wheel, the expert labels
         folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
@@ -110,7 +120,8 @@ def main() -> None:
             policy = policy_from_layers(linear_layers(network), record)
             seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
             tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
-            writer = DatasetWriter(folders[-1], {"tracks": manifest["settings"]["tracks"]}, True)
+            driven = {"seed": args.seed, "tracks": tracks, "round": round_number}
+            writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
             if writer.episodes == 0:
                 for episode, _ in record_episodes(bank, names, tasks, processes, out, policy):
                     writer.add(episode)
@@ -119,11 +130,13 @@ def main() -> None:
         # -------- learn
         train = Demonstrations(folders, validation=False, seed=args.seed)
         validation = Demonstrations(folders, validation=True, seed=args.seed)
+        if not train.steps:
+            raise InputError(f"{args.data}: no episode is left to train on; collect more episodes")
         loader = batch_loader(
             train, args.batch_size, args.seed + round_number, args.workers, device
         )
         checks = batch_loader(validation, 4096, args.seed, 0, device)
-        lowest, patience = np.inf, PATIENCE
+        lowest, patience = math.inf, PATIENCE
         for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
             for group in optimizer.param_groups:
                 group["lr"] = 0.5 * LEARNING_RATE * (1.0 + np.cos(np.pi * epoch / args.epochs))
@@ -137,7 +150,7 @@ def main() -> None:
                 loss.backward()
                 optimizer.step()
                 examples += len(actions)
-            fetch_s += time.perf_counter() - epoch_started
+            learning_s += time.perf_counter() - epoch_started
             network.eval()
             with torch.no_grad():
                 errors = [
@@ -145,23 +158,28 @@ def main() -> None:
                     for o, a in checks
                 ]
             validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
-            if not np.isfinite(validation_loss):
-                raise FloatingPointError(f"the loss is not finite from epoch {epoch + 1} on")
+            if not math.isfinite(validation_loss + float(loss)):
+                raise InputError(
+                    f"{args.data}: the loss is not finite from epoch {epoch + 1} on; policies of "
+                    f"earlier rounds: {out if curve else 'none'}; are there NaNs in the data?"
+                )
             bar.update()
             bar.set_postfix_str(
                 f"round {round_number}/{rounds - 1}, loss {loss:.4f}, "
-                f"validation {validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits"
+                f"validation {validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits",
+                refresh=False,
             )
             patience = PATIENCE if validation_loss < lowest else patience - 1
             lowest = min(lowest, validation_loss)
             if patience == 0:
                 break
+        bar.update(int(epoch_ends[round_number + 1]) - bar.n)  # epochs that stopping saved
 
         # -------- judge: laps on circuits that nobody trained on
         policy = policy_from_layers(linear_layers(network), record)
         result = summary(drive_laps(judges, policy_driver(policy), laps=1))
-        ratio = result.lap_ratio if result.finished else np.inf
-        if (result.finished, -ratio) > best:
+        ratio = float(result.lap_ratio) if result.finished else math.inf
+        if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
             best = (result.finished, -ratio)
             save_policy(policy, out / "policy.safetensors")
         curve.append(
@@ -173,7 +191,7 @@ def main() -> None:
                 "validation_loss": validation_loss,
                 "finished": result.finished,
                 "circuits": result.circuits,
-                "lap_ratio": float(ratio),
+                "lap_ratio": ratio,
             }
         )
         with replaced_atomically(out / "curve.csv") as path, path.open("w", newline="") as file:
@@ -188,6 +206,7 @@ def main() -> None:
                     "optimizer": optimizer.state_dict(),
                     "curve": curve,
                     "best": list(best),
+                    "settings": settings,
                 },
                 path,
             )
@@ -207,10 +226,10 @@ def main() -> None:
             "stage": "train_bc",
             "workers": args.workers,
             "wall_s": time.perf_counter() - started,
-            "examples_per_s": examples / fetch_s if fetch_s else None,
+            "examples_per_s": examples / learning_s if learning_s else None,
             "laps_finished": int(best[0]),
             "circuits": len(judges),
-            "lap_ratio": float(-best[1]),
+            "lap_ratio": -best[1] if best[0] > 0 else None,
         },
     )
 

@@ -17,7 +17,7 @@ from racing_env.policy import Policy
 
 
 class TanhMeanPolicy(ActorCriticPolicy):
-    """SB3's actor-critic with the mean of the Gaussian squashed: the mean is the driver's action."""
+    """SB3's actor-critic whose Gaussian has a squashed mean: the driver's action."""
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)

@@ -1,5 +1,6 @@
 """Batches of demonstrations for a torch DataLoader, read from memory-mapped shards."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from racing_env.circuit_sources import START_METHOD
 from racing_env.dataset import episode_rows, open_shard, read_manifest
 from racing_env.observation import mirror_signs_and_order
 
@@ -39,9 +41,10 @@ class Demonstrations(Dataset[Batch]):
                 if held_out == validation:
                     places.append((base + shard, start, steps))
         self.shard = np.array([place[0] for place in places], dtype=np.int64)
-        self.start = np.array([place[1] for place in places], dtype=np.int64)
-        self.ends = np.cumsum([place[2] for place in places], dtype=np.int64)
-        self.steps = int(self.ends[-1]) if places else 0
+        steps = np.array([place[2] for place in places], dtype=np.int64)
+        self.ends = np.cumsum(steps)  # of the episodes, in row numbers
+        self.shift = np.array([place[1] for place in places], dtype=np.int64) - (self.ends - steps)
+        self.steps = int(steps.sum())
         self.signs, self.order = mirror_signs_and_order()
 
     def __len__(self) -> int:
@@ -51,20 +54,22 @@ class Demonstrations(Dataset[Batch]):
         mirrored = rows >= self.steps
         rows = np.where(mirrored, rows - self.steps, rows)
         episode = np.searchsorted(self.ends, rows, side="right")
-        row = self.start[episode] + rows - np.concatenate([[0], self.ends])[episode]
-        shard = self.shard[episode]
+        shard, row = self.shard[episode], rows + self.shift[episode]
+        by_shard = np.argsort(shard, kind="stable")
+        shard, row = shard[by_shard], row[by_shard]
         observations = np.empty((len(rows), len(self.signs)), dtype=np.float32)
         actions = np.empty((len(rows), 2), dtype=np.float32)
-        for i in np.unique(shard):
-            here = shard == i
-            seen, labels = self.shards[i]
-            observations[here] = seen[row[here]]
-            actions[here] = labels[row[here]]
-        observations[mirrored] = observations[mirrored][:, self.order] * self.signs
+        bounds = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(rows)]
+        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+            # every row is inside; "clip" only spares numpy a buffer
+            seen, labels = self.shards[shard[start]]
+            seen.take(row[start:end], 0, observations[start:end], mode="clip")
+            labels.take(row[start:end], 0, actions[start:end], mode="clip")
+        back = np.argsort(by_shard)
+        observations, actions = observations[back], actions[back]
+        observations[mirrored] = observations[mirrored].take(self.order, axis=1) * self.signs
         actions[mirrored, 0] *= -1.0
         return torch.from_numpy(observations), torch.from_numpy(actions)
-
-
 
 
 class BatchSampler(Sampler[np.ndarray]):
@@ -98,5 +103,10 @@ def batch_loader(
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers > 0 else None,
         pin_memory=device.type == "cuda",
-        multiprocessing_context="forkserver" if workers > 0 else None,
+        multiprocessing_context=START_METHOD if workers > 0 else None,
+        worker_init_fn=_start_worker,
     )
+
+
+def _start_worker(number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle

@@ -67,6 +67,11 @@ def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
     return table
 
 
+def with_mapped_table(circuits: CircuitBank, table_file: str | Path) -> CircuitBank:
+    """The bank with its table mapped from a `.npy` file, which any number of processes share."""
+    return circuits._replace(table=np.asarray(np.load(table_file, mmap_mode="r")))
+
+
 @inlined
 def blend(table, row, next_row, fraction, column):
     """A column's value between two stations."""

@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from tqdm import tqdm
+
 from racing_env.errors import InputError
 
 EXIT_BAD_INPUT = 2
@@ -49,6 +51,14 @@ def _int_from(text: str, least: int) -> int:
 def available_cores() -> int:
     """Cores that this process may run on (CPU affinity counted in)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress_bar(total: int, done: int, unit: str) -> "tqdm[None]":
+    """A bar on standard error; in a log file, where each state is a line, one every ten seconds."""
+    quiet = not sys.stderr.isatty()
+    return tqdm(
+        total=total, initial=done, unit=unit, mininterval=10.0 if quiet else 0.1, ascii=quiet
+    )
 
 
 def use_one_thread() -> None:

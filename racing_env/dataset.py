@@ -127,13 +127,15 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{folder}: no {MANIFEST} there; expected a folder that collect_demonstrations.py wrote"
         ) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(manifest, dict):
-        raise InputError(f"{path}: not a manifest, expected a JSON object")
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("settings"), dict):
+        raise InputError(f"{path}: not a manifest, expected a JSON object with settings")
     for name, wanted in dataset_header().items():
         if manifest.get(name) != wanted:
-            raise InputError(f"{path}: {name} is {manifest.get(name)!r:.200}, expected {wanted!r:.200}")
+            raise InputError(
+                f"{path}: {name} is {manifest.get(name)!r:.200}, expected {wanted!r:.200}"
+            )
     _check_entries(path, manifest)
     return manifest
 
@@ -141,19 +143,34 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
     """Every shard and episode entry is of the right form, and lies inside the folder."""
     steps = {}
-    try:
-        for i, shard in enumerate(manifest["shards"]):
-            if shard["name"] != f"shard-{i:05d}" or set(shard["sha256"]) != set(FIELDS):
-                raise InputError(f"{path}: shard {i} is named {shard['name']!r:.60}")
-            steps[shard["name"]] = int(shard["steps"])
-        for i, episode in enumerate(manifest["episodes"]):
-            end = int(episode["start"]) + int(episode["steps"])
-            if not 0 <= int(episode["start"]) < end <= steps[episode["shard"]]:
-                raise InputError(f"{path}: episode {i} lies outside its shard")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: a shard or episode entry is broken ({error!r})") from None
+    for i, shard in enumerate(_entries(path, manifest, "shards")):
+        name, sums = f"shard-{i:05d}", shard.get("sha256")
+        if shard.get("name") != name:  # nothing else is ever opened
+            raise InputError(f"{path}: shard {i} is named {shard.get('name')!r:.60}, not {name}")
+        if not _is_count(shard.get("steps"), 1):
+            raise InputError(f"{path}: {name} has {shard.get('steps')!r:.60} steps, not 1 or more")
+        if not isinstance(sums, dict) or set(sums) != set(FIELDS):
+            raise InputError(f"{path}: {name} has no sha256 for each of {', '.join(FIELDS)}")
+        steps[name] = shard["steps"]
+    for i, episode in enumerate(_entries(path, manifest, "episodes")):
+        start, count, name = (episode.get(key) for key in ("start", "steps", "shard"))
+        if not (isinstance(name, str) and _is_count(start, 0) and _is_count(count, 1)
+                and start + count <= steps.get(name, 0)):  # fmt: skip
+            raise InputError(
+                f"{path}: episode {i} is rows {start!r:.30} + {count!r:.30} of {name!r:.60}, "
+                "which no shard has"
+            )
+
+
+def _entries(path: Path, manifest: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    entries = manifest.get(key)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: {key} is not a list of JSON objects")
+    return entries
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
 
 
 def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -162,9 +179,10 @@ def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.nda
     for field, (dtype, shape) in FIELDS.items():
         path = Path(folder) / f"{shard['name']}.{field}.npy"
         try:
-            values = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path}: not a readable array ({error})") from None
+            values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
+        except Exception as error:  # a damaged header raises anything, down to TokenError
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path}: not a readable array ({reason})") from None
         if values.dtype != dtype or values.shape != (shard["steps"], *shape):
             raise InputError(
                 f"{path}: is {values.dtype} {values.shape}, "

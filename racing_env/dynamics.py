@@ -172,12 +172,13 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     left_across = sin_steer * fl_x + cos_steer * fl_y
     right_across = sin_steer * fr_x + cos_steer * fr_y
 
-    force_x = left_along + right_along + rl_x + rr_x - vehicle.drag_kgpm * vx * abs(vx)
-    force_y = left_across + right_across + rl_y + rr_y
+    # Left is paired with right first: the sums of the mirror image are then the same to the last bit.
+    force_x = (left_along + right_along) + (rl_x + rr_x) - vehicle.drag_kgpm * vx * abs(vx)
+    force_y = (left_across + right_across) + (rl_y + rr_y)
     torque = (
         vehicle.cog_to_front_m * (left_across + right_across)
         - vehicle.cog_to_rear_m * (rl_y + rr_y)
-        + half_track * (right_along + rr_x - left_along - rl_x)
+        + half_track * ((right_along - left_along) + (rr_x - rl_x))
     )
     mass = vehicle.mass_kg
     return force_x / mass, force_y / mass, torque / vehicle.yaw_inertia_kgm2

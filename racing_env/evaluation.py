@@ -177,7 +177,7 @@ def drive_laps(
             for i in np.flatnonzero(over):
                 ends[cars.circuit[i]] = _end(cars.ended[i], cars.laps[i] > laps)
                 distance_m[cars.circuit[i]] = cars.distance_m[i]
-            simulator = _with_only(simulator, ~over)
+            simulator = simulator.only(~over)
     driven = _laps_to_show(records, circuits, lap_times, vehicle) if telemetry else None
     return [
         LapResult(
@@ -238,15 +238,6 @@ def _end(ended: int, all_laps: bool) -> str:
     if ended != ON_TRACK:
         return END_NAMES[ended]
     return FINISHED if all_laps else TIME_LIMIT
-
-
-def _with_only(simulator: Simulator, keep: np.ndarray) -> Simulator:
-    """The same simulator without the cars that keep (n,) leaves out."""
-    fewer = Simulator(simulator.circuits, int(keep.sum()), simulator.vehicle)
-    fewer.state[:] = simulator.state[:, keep]
-    for values, before in zip(fewer.cars, simulator.cars, strict=True):
-        values[:] = before[keep]
-    return fewer
 
 
 def _snapshot(simulator: Simulator) -> np.ndarray:

@@ -163,26 +163,32 @@ def expert_actions(simulator: Simulator, margins: np.ndarray, gains: Gains = GAI
     return actions
 
 
-def fastest_margins(circuits: bank.CircuitBank, vehicle: Vehicle = RACECAR, laps: int = 3):
-    """For each circuit the fastest margin with which the expert finishes: (circuits,), NaN if none.
+def fastest_margins(
+    circuits: bank.CircuitBank, vehicle: Vehicle = RACECAR, laps: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each circuit the margin whose last lap is fastest, and that lap's time (s).
 
-    Drives all margins at once, a standing lap and flying ones.
+    Drives all margins at once, from a standing start; both arrays (circuits,), NaN where no margin
+    finishes all the laps.
     """
     margins = np.tile(np.array(MARGINS), len(circuits.count))
-    which = np.repeat(np.arange(len(circuits.count)), len(MARGINS))
     simulator = Simulator(circuits, len(margins), vehicle)
-    for car, circuit in enumerate(which):
-        simulator.place(car, int(circuit))
-    alive = np.ones(simulator.n, dtype=bool)
-    times = np.full(simulator.n, np.nan)
-    while alive.any():
+    for car in range(simulator.n):
+        simulator.place(car, car // len(MARGINS))
+    best_margin = np.full(len(circuits.count), np.nan)
+    best_s = np.full(len(circuits.count), np.inf)
+    while simulator.n:
         simulator.step(expert_actions(simulator, margins))
-        alive &= simulator.cars.ended == ON_TRACK
-        finished = alive & (simulator.cars.laps >= laps)
-        times[finished] = simulator.cars.lap_time_s[finished]
-        alive &= ~finished
-    times = times.reshape(len(circuits.count), -1)
-    best = np.full(len(times), np.nan)
-    some = np.isfinite(times).any(axis=1)
-    best[some] = np.array(MARGINS)[np.nanargmin(times[some], axis=1)]
-    return best, np.nanmin(times, axis=1)
+        cars = simulator.cars
+        over = cars.ended != ON_TRACK
+        finished = ~over & (cars.laps >= laps)
+        for car in np.flatnonzero(finished):
+            if cars.lap_time_s[car] < best_s[cars.circuit[car]]:
+                best_s[cars.circuit[car]] = cars.lap_time_s[car]
+                best_margin[cars.circuit[car]] = margins[car]
+        lap_s = cars.time_s - cars.lap_start_s
+        beaten = (cars.laps == laps - 1) & (lap_s > best_s[cars.circuit])
+        keep = ~(over | finished | beaten)
+        if not keep.all():
+            simulator, margins = simulator.only(keep), margins[keep]
+    return best_margin, np.where(np.isfinite(best_s), best_s, np.nan)

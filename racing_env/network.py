@@ -1,6 +1,8 @@
 """The policy as a torch network, to and from the file format of `racing_env.policy`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,3 +52,20 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def load_checkpoint(
+    path: Path, settings: Mapping[str, Any], device: torch.device
+) -> dict[str, Any]:
+    """A checkpoint of a training with the same settings; raises InputError for any other file."""
+    try:
+        saved = torch.load(path, weights_only=True, map_location=device)
+        found = saved["settings"]
+    except Exception:  # a damaged file raises anything
+        raise InputError(f"{path}: not a readable checkpoint; use another --out") from None
+    if found != settings:
+        raise InputError(
+            f"{path}: was made with {found}, asked for are {dict(settings)}; "
+            "use the same flags or another --out"
+        )
+    return saved

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from racing_env.circuit_bank import LINE_SPEED, CircuitBank
-from racing_env.circuit_sources import worker_pool
+from racing_env.circuit_bank import LINE_SPEED, CircuitBank, with_mapped_table
+from racing_env.circuit_sources import parallel_map
 from racing_env.dataset import Episode
 from racing_env.dynamics import VX
 from racing_env.expert import expert_actions
@@ -55,8 +55,7 @@ _worker = _WorkerState()
 def _start_worker(
     table_file: str, bank: CircuitBank, names: Sequence[str], policy: Policy | None
 ) -> None:
-    table = np.load(table_file, mmap_mode="r")
-    _worker.simulator = Simulator(bank._replace(table=np.asarray(table)), 1)
+    _worker.simulator = Simulator(with_mapped_table(bank, table_file), 1)
     _worker.names = names
     _worker.policy = policy
 
@@ -73,14 +72,17 @@ def record_episodes(
 
     scratch: a folder for the circuits' table, which the workers map rather than copy.
     policy: who drives; None for the expert. The labels are the expert's in either case.
+    Raises RuntimeError if a worker process dies.
     """
     table_file = Path(scratch) / "circuits.npy"
     table_file.parent.mkdir(parents=True, exist_ok=True)
     np.save(table_file, bank.table)
-    shared = bank._replace(table=np.empty((0, 0)))
+    arguments = (str(table_file), bank._replace(table=np.empty((0, 0))), names, policy)
     try:
-        with worker_pool(workers, _start_worker, (str(table_file), shared, names, policy)) as pool:
-            yield from pool.imap(_record_task, tasks)
+        # Compile once, for all workers: compiling at once they would spoil each other's cache.
+        moment = EpisodeTask(np.random.SeedSequence(0), limit_s=0.1)
+        record_episode(Simulator(with_mapped_table(bank, table_file), 1), names, moment, None)
+        yield from parallel_map(_record_task, tasks, workers, _start_worker, arguments)
     finally:
         table_file.unlink(missing_ok=True)
 

@@ -282,6 +282,17 @@ class Simulator:
         _observe(self.state, self.cars, self.circuits, self.vehicle, indices, out)
         return out
 
+    def only(self, keep: np.ndarray) -> "Simulator":
+        """The same simulator without the cars that keep (n,) bool leaves out."""
+        fewer = Simulator(
+            self.circuits, int(keep.sum()), self.vehicle, self.weights,
+            self.border_margin_m, self.control_step_s,
+        )  # fmt: skip
+        fewer.state[:] = self.state[:, keep]
+        for values, before in zip(fewer.cars, self.cars, strict=True):
+            values[:] = before[keep]
+        return fewer
+
     def place_s_m(self) -> np.ndarray:
         """Position (n,) of the cars along their centre lines."""
         return (self.cars.station + self.cars.fraction) * self.circuits.step_m[self.cars.circuit]

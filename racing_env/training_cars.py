@@ -86,7 +86,7 @@ class TrainingCars:
         self.sums = np.zeros((n, len(REWARD_TERMS)))
 
     def reset(self) -> None:
-        """Start all cars; their clocks are staggered, so that their episodes do not end together."""
+        """Start all cars; their clocks are staggered, so that episodes do not end together."""
         for car, rng in enumerate(self.rngs):
             self._start(car)
             self.steps[car] = rng.integers(self.limit_steps)

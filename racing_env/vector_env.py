@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from racing_env import observation
-from racing_env.circuit_bank import CircuitBank
+from racing_env.circuit_bank import CircuitBank, with_mapped_table
 from racing_env.circuit_sources import START_METHOD
 from racing_env.training_cars import (
     REWARD_TERMS,
@@ -27,6 +28,7 @@ from racing_env.training_cars import (
     block_bytes,
     open_block,
 )
+from racing_env.training_env import TrainingEnv
 
 STEP, RESET, CLOSE = b"s", b"r", b"c"
 READY = b"."
@@ -44,7 +46,7 @@ def _work(
     """What a worker process does: obey the pipe until it says close, or breaks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
     memory = SharedMemory(memory_name)
-    circuits = circuits._replace(table=np.asarray(np.load(table_file, mmap_mode="r")))
+    circuits = with_mapped_table(circuits, table_file)
     training_cars = TrainingCars(circuits, open_block(memory.buf, cars), first_car, settings)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the learner is gone: so are we
         while (command := pipe.recv_bytes()) != CLOSE:
@@ -55,6 +57,13 @@ def _work(
             pipe.send_bytes(READY)
     del training_cars  # its arrays lie in the memory
     memory.close()
+
+
+def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
+    """Compile once, for all workers: compiling at once they would spoil each other's cache."""
+    cars = TrainingCars(circuits, open_block(memoryview(bytearray(block_bytes(1))), 1), 0, settings)
+    cars.reset()
+    cars.step()
 
 
 class BatchVecEnv(VecEnv):
@@ -82,7 +91,9 @@ class BatchVecEnv(VecEnv):
         self._table_file = Path(scratch) / "training-circuits.npy"
         self._table_file.parent.mkdir(parents=True, exist_ok=True)
         np.save(self._table_file, circuits.table)
+        _compile(with_mapped_table(circuits, self._table_file), settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
+        table_file = str(self._table_file)
         context = multiprocessing.get_context(START_METHOD)
         context.set_forkserver_preload(["racing_env.training_cars"])
         self._memories, self._blocks, self._pipes, self._workers = [], [], [], []
@@ -91,7 +102,7 @@ class BatchVecEnv(VecEnv):
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=_work,
-                args=(theirs, memory.name, cars, i * cars, str(self._table_file), circuits, settings),
+                args=(theirs, memory.name, cars, i * cars, table_file, circuits, settings),
                 name=f"cars-{i}",
                 daemon=True,
             )
@@ -185,3 +196,20 @@ class BatchVecEnv(VecEnv):
 
     def _indices(self, indices: Any) -> Sequence[int]:
         return list(self._get_indices(indices))
+
+
+def make_vec_env(
+    kind: str,
+    circuits: CircuitBank,
+    processes: int,
+    cars: int,
+    settings: TrainingSettings,
+    scratch: str | Path,
+) -> VecEnv:
+    """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with one car each."""
+    if kind == "batch":
+        return BatchVecEnv(circuits, processes, cars, settings, scratch)
+    makers = [partial(TrainingEnv, circuits, car, settings) for car in range(processes)]
+    if kind == "dummy":
+        return DummyVecEnv(makers)
+    return SubprocVecEnv(makers, start_method=START_METHOD)

@@ -1,0 +1,58 @@
+"""A replay buffer half of whose every batch are demonstrations.
+
+As in Ball, Smith, Kostrikov, Levine, "Efficient online reinforcement learning with offline data"
+(RLPD), ICML 2023.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
+from racing_env.dataset import episode_rows, open_shard, read_manifest
+
+
+class DemonstrationReplayBuffer(ReplayBuffer):
+    """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
+
+    Raises InputError if the folder holds no data set.
+    """
+
+    def __init__(self, *args: Any, folder: str | Path, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.rng = np.random.default_rng(0)
+        self.demonstrations = _transitions(folder)
+
+    def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
+        own = super().sample(batch_size - batch_size // 2, env)
+        rows = self.rng.integers(len(self.demonstrations[0]), size=batch_size // 2)
+        shown = [
+            torch.as_tensor(values[rows], device=self.device) for values in self.demonstrations
+        ]
+        return ReplayBufferSamples(
+            *(torch.cat(pair) for pair in zip(own[:5], shown, strict=True)),
+        )
+
+
+def _transitions(folder: str | Path) -> list[np.ndarray]:
+    """Observations, actions, next observations, dones (m, 1), rewards (m, 1) of all episodes.
+
+    The last step of an episode that was cut off has no next observation and is left out.
+    """
+    manifest = read_manifest(folder)
+    shards = [open_shard(folder, shard) for shard in manifest["shards"]]
+    parts: list[list[np.ndarray]] = [[], [], [], [], []]
+    for index, start, steps in episode_rows(manifest):
+        shard = shards[index]
+        terminated = bool(shard["terminations"][start + steps - 1])
+        rows = np.arange(start, start + steps - (not terminated))
+        following = np.minimum(rows + 1, start + steps - 1)
+        parts[0].append(shard["observations"][rows])
+        parts[1].append(shard["actions"][rows])
+        parts[2].append(shard["observations"][following])
+        parts[3].append(shard["terminations"][rows, None].astype(np.float32))
+        parts[4].append(shard["rewards"][rows, None])
+    return [np.concatenate(part) for part in parts]

@@ -49,6 +49,7 @@ def main() -> None:
     # ---------------------------------------------------------------- set-up
     settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}
     writer = DatasetWriter(args.out, settings, args.resume)
+    os.makedirs(args.out, exist_ok=True)
     circuits = load_circuits(args.track, args.workers)
     bank = pack_circuits(circuits, RACECAR)
     names = [circuit.track.name for circuit in circuits]

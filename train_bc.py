@@ -110,107 +110,110 @@ def main() -> None:
         curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
 
     # ---------------------------------------------------------------- rounds
-    epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int)
+    epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
     examples, learning_s = 0, 0.0
-    bar = cli.progress_bar(args.epochs, int(epoch_ends[first_round]), "epoch")
-    for round_number in range(first_round, rounds):
-        # -------- drive: the learner at the wheel, the expert labels
-        folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
-        if round_number > 0:
-            policy = policy_from_layers(linear_layers(network), record)
-            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
-            tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
-            driven = {"seed": args.seed, "tracks": tracks, "round": round_number}
-            writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
-            if writer.episodes == 0:
-                for episode, _ in record_episodes(bank, names, tasks, processes, out, policy):
-                    writer.add(episode)
-                writer.flush()
+    with cli.progress_bar(args.epochs, epoch_ends[first_round], "epoch") as bar:
+        for round_number in range(first_round, rounds):
+            # -------- drive: the learner at the wheel, the expert labels
+            folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
+            if round_number > 0:
+                policy = policy_from_layers(linear_layers(network), record)
+                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
+                tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
+                driven = {"seed": args.seed, "tracks": tracks, "round": round_number}
+                writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
+                if writer.episodes == 0:
+                    for episode, _ in record_episodes(bank, names, tasks, processes, out, policy):
+                        writer.add(episode)
+                    writer.flush()
 
-        # -------- learn
-        train = Demonstrations(folders, validation=False, seed=args.seed)
-        validation = Demonstrations(folders, validation=True, seed=args.seed)
-        if not train.steps:
-            raise InputError(f"{args.data}: no episode is left to train on; collect more episodes")
-        loader = batch_loader(
-            train, args.batch_size, args.seed + round_number, args.workers, device
-        )
-        checks = batch_loader(validation, 4096, args.seed, 0, device)
-        lowest, patience = math.inf, PATIENCE
-        for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
-            for group in optimizer.param_groups:
-                group["lr"] = 0.5 * LEARNING_RATE * (1.0 + np.cos(np.pi * epoch / args.epochs))
-            epoch_started = time.perf_counter()
-            network.train()
-            for observations, actions in loader:
-                observations = observations.to(device, non_blocking=True)
-                actions = actions.to(device, non_blocking=True)
-                loss = (((network(observations) - actions) / scale) ** 2).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                examples += len(actions)
-            learning_s += time.perf_counter() - epoch_started
-            network.eval()
-            with torch.no_grad():
-                errors = [
-                    (((network(o.to(device)) - a.to(device)) / scale) ** 2).mean(dim=1)
-                    for o, a in checks
-                ]
-            validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
-            if not math.isfinite(validation_loss + float(loss)):
+            # -------- learn
+            train = Demonstrations(folders, validation=False, seed=args.seed)
+            validation = Demonstrations(folders, validation=True, seed=args.seed)
+            if not train.steps:
                 raise InputError(
-                    f"{args.data}: the loss is not finite from epoch {epoch + 1} on; policies of "
-                    f"earlier rounds: {out if curve else 'none'}; are there NaNs in the data?"
+                    f"{args.data}: no episode is left to train on; collect more episodes"
                 )
-            bar.update()
-            bar.set_postfix_str(
-                f"round {round_number}/{rounds - 1}, loss {loss:.4f}, "
-                f"validation {validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits",
-                refresh=False,
+            loader = batch_loader(
+                train, args.batch_size, args.seed + round_number, args.workers, device
             )
-            patience = PATIENCE if validation_loss < lowest else patience - 1
-            lowest = min(lowest, validation_loss)
-            if patience == 0:
-                break
-        bar.update(int(epoch_ends[round_number + 1]) - bar.n)  # epochs that stopping saved
+            checks = batch_loader(validation, 4096, args.seed, 0, device)
+            lowest, patience = math.inf, PATIENCE
+            for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
+                for group in optimizer.param_groups:
+                    group["lr"] = (
+                        0.5 * LEARNING_RATE * (1.0 + math.cos(math.pi * epoch / args.epochs))
+                    )
+                epoch_started = time.perf_counter()
+                network.train()
+                for observations, actions in loader:
+                    observations = observations.to(device, non_blocking=True)
+                    actions = actions.to(device, non_blocking=True)
+                    loss = (((network(observations) - actions) / scale) ** 2).mean()
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    examples += len(actions)
+                learning_s += time.perf_counter() - epoch_started
+                network.eval()
+                with torch.no_grad():
+                    errors = [
+                        (((network(o.to(device)) - a.to(device)) / scale) ** 2).mean(dim=1)
+                        for o, a in checks
+                    ]
+                validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
+                if not math.isfinite(validation_loss + float(loss)):
+                    raise InputError(
+                        f"{args.data}: the loss is not finite from epoch {epoch + 1} on; policies of "
+                        f"earlier rounds: {out if curve else 'none'}; are there NaNs in the data?"
+                    )
+                bar.update()
+                bar.set_postfix_str(
+                    f"round {round_number}/{rounds - 1}, loss {loss:.4f}, validation "
+                    f"{validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits",
+                    refresh=False,
+                )
+                patience = PATIENCE if validation_loss < lowest else patience - 1
+                lowest = min(lowest, validation_loss)
+                if patience == 0:
+                    break
+            bar.update(epoch_ends[round_number + 1] - bar.n)  # epochs that stopping saved
 
-        # -------- judge: laps on circuits that nobody trained on
-        policy = policy_from_layers(linear_layers(network), record)
-        result = summary(drive_laps(judges, policy_driver(policy), laps=1))
-        ratio = float(result.lap_ratio) if result.finished else math.inf
-        if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
-            best = (result.finished, -ratio)
-            save_policy(policy, out / "policy.safetensors")
-        curve.append(
-            {
-                "round": round_number,
-                "wall_s": time.perf_counter() - started,
-                "examples": len(train),
-                "train_loss": float(loss),
-                "validation_loss": validation_loss,
-                "finished": result.finished,
-                "circuits": result.circuits,
-                "lap_ratio": ratio,
-            }
-        )
-        with replaced_atomically(out / "curve.csv") as path, path.open("w", newline="") as file:
-            table = csv.DictWriter(file, curve[0].keys())
-            table.writeheader()
-            table.writerows(curve)
-        with replaced_atomically(checkpoint) as path:
-            torch.save(
+            # -------- judge: laps on circuits that nobody trained on
+            policy = policy_from_layers(linear_layers(network), record)
+            result = summary(drive_laps(judges, policy_driver(policy), laps=1))
+            ratio = float(result.lap_ratio) if result.finished else math.inf
+            if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
+                best = (result.finished, -ratio)
+                save_policy(policy, out / "policy.safetensors")
+            curve.append(
                 {
                     "round": round_number,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "curve": curve,
-                    "best": list(best),
-                    "settings": settings,
-                },
-                path,
+                    "wall_s": time.perf_counter() - started,
+                    "examples": len(train),
+                    "train_loss": float(loss),
+                    "validation_loss": validation_loss,
+                    "finished": result.finished,
+                    "circuits": result.circuits,
+                    "lap_ratio": ratio,
+                }
             )
-    bar.close()
+            with replaced_atomically(out / "curve.csv") as path, path.open("w", newline="") as file:
+                table = csv.DictWriter(file, curve[0].keys())
+                table.writeheader()
+                table.writerows(curve)
+            with replaced_atomically(checkpoint) as path:
+                torch.save(
+                    {
+                        "round": round_number,
+                        "network": network.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "curve": curve,
+                        "best": list(best),
+                        "settings": settings,
+                    },
+                    path,
+                )
 
     # ---------------------------------------------------------------- report
     print("round  examples  train loss  validation  finished  lap / profile")

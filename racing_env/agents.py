@@ -58,7 +58,8 @@ def actor_layers(model: BaseAlgorithm) -> Sequence[nn.Linear]:
     policy = model.policy
     if isinstance(policy, ActorCriticPolicy):
         return [*linear_layers(policy.mlp_extractor.policy_net), *linear_layers(policy.action_net)]
-    return [*linear_layers(policy.actor.latent_pi), policy.actor.mu]
+    actor: Any = policy.actor
+    return [*linear_layers(actor.latent_pi), actor.mu]
 
 
 def start_from(model: BaseAlgorithm, policy: Policy, noise_log_std: float) -> None:
@@ -69,8 +70,9 @@ def start_from(model: BaseAlgorithm, policy: Policy, noise_log_std: float) -> No
     """
     copy_policy_into(policy, actor_layers(model))
     if isinstance(model.policy, SACPolicy):
-        nn.init.zeros_(model.policy.actor.log_std.weight)
-        nn.init.constant_(model.policy.actor.log_std.bias, noise_log_std)
+        log_std: Any = model.policy.actor.log_std
+        nn.init.zeros_(log_std.weight)
+        nn.init.constant_(log_std.bias, noise_log_std)
 
 
 def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
@@ -101,5 +103,6 @@ def freeze(layers: Sequence[nn.Linear], frozen: bool) -> None:
 
 def set_noise(model: BaseAlgorithm, log_std: Sequence[float]) -> None:
     """Set PPO's exploration noise (log of the standard deviation per action)."""
+    parameter: Any = model.policy.log_std
     with torch.no_grad():
-        model.policy.log_std.copy_(torch.tensor(log_std))
+        parameter.copy_(torch.tensor(log_std))

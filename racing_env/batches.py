@@ -27,24 +27,25 @@ class Demonstrations(Dataset[Batch]):
 
     def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
         """Every tenth episode, drawn by the seed, is for validation, the others for training."""
-        self.shards = []
+        self.shards: list[tuple[np.ndarray, ...]] = []
         places = []
         for folder in folders:
             manifest = read_manifest(folder)
             base = len(self.shards)
             for entry in manifest["shards"]:
-                shard = open_shard(folder, entry)
+                arrays = open_shard(folder, entry)
                 # plain views of the maps: indexing the memmap class itself is several times slower
-                self.shards.append(tuple(np.asarray(shard[name]) for name in LEARNED_FIELDS))
+                self.shards.append(tuple(np.asarray(arrays[name]) for name in LEARNED_FIELDS))
             for number, (shard, start, steps) in enumerate(episode_rows(manifest)):
                 held_out = np.random.default_rng([seed, base, number]).random() < VALIDATION_SHARE
                 if held_out == validation:
                     places.append((base + shard, start, steps))
         self.shard = np.array([place[0] for place in places], dtype=np.int64)
-        steps = np.array([place[2] for place in places], dtype=np.int64)
-        self.ends = np.cumsum(steps)  # of the episodes, in row numbers
-        self.shift = np.array([place[1] for place in places], dtype=np.int64) - (self.ends - steps)
-        self.steps = int(steps.sum())
+        lengths = np.array([place[2] for place in places], dtype=np.int64)
+        starts = np.array([place[1] for place in places], dtype=np.int64)
+        self.ends = np.cumsum(lengths)  # of the episodes, in row numbers
+        self.shift = starts - (self.ends - lengths)
+        self.steps = int(lengths.sum())
         self.signs, self.order = mirror_signs_and_order()
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ that looking one up costs one or two cache lines. Circuits follow one another in
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ class CircuitBank(NamedTuple):
 
     table: np.ndarray  # (stations of all, COLUMNS) float64
     first: np.ndarray  # (circuits,) int64
-    count: np.ndarray  # (circuits,) int64, stations
+    count: np.ndarray  # type: ignore[assignment]  # (circuits,) int64, stations
     step_m: np.ndarray  # (circuits,) between stations
     line_lap_s: np.ndarray  # (circuits,) lap time of the speed profile
 

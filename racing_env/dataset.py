@@ -96,7 +96,7 @@ class DatasetWriter:
             path = self.folder / f"{shard}.{field}.npy"
             with replaced_atomically(path) as temporary, temporary.open("wb") as file:
                 np.save(file, values, allow_pickle=False)
-            checksums[field] = hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+            checksums[field] = _checksum(values)
         start = 0
         for episode in self._pending:
             steps = len(episode.arrays["rewards"])
@@ -153,11 +153,11 @@ def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
             raise InputError(f"{path}: {name} has no sha256 for each of {', '.join(FIELDS)}")
         steps[name] = shard["steps"]
     for i, episode in enumerate(_entries(path, manifest, "episodes")):
-        start, count, name = (episode.get(key) for key in ("start", "steps", "shard"))
-        if not (isinstance(name, str) and _is_count(start, 0) and _is_count(count, 1)
-                and start + count <= steps.get(name, 0)):  # fmt: skip
+        start, count, holder = (episode.get(key) for key in ("start", "steps", "shard"))
+        if not (isinstance(holder, str) and _is_count(start, 0) and _is_count(count, 1)
+                and start + count <= steps.get(holder, 0)):  # fmt: skip
             raise InputError(
-                f"{path}: episode {i} is rows {start!r:.30} + {count!r:.30} of {name!r:.60}, "
+                f"{path}: episode {i} is rows {start!r:.30} + {count!r:.30} of {holder!r:.60}, "
                 "which no shard has"
             )
 
@@ -175,7 +175,7 @@ def _is_count(value: Any, least: int) -> bool:
 
 def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A shard's fields as read-only memory maps; raises InputError naming a file that is wrong."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for field, (dtype, shape) in FIELDS.items():
         path = Path(folder) / f"{shard['name']}.{field}.npy"
         try:
@@ -192,11 +192,15 @@ def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.nda
     return arrays
 
 
+def _checksum(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
 def verify_checksums(folder: str | Path, manifest: Mapping[str, Any]) -> None:
     """Read every shard once and compare it with the manifest; raises InputError at a mismatch."""
     for shard in manifest["shards"]:
         for field, values in open_shard(folder, shard).items():
-            if hashlib.sha256(np.ascontiguousarray(values)).hexdigest() != shard["sha256"][field]:
+            if _checksum(values) != shard["sha256"][field]:
                 raise InputError(
                     f"{Path(folder) / shard['name']}.{field}.npy: does not match its checksum in "
                     f"{MANIFEST}; collect it again"

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from racing_env.vehicle import GRAVITY_MPS2, Vehicle
+from racing_env.vehicle import GRAVITY_MPS2
 
 X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
@@ -29,9 +29,9 @@ SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a 
 STOP_SPEED_MPS = 0.5  # brakes and rolling resistance fade out below it, so they never push back
 LOAD_FLOOR_N = 10.0
 
-# No fast-math: with strict IEEE arithmetic the result does not depend on which functions the compiler
-# inlined or vectorised, nor on whether the code was just compiled or came from the cache. Seeded
-# runs repeat to the last bit, in a batch of any size; it costs a quarter of the speed.
+# No fast-math: with strict IEEE arithmetic the result does not depend on which functions the
+# compiler inlined or vectorised, nor on whether the code was just compiled or came from the cache.
+# Seeded runs repeat to the last bit, in a batch of any size; it costs a quarter of the speed.
 kernel = njit(cache=True, error_model="numpy")
 inlined = njit(cache=True, error_model="numpy", forceinline=True)
 
@@ -172,7 +172,7 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     left_across = sin_steer * fl_x + cos_steer * fl_y
     right_across = sin_steer * fr_x + cos_steer * fr_y
 
-    # Left is paired with right first: the sums of the mirror image are then the same to the last bit.
+    # Left is paired with right first, so that the mirror image has the same sums to the last bit.
     force_x = (left_along + right_along) + (rl_x + rr_x) - vehicle.drag_kgpm * vx * abs(vx)
     force_y = (left_across + right_across) + (rl_y + rr_y)
     torque = (

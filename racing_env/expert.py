@@ -85,8 +85,9 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
     front_slip, rear_slip = obs.axle_slips(state, car, vehicle)
     straight = state[dyn.STEER, car] - front_slip  # the angle at which the front wheels just roll
     peak = peak_slip_rad(vehicle)
-    let_go = gains.catch * max(abs(rear_slip) - gains.rear_slip_share * peak, 0.0)
     most = gains.front_slip_share * peak
+    let_go = gains.catch * max(abs(rear_slip) - gains.rear_slip_share * peak, 0.0)
+    let_go = min(let_go, 2.0 * most)  # at the most from one clamp to the other
     left_most = most - let_go if rear_slip > 0.0 else most
     right_most = most - let_go if rear_slip < 0.0 else most
     return min(max(steering, straight - right_most), straight + left_most)
@@ -157,8 +158,13 @@ def expert_actions(simulator: Simulator, margins: np.ndarray, gains: Gains = GAI
     """
     actions = np.empty((simulator.n, 2))
     _act(
-        simulator.state, simulator.cars, simulator.circuits, margins, simulator.vehicle,
-        gains, actions,
+        simulator.state,
+        simulator.cars,
+        simulator.circuits,
+        margins,
+        simulator.vehicle,
+        gains,
+        actions,
     )
     return actions
 
@@ -182,10 +188,10 @@ def fastest_margins(
         cars = simulator.cars
         over = cars.ended != ON_TRACK
         finished = ~over & (cars.laps >= laps)
-        for car in np.flatnonzero(finished):
-            if cars.lap_time_s[car] < best_s[cars.circuit[car]]:
-                best_s[cars.circuit[car]] = cars.lap_time_s[car]
-                best_margin[cars.circuit[car]] = margins[car]
+        for i in np.flatnonzero(finished):
+            if cars.lap_time_s[i] < best_s[cars.circuit[i]]:
+                best_s[cars.circuit[i]] = cars.lap_time_s[i]
+                best_margin[cars.circuit[i]] = margins[i]
         lap_s = cars.time_s - cars.lap_start_s
         beaten = (cars.laps == laps - 1) & (lap_s > best_s[cars.circuit])
         keep = ~(over | finished | beaten)

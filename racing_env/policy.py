@@ -57,7 +57,18 @@ def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) ->
         arrays[f"layer.{i}.weight"] = np.ascontiguousarray(weight, dtype=np.float32)
         arrays[f"layer.{i}.bias"] = np.ascontiguousarray(bias, dtype=np.float32)
     with replaced_atomically(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata=metadata))
+        temporary.write_bytes(_with_sorted_header(save(arrays, metadata=metadata)))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with a sorted header, whose order is otherwise random: equal
+    policies are then equal files.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
@@ -90,15 +101,24 @@ def _check_metadata(path: Path, metadata: dict[str, str], vehicle: Vehicle) -> N
     }
     for name, value in wanted.items():
         found = metadata.get(name)
+        if found is None:
+            raise InputError(f"{path}: has no {name}; this program drives {value!r:.100}")
         if found != value:
-            raise InputError(f"{path}: {name} is {found!r:.200}, this program drives {value!r:.200}")
+            # of a long value, such as the vehicle's, the part around the first difference
+            start = max(len(os.path.commonprefix([found, value])) - 40, 0)
+            part = slice(start, start + 80)
+            raise InputError(
+                f"{path}: {name} is {found[part]!r}, this program drives {value[part]!r}"
+            )
 
 
 def _from_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Policy:
     count = len(arrays) // 2
     names = {f"layer.{i}.{part}" for i in range(count) for part in ("weight", "bias")}
     if set(arrays) != names or not 1 <= count <= LAYERS_MAX:
-        raise InputError(f"{path}: has arrays {sorted(arrays)!s:.100}, expected layer.I.weight/bias")
+        raise InputError(
+            f"{path}: has arrays {sorted(arrays)!s:.100}, expected layer.I.weight/bias"
+        )
     policy = Policy(
         tuple(arrays[f"layer.{i}.weight"] for i in range(count)),
         tuple(arrays[f"layer.{i}.bias"] for i in range(count)),

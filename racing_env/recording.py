@@ -105,7 +105,7 @@ def record_episode(
     rows: dict[str, list[np.ndarray]] = {"observations": [], "actions": [], "expert_actions": []}
     rewards = []
     cars = simulator.cars
-    pushes = _pushes(rng, steps, simulator.control_step_s) if policy is None else None
+    pushes = _pushes(rng, steps, simulator.control_step_s)
     for step in range(steps):
         observation = simulator.observe()
         label = np.clip(expert_actions(simulator, margins), -1.0, 1.0)

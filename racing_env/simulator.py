@@ -274,7 +274,9 @@ class Simulator:
                 f"action {self._actions[car].tolist()} of car {car}: two finite numbers are needed"
             )
 
-    def observe(self, indices: np.ndarray | None = None, out: np.ndarray | None = None):
+    def observe(
+        self, indices: np.ndarray | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Observations (len(indices), SIZE) float32 of these cars, of all by default."""
         indices = self._everyone if indices is None else indices
         if out is None:

@@ -4,12 +4,16 @@ Every car has a random stream of its own, named by the seed and its number, so t
 are the same in whichever process it drives.
 """
 
-from typing import NamedTuple
+import contextlib
+import signal
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from racing_env import observation
-from racing_env.circuit_bank import CircuitBank
+from racing_env.circuit_bank import CircuitBank, with_mapped_table
 from racing_env.recording import place_at_random
 from racing_env.simulator import ON_TRACK, REWARD_TERMS, RewardWeights, Simulator
 from racing_env.vehicle import RACECAR, Vehicle
@@ -17,6 +21,7 @@ from racing_env.vehicle import RACECAR, Vehicle
 EPISODE_S = 40.0
 RETRY_SHARE = 0.4  # of the accidents are followed by a start shortly before their place
 RETRY_BACK_M = (60.0, 220.0)
+STEP, RESET, CLOSE, READY = b"s", b"r", b"c", b"."  # what goes through a worker's pipe
 
 
 class TrainingSettings(NamedTuple):
@@ -54,7 +59,7 @@ def block_bytes(cars: int) -> int:
     return sum(-(-np.zeros(shape, dtype).nbytes // 64) * 64 for dtype, shape in _fields(cars))
 
 
-def open_block(memory: memoryview, cars: int) -> Block:
+def open_block(memory: Any, cars: int) -> Block:
     """A block over the start of a buffer, each array at a cache line of its own."""
     arrays, offset = [], 0
     for dtype, shape in _fields(cars):
@@ -77,9 +82,7 @@ class TrainingCars:
         self.block = block
         self.settings = settings
         n = len(block.rewards)
-        self.simulator = Simulator(
-            circuits, n, vehicle, settings.weights, settings.border_margin_m
-        )
+        self.simulator = Simulator(circuits, n, vehicle, settings.weights, settings.border_margin_m)
         self.rngs = [np.random.default_rng([settings.seed, first_car + i]) for i in range(n)]
         self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
         self.steps = np.zeros(n, dtype=np.int32)
@@ -109,8 +112,8 @@ class TrainingCars:
             block.last_observations[over] = block.observations[over]
             block.returns[over] = self.sums[over]
             block.lengths[over] = self.steps[over]
-            for car in over:
-                self._start(car, retry=block.terminations[car])
+            for car in over.tolist():
+                self._start(car, retry=bool(block.terminations[car]))
             block.observations[over] = simulator.observe(over)
 
     def _start(self, car: int, retry: bool = False) -> None:
@@ -124,3 +127,33 @@ class TrainingCars:
         place_at_random(simulator, car, circuit, rng, place_m)
         self.steps[car] = 0
         self.sums[car] = 0.0
+
+
+def serve(
+    pipe: Connection,
+    memory_name: str,
+    cars: int,
+    first_car: int,
+    table_file: str,
+    circuits: CircuitBank,
+    settings: TrainingSettings,
+) -> None:
+    """What a worker process does: obey the pipe until it says close, or breaks.
+
+    Here rather than with the vector environment, so that workers need not load torch.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
+    memory = SharedMemory(memory_name)
+    block = open_block(memory.buf, cars)
+    training_cars = TrainingCars(
+        with_mapped_table(circuits, table_file), block, first_car, settings
+    )
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the learner is gone: so are we
+        while (command := pipe.recv_bytes()) != CLOSE:
+            if command == RESET:
+                training_cars.reset()
+            else:
+                training_cars.step()
+            pipe.send_bytes(READY)
+    del training_cars, block  # their arrays lie in the memory
+    memory.close()

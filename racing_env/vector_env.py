@@ -6,10 +6,8 @@ and ends lie in shared memory, and only a byte a step goes through a pipe.
 
 import contextlib
 import multiprocessing
-import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
@@ -21,47 +19,23 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
 from racing_env.circuit_sources import START_METHOD
+from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import (
-    REWARD_TERMS,
+    CLOSE,
+    RESET,
+    STEP,
     TrainingCars,
     TrainingSettings,
     block_bytes,
     open_block,
+    serve,
 )
 from racing_env.training_env import TrainingEnv
-
-STEP, RESET, CLOSE = b"s", b"r", b"c"
-READY = b"."
-
-
-def _work(
-    pipe: Connection,
-    memory_name: str,
-    cars: int,
-    first_car: int,
-    table_file: str,
-    circuits: CircuitBank,
-    settings: TrainingSettings,
-) -> None:
-    """What a worker process does: obey the pipe until it says close, or breaks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
-    memory = SharedMemory(memory_name)
-    circuits = with_mapped_table(circuits, table_file)
-    training_cars = TrainingCars(circuits, open_block(memory.buf, cars), first_car, settings)
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the learner is gone: so are we
-        while (command := pipe.recv_bytes()) != CLOSE:
-            if command == RESET:
-                training_cars.reset()
-            else:
-                training_cars.step()
-            pipe.send_bytes(READY)
-    del training_cars  # its arrays lie in the memory
-    memory.close()
 
 
 def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
-    cars = TrainingCars(circuits, open_block(memoryview(bytearray(block_bytes(1))), 1), 0, settings)
+    cars = TrainingCars(circuits, open_block(bytearray(block_bytes(1)), 1), 0, settings)
     cars.reset()
     cars.step()
 
@@ -72,6 +46,8 @@ class BatchVecEnv(VecEnv):
     scratch: a folder for the circuits' table, which the workers map rather than copy.
     Raises RuntimeError naming the worker if one dies.
     """
+
+    render_mode = None
 
     def __init__(
         self,
@@ -94,14 +70,14 @@ class BatchVecEnv(VecEnv):
         _compile(with_mapped_table(circuits, self._table_file), settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
-        context = multiprocessing.get_context(START_METHOD)
+        context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["racing_env.training_cars"])
         self._memories, self._blocks, self._pipes, self._workers = [], [], [], []
         for i in range(processes):
             memory = SharedMemory(create=True, size=block_bytes(cars))
             ours, theirs = context.Pipe()
             worker = context.Process(
-                target=_work,
+                target=serve,
                 args=(theirs, memory.name, cars, i * cars, table_file, circuits, settings),
                 name=f"cars-{i}",
                 daemon=True,
@@ -188,7 +164,7 @@ class BatchVecEnv(VecEnv):
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError("cars of a batch have no attributes of their own")
 
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any):
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
         raise NotImplementedError("cars of a batch have no methods of their own")
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
@@ -209,7 +185,9 @@ def make_vec_env(
     """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with one car each."""
     if kind == "batch":
         return BatchVecEnv(circuits, processes, cars, settings, scratch)
-    makers = [partial(TrainingEnv, circuits, car, settings) for car in range(processes)]
+    makers: list[Callable[[], gym.Env]] = [
+        partial(TrainingEnv, circuits, car, settings) for car in range(processes)
+    ]
     if kind == "dummy":
         return DummyVecEnv(makers)
     return SubprocVecEnv(makers, start_method=START_METHOD)

@@ -391,11 +391,13 @@ def test_any_drive_stays_finite(seed):
     assert np.hypot(states[:, dyn.VX], states[:, dyn.VY]).max() < 80.0
 
 
-# Every compiled function of the dynamics, by itself and in a drive.
+# Every compiled function of the dynamics, by itself and in a drive, and the speed profile's, which
+# rests on them. The simulator's, which include the expert's, have a test of their own.
 KERNELS = """
 import sys
 import numpy as np
 from racing_env import dynamics as dyn
+from racing_env import speed_profile as profile
 from racing_env.vehicle import RACECAR
 
 rng = np.random.default_rng(0)
@@ -420,7 +422,17 @@ for _ in range(20):
     dyn.step_dynamics(
         state, rng.uniform(-1.0, 1.0, (n, 2)), RACECAR, 0.05, dyn.SUBSTEPS, scratch
     )
-np.savez(sys.argv[1], state=state, **results)
+grid = profile.SPEED_STEP_MPS * np.arange(8.0)  # a corner of the profile's table
+lateral, forward, braking = np.empty(8), np.empty((8, 3)), np.empty((8, 3))
+profile._fill_table(grid, lateral, forward, braking, RACECAR)
+speed, kappa = np.full(20, grid[6]), 0.05 * np.sin(np.linspace(0.0, 6.0, 20))
+speed[0] = grid[2]
+for direction, table in ((1, forward), (-1, braking)):
+    profile._pass(speed, kappa, np.full(20, 0.5), 0, direction, table, lateral)
+np.savez(
+    sys.argv[1], state=state, lateral=lateral, forward=forward, braking=braking, speed=speed,
+    **results
+)
 """
 
 

@@ -1,0 +1,173 @@
+import math
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO, SAC
+from torch import nn
+
+from racing_env import observation
+from racing_env.agents import (
+    LayerNormSACPolicy,
+    MovingAverage,
+    TanhMeanPolicy,
+    actor_layers,
+    driver_of,
+    freeze,
+    set_noise,
+    start_from,
+)
+from racing_env.network import HIDDEN_SIZES
+from racing_env.policy import Policy, load_policy, save_policy
+
+NOISE_LOG_STD = -3.0
+
+
+class Anywhere(gym.Env):
+    """Random observations; rewards small steering."""
+
+    observation_space = gym.spaces.Box(-5, 5, (observation.SIZE,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._seen(), {}
+
+    def step(self, action):
+        return self._seen(), -float(abs(action[0])), False, self.np_random.random() < 0.1, {}
+
+    def _seen(self):
+        return self.np_random.uniform(-5, 5, observation.SIZE).astype(np.float32)
+
+
+@pytest.fixture
+def clone() -> Policy:
+    rng = np.random.default_rng(0)
+    sizes = [observation.SIZE, *HIDDEN_SIZES, 2]
+    return Policy(
+        tuple(
+            rng.normal(0, 1.5 / math.sqrt(inputs), (outputs, inputs)).astype(np.float32)
+            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+        ),
+        tuple(rng.normal(0, 0.2, outputs).astype(np.float32) for outputs in sizes[1:]),
+        {"made_by": "test"},
+    )
+
+
+@pytest.fixture(params=["ppo", "sac"])
+def model(request):
+    hidden = list(HIDDEN_SIZES)
+    torch.manual_seed(0)
+    if request.param == "ppo":
+        kwargs = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": nn.Tanh}
+        return PPO(
+            TanhMeanPolicy, Anywhere(), n_steps=32, batch_size=32, n_epochs=1, learning_rate=1e-2,
+            device="cpu", seed=0, policy_kwargs=kwargs,
+        )  # fmt: skip
+    kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh}
+    return SAC(
+        LayerNormSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2,
+        device="cpu", seed=0, buffer_size=100, policy_kwargs=kwargs,
+    )  # fmt: skip
+
+
+def observations(count: int = 500) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.uniform(-5, 5, (count, observation.SIZE)).astype(np.float32)
+
+
+def test_before_the_first_update_the_model_acts_as_the_clone(model, clone):
+    start_from(model, clone, NOISE_LOG_STD)
+    actions, _ = model.predict(observations(), deterministic=True)
+    assert np.abs(clone.act(observations())).max() > 0.9  # the squashing matters here
+    np.testing.assert_allclose(actions, clone.act(observations()), rtol=0, atol=1e-5)
+
+
+def test_driver_is_the_model(model, clone, tmp_path):
+    start_from(model, clone, NOISE_LOG_STD)
+    model.learn(64)
+    wanted, _ = model.predict(observations(), deterministic=True)
+    assert np.abs(wanted - clone.act(observations())).max() > 1e-3
+    driver = driver_of(model, {"made_by": "test"})
+    np.testing.assert_allclose(driver.act(observations()), wanted, rtol=0, atol=1e-5)
+    save_policy(driver, tmp_path / "driver.safetensors")
+    loaded = load_policy(tmp_path / "driver.safetensors")
+    np.testing.assert_array_equal(loaded.act(observations()), driver.act(observations()))
+    assert loaded.record["made_by"] == "test"
+
+
+def test_driver_is_a_copy(model, clone):
+    start_from(model, clone, NOISE_LOG_STD)
+    driver = driver_of(model, {})
+    model.learn(64)
+    for weight, wanted in zip(driver.weights, clone.weights, strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+
+
+def test_other_sizes_are_refused(model, clone):
+    small = Policy((np.zeros((2, observation.SIZE), np.float32),), clone.biases[-1:], {})
+    with pytest.raises(ValueError, match="do not have the policy's sizes"):
+        start_from(model, small, NOISE_LOG_STD)
+
+
+def test_frozen_layers_stay_and_the_others_learn(model, clone):
+    start_from(model, clone, NOISE_LOG_STD)
+    others = [p for p in model.policy.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in others]
+    freeze(actor_layers(model), True)
+    model.learn(64)
+    actions, _ = model.predict(observations(), deterministic=True)
+    np.testing.assert_allclose(actions, clone.act(observations()), rtol=0, atol=1e-5)
+    assert any(not torch.equal(p, q) for p, q in zip(others, before, strict=True))
+    freeze(actor_layers(model), False)
+    model.learn(64, reset_num_timesteps=False)
+    actions, _ = model.predict(observations(), deterministic=True)
+    assert np.abs(actions - clone.act(observations())).max() > 1e-3
+
+
+@pytest.mark.parametrize("model", ["ppo"], indirect=True)
+def test_ppo_s_noise(model, clone):
+    start_from(model, clone, NOISE_LOG_STD)
+    set_noise(model, [math.log(0.05), math.log(0.12)])
+    seen = torch.from_numpy(observations(1)).expand(4000, -1)
+    with torch.no_grad():
+        actions = model.policy.get_distribution(seen).get_actions().numpy()
+    np.testing.assert_allclose(actions.std(axis=0), [0.05, 0.12], rtol=0.1)
+    np.testing.assert_allclose(actions.mean(axis=0), clone.act(observations(1))[0], atol=0.02)
+
+
+@pytest.mark.parametrize("model", ["sac"], indirect=True)
+def test_sac_s_noise_is_the_same_everywhere_at_the_start(model, clone):
+    start_from(model, clone, NOISE_LOG_STD)
+    with torch.no_grad():
+        _, log_std, _ = model.actor.get_action_dist_params(torch.from_numpy(observations()))
+    np.testing.assert_allclose(log_std.numpy(), NOISE_LOG_STD, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["sac"], indirect=True)
+def test_sac_s_critics_are_normalised_and_used(model):
+    for critic in (model.critic, model.critic_target):
+        for network in critic.q_networks:
+            kinds = [type(layer) for layer in network]
+            assert kinds == [nn.Linear, nn.LayerNorm, nn.ReLU] * 2 + [nn.Linear]
+            parameters = {id(p) for p in critic.parameters()}
+            assert {id(p) for p in network.parameters()} <= parameters
+    assert sum(1 for _ in model.critic.parameters()) == 2 * 10  # no others besides
+    ours, target = model.critic.state_dict(), model.critic_target.state_dict()
+    assert all(torch.equal(ours[name], target[name]) for name in ours)
+
+
+def test_moving_average_is_its_closed_form(clone):
+    def constant(value: float) -> Policy:
+        return Policy(
+            tuple(np.full_like(w, value) for w in clone.weights),
+            tuple(np.full_like(b, value) for b in clone.biases),
+            {},
+        )
+
+    average = MovingAverage(constant(1.0), decay=0.9)
+    for _ in range(10):
+        average.update(constant(3.0))
+    for array in (*average.policy.weights, *average.policy.biases):
+        np.testing.assert_allclose(array, 3.0 - 2.0 * 0.9**10, rtol=1e-5)

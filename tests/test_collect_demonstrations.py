@@ -1,0 +1,143 @@
+"""The script as its users start it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from racing_env.dataset import read_manifest, verify_checksums
+
+SCRIPT = Path(__file__).parents[1] / "collect_demonstrations.py"
+BUDGET = ("--track", "oval", "--episodes", 21, "--seed", 6)
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *map(str, arguments)], cwd=cwd, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def collect(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments, cwd=cwd)
+    out, error = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(SCRIPT, process.returncode, out, error)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name != "summary.json"}
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("collected")
+    done = collect(*BUDGET, "--workers", 1, "--out", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "out", done
+
+
+def test_result_is_a_data_set_with_a_summary(collected):
+    out, done = collected
+    manifest = read_manifest(out)
+    verify_checksums(out, manifest)
+    assert [shard["name"] for shard in manifest["shards"]] == [f"shard-0000{i}" for i in range(3)]
+    assert len(manifest["episodes"]) == 21
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["episodes"] == 21 and summary["workers"] == 1
+    assert summary["transitions"] == sum(shard["steps"] for shard in manifest["shards"])
+    assert 0 < summary["speed_up"] == pytest.approx(summary["busy_s"] / summary["wall_s"])
+    for row in ("circuits", "laps finished", "lap time", "transitions", "busy time", "speed-up"):
+        assert any(line.startswith(row) for line in done.stdout.splitlines()), row
+    assert len(done.stderr.splitlines()) < 10  # a bar in a log file is not redrawn all the time
+
+
+def test_bytes_are_the_same_for_every_number_of_workers(collected, tmp_path):
+    done = collect(*BUDGET, "--workers", 2, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(collected[0])
+
+
+def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
+    process = start(*BUDGET, "--workers", 2, "--out", "out", cwd=tmp_path)
+    manifest = tmp_path / "out" / "manifest.json"
+    deadline = time.monotonic() + 60.0
+    while not manifest.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers, too
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == ("interrupted; everything finished is saved, --resume goes on")
+    assert 10 <= len(read_manifest(tmp_path / "out")["episodes"]) < 21
+    done = collect(*BUDGET, "--workers", 1, "--out", "out", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(collected[0])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--episodes", "0"], ["--episodes", "many"], ["--workers", "-1"], ["--seed", "1.5"],
+        ["--no-such-flag"],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_flags(tmp_path, arguments):
+    done = collect(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert arguments[0] in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--track", "nowhere"], "nowhere"),
+        (["--track", "text.txt"], "text.txt"),
+        (["--track", "random:x"], "random:x"),
+        (["--out", "text.txt"], "text.txt"),
+        (["--out", "DATA"], "use --resume"),
+        (["--out", "DATA", "--resume", "--seed", 7], "use the same flags"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_exit_code_2(collected, tmp_path, arguments, word):
+    (tmp_path / "text.txt").write_text("nothing\n")
+    before = contents(collected[0])
+    arguments = [str(collected[0]) if a == "DATA" else a for a in arguments]
+    done = collect("--episodes", 1, "--workers", 1, "--track", "oval", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+    assert word in done.stderr
+    assert contents(collected[0]) == before
+
+
+@pytest.mark.parametrize("script", ["collect_demonstrations.py", "train_bc.py"])
+def test_help_imports_nothing_heavy_and_numpy_has_one_thread(script, tmp_path):
+    code = (
+        "import os, sys, runpy\n"
+        "os.environ.pop('OMP_NUM_THREADS', None)\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            assert os.environ['OMP_NUM_THREADS'] == '1'\n"
+        "            print('watched')\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"sys.argv = [{script!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(SCRIPT.with_name(script))!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        "assert not {'numba', 'scipy', 'torch', 'matplotlib'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("watched") and "--resume" in done.stdout

@@ -1,0 +1,114 @@
+"""How scripts read their numbers and how they end."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from racing_env import command_line as cli
+from racing_env.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def ended_with(error: BaseException) -> int:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        cli.run(main)
+    code = caught.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_a_main_that_returns_just_returns():
+    called = []
+    cli.run(lambda: called.append(True))
+    assert called == [True]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InputError("a.csv: line 3: width is -1, it must be positive"), OSError("no space left")],
+)
+def test_what_the_user_can_cause_is_one_line_and_code_2(error, capsys):
+    assert ended_with(error) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"error: {error}\n"
+
+
+def test_an_interrupt_is_code_130(capsys):
+    assert ended_with(KeyboardInterrupt()) == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_bug_stays_a_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 // 0)  # type: ignore[arg-type]
+
+
+@given(value=st.integers(1, 10**12))
+def test_integers_are_read(value):
+    assert cli.positive_int(str(value)) == value
+    assert cli.count_int(str(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "nan", "-1", "10" * 20, "0x10", "1;2"])
+def test_what_is_no_count_is_refused(text):
+    for read in (cli.positive_int, cli.count_int):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not an integer"):
+            read(text)
+
+
+@given(text=st.text(max_size=30))
+def test_any_text_is_an_integer_or_refused(text):
+    try:
+        assert cli.count_int(text) >= 0
+    except argparse.ArgumentTypeError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+def test_zero_is_a_count_but_not_positive():
+    assert cli.count_int("0") == 0
+    with pytest.raises(argparse.ArgumentTypeError, match="at least 1"):
+        cli.positive_int("0")
+
+
+def test_cores_are_those_of_the_affinity():
+    cores = cli.available_cores()
+    assert 1 <= cores <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        code = "from racing_env import command_line as c; import os;"
+        code += (
+            "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(c.available_cores())"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+        )
+        assert answer.stdout.strip() == "1"
+
+
+def test_one_thread_reaches_the_libraries(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.setenv(name, "7")
+    cli.use_one_thread()
+    code = "import os, torch; print(torch.get_num_threads(), os.environ['NUMBA_NUM_THREADS'])"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert answer.stdout.split() == ["1", "1"]
+
+
+def test_importing_it_loads_nothing_heavy():
+    code = "import sys; import racing_env.command_line; print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert not {"numba", "torch", "scipy"} & set(answer.stdout.split())

@@ -1,0 +1,182 @@
+"""The script as its users start it."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from racing_env.circuit_bank import pack_circuits
+from racing_env.circuit_sources import load_circuits
+from racing_env.dataset import DatasetWriter, Episode, read_manifest
+from racing_env.policy import load_policy
+from racing_env.recording import EpisodeTask, record_episode
+from racing_env.simulator import Simulator
+from racing_env.vehicle import RACECAR
+
+ROOT = Path(__file__).parents[1]
+BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--seed", 1)
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train_bc.py"), *map(str, arguments)], cwd=cwd, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments, cwd=cwd)
+    out, error = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(ROOT, process.returncode, out, error)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Four short episodes on the oval."""
+    folder = tmp_path_factory.mktemp("demonstrations")
+    simulator = Simulator(pack_circuits(load_circuits(["oval"]), RACECAR), 1)
+    writer = DatasetWriter(folder, {"tracks": ["oval"]})
+    for seed in np.random.SeedSequence(0).spawn(4):
+        writer.add(record_episode(simulator, ["oval"], EpisodeTask(seed, 20.0), None))
+    writer.flush()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(*BUDGET, "--data", data, "--workers", 1, "--out", "bc", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "bc", done
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """What must not depend on the number of workers, nor on interruptions."""
+    files = {"policy.safetensors": (folder / "policy.safetensors").read_bytes()}
+    for path in sorted(folder.glob("dagger-*/*")):
+        files[f"{path.parent.name}/{path.name}"] = path.read_bytes()
+    with (folder / "curve.csv").open() as file:
+        files["curve"] = repr([row | {"wall_s": ""} for row in csv.DictReader(file)]).encode()
+    return files
+
+
+def test_policy_is_left_even_if_it_finishes_no_lap(trained):
+    folder, done = trained
+    policy = load_policy(folder / "policy.safetensors")
+    assert policy.record["made_by"] == "train_bc.py" and policy.record["seed"] == "1"
+    summary = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["laps_finished"] == 0 and summary["lap_ratio"] is None
+    assert summary["examples_per_s"] > 0
+    assert len(done.stdout.splitlines()) == 4  # a header and the three rounds
+    assert len(done.stderr.splitlines()) < 10
+    rounds = [read_manifest(folder / f"dagger-0{i}")["settings"]["round"] for i in (1, 2)]
+    assert rounds == [1, 2]
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_results_are_the_same_for_every_number_of_workers(trained, data, tmp_path, workers):
+    done = train(*BUDGET, "--data", data, "--workers", workers, "--out", "bc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert results(tmp_path / "bc") == results(trained[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["checkpoint/round.pt", "dagger-02/manifest.json"])
+def test_interrupted_and_resumed_gives_the_same(trained, data, tmp_path, moment):
+    arguments = (*BUDGET, "--data", data, "--workers", 1, "--out", "bc")
+    process = start(*arguments, cwd=tmp_path)
+    deadline = time.monotonic() + 120.0
+    while not (tmp_path / "bc" / moment).exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    load_policy(tmp_path / "bc" / "policy.safetensors")
+    done = train(*arguments, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert results(tmp_path / "bc") == results(trained[0])
+
+
+def test_more_rounds_than_epochs(data, tmp_path):
+    done = train("--epochs", 1, "--data", data, "--workers", 0, "--out", "bc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "bc").glob("dagger-*"))
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ") and "Traceback" not in done.stderr
+    for word in words:
+        assert word in last
+
+
+def test_loss_that_is_not_finite_stops(tmp_path):
+    (tmp_path / "data").mkdir()
+    steps = 50
+    arrays = {
+        "observations": np.full((steps, 76), np.nan, np.float32),
+        "actions": np.zeros((steps, 2), np.float32),
+        "expert_actions": np.zeros((steps, 2), np.float32),
+        "rewards": np.zeros(steps, np.float32),
+        "terminations": np.zeros(steps, bool),
+        "truncations": np.zeros(steps, bool),
+    }
+    writer = DatasetWriter(tmp_path / "data", {"tracks": ["oval"]})
+    for _ in range(3):
+        writer.add(Episode(arrays, {"circuit": "oval", "laps": 0}))
+    writer.flush()
+    done = train("--data", "data", "--workers", 0, "--out", "new", cwd=tmp_path)
+    assert_refused(done, "not finite from epoch 1 on")
+    assert not (tmp_path / "new" / "policy.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--epochs", "0"], ["--batch-size", "x"], ["--workers", "-1"], ["--device", "tpu"]],
+    ids=str,
+)
+def test_bad_flags(tmp_path, arguments):
+    done = train(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert arguments[0] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--data", "nowhere"], "nowhere"),
+        (["--out", "text.txt"], "text.txt"),
+        (["--out", "BC"], "use --resume"),
+        (["--out", "BC", "--resume"], "use the same flags"),
+        (["--out", "broken", "--resume"], "not a readable checkpoint"),
+        (["--data", "damaged"], "does not match its checksum"),
+        (["--data", "trackless"], "name no tracks"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_exit_code_2(trained, data, tmp_path, arguments, word):
+    (tmp_path / "text.txt").write_text("nothing\n")
+    (tmp_path / "broken" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "broken" / "checkpoint" / "round.pt").write_bytes(b"PK\x03\x04 nothing")
+    shutil.copytree(data, tmp_path / "damaged")
+    with (tmp_path / "damaged" / "shard-00000.expert_actions.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    shutil.copytree(data, tmp_path / "trackless")
+    manifest = tmp_path / "trackless" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"settings": {}}))
+    arguments = [str(trained[0]) if a == "BC" else a for a in arguments]
+    done = train("--workers", 0, "--data", data, *arguments, cwd=tmp_path)
+    assert_refused(done, word)
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == ""

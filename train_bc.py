@@ -12,7 +12,6 @@ kept in OUT/policy.safetensors.
 """
 
 import argparse
-import csv
 import math
 import os
 import time
@@ -59,7 +58,7 @@ def main() -> None:
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
-    from racing_env.files import replaced_atomically, write_json
+    from racing_env.files import replaced_atomically, write_csv, write_json
     from racing_env.network import (
         choose_device,
         linear_layers,
@@ -164,8 +163,8 @@ def main() -> None:
                 validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
                 if not math.isfinite(validation_loss + float(loss)):
                     raise InputError(
-                        f"{args.data}: the loss is not finite from epoch {epoch + 1} on; policies of "
-                        f"earlier rounds: {out if curve else 'none'}; are there NaNs in the data?"
+                        f"{args.data}: the loss is not finite from epoch {epoch + 1} on; are there "
+                        f"NaNs in the data? Policies of earlier rounds: {out if curve else 'none'}"
                     )
                 bar.update()
                 bar.set_postfix_str(
@@ -198,10 +197,7 @@ def main() -> None:
                     "lap_ratio": ratio,
                 }
             )
-            with replaced_atomically(out / "curve.csv") as path, path.open("w", newline="") as file:
-                table = csv.DictWriter(file, curve[0].keys())
-                table.writeheader()
-                table.writerows(curve)
+            write_csv(out / "curve.csv", curve)
             with replaced_atomically(checkpoint) as path:
                 torch.save(
                     {

@@ -25,8 +25,10 @@ WARM_UP = {"ppo": 4 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"ppo": 0.97, "sac": 0.999}  # per rollout
 CHECKPOINTS = 10  # a run
 PPO_ROLLOUT = 2048 * 64  # transitions between updates
-PPO_LEARNING_RATE = (3e-4, 3e-5)
-PPO_NOISE = ((0.05, 0.12), (0.035, 0.065))  # steering, pedals: at the start, at the end
+PPO_LEARNING_RATE = (8e-5, 1e-5)  # the actor's, at the start and at the end
+PPO_CRITIC_SPEED = 5.0
+PPO_TARGET_KL = 0.008
+PPO_NOISE = ((0.03, 0.1), (0.02, 0.05))  # steering, pedals: at the start, at the end
 SAC_NOISE_LOG_STD = -3.0
 SAC_UPDATES_PER_TRANSITION = 0.25
 
@@ -61,9 +63,9 @@ def main() -> None:
     args = arguments()
     cli.use_one_thread()
     import torch
-    from tqdm import tqdm
     from stable_baselines3 import PPO, SAC
     from stable_baselines3.common.logger import configure
+    from tqdm import tqdm
 
     from racing_env.agents import (
         LayerNormSACPolicy,
@@ -79,7 +81,6 @@ def main() -> None:
         WarmUp,
         linear,
         restore,
-        updates_per_step,
     )
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
@@ -113,6 +114,7 @@ def main() -> None:
     # ---------------------------------------------------------------- model
     hidden = list(HIDDEN_SIZES)
     saved = checkpoint / "model.zip"
+    model: PPO | SAC
     if args.algo == "ppo":
         steps = max(PPO_ROLLOUT // env.num_envs, 8)
         model = PPO(
@@ -124,12 +126,13 @@ def main() -> None:
             n_epochs=4,
             gamma=0.995,
             gae_lambda=0.95,
-            target_kl=0.012,
+            target_kl=PPO_TARGET_KL,
             seed=args.seed,
             device=device,
             policy_kwargs={
                 "net_arch": {"pi": hidden, "vf": hidden},
                 "activation_fn": torch.nn.Tanh,
+                "critic_speed": PPO_CRITIC_SPEED,
             },
         )
     else:
@@ -143,7 +146,7 @@ def main() -> None:
             gamma=0.99,
             ent_coef=1e-4,
             train_freq=1,
-            gradient_steps=1,
+            gradient_steps=max(round(SAC_UPDATES_PER_TRANSITION * env.num_envs), 1),
             replay_buffer_class=DemonstrationReplayBuffer if args.data else None,
             replay_buffer_kwargs={"folder": args.data} if args.data else None,
             seed=args.seed,
@@ -153,7 +156,6 @@ def main() -> None:
                 "activation_fn": torch.nn.Tanh,
             },
         )
-        model.gradient_steps = updates_per_step(model, SAC_UPDATES_PER_TRANSITION)
     try:
         start_from(model, clone, SAC_NOISE_LOG_STD)
     except ValueError:
@@ -173,7 +175,7 @@ def main() -> None:
     if resume_state:
         model.set_parameters(str(saved), device=device)
         model.num_timesteps = resume_state["timesteps"]
-        if args.algo == "sac":
+        if isinstance(model, SAC):
             model.load_replay_buffer(checkpoint / "replay_buffer.pkl")
         restore(judge, checkpoint, resume_state)
     model.set_logger(configure(str(out / "tensorboard"), ["tensorboard", "csv"]))
@@ -210,8 +212,8 @@ def main() -> None:
     print("minutes  transitions  finished  lap / profile")
     for row in judge.curve:
         print(
-            f"{row['wall_s'] / 60:7.1f} {row['timesteps']:12,d} {row['finished']:6d}/{row['circuits']}"
-            f" {row['lap_ratio']:14.4f}"
+            f"{row['wall_s'] / 60:7.1f} {row['timesteps']:12,d} "
+            f"{row['finished']:6d}/{row['circuits']} {row['lap_ratio']:14.4f}"
         )
     print(f"best: {judge.best[0]} of {len(held_back)} circuits, {-judge.best[1]:.4f}; in {out}")
 

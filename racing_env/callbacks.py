@@ -1,6 +1,5 @@
 """What happens around stable-baselines3's learning loop: judging, schedules, checkpoints, logs."""
 
-import csv
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from racing_env.agents import MovingAverage, actor_layers, driver_of, freeze, set_noise
 from racing_env.circuit import Circuit
 from racing_env.evaluation import drive_laps, policy_driver, summary
-from racing_env.files import replaced_atomically, write_json
+from racing_env.files import replaced_atomically, write_csv, write_json
 from racing_env.policy import Policy, load_policy, save_policy
 
 BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -88,10 +86,7 @@ class JudgeDrivers(BaseCallback):
         )
         self.logger.record("judge/finished", result.finished)
         self.logger.record("judge/lap_ratio", ratio)
-        with replaced_atomically(self.out / "curve.csv") as path, path.open("w", newline="") as file:
-            table = csv.DictWriter(file, self.curve[0].keys())
-            table.writeheader()
-            table.writerows(self.curve)
+        write_csv(self.out / "curve.csv", self.curve)
         start = self.curve[0]["lap_ratio"]
         self.bar.set_postfix_str(
             f"laps {result.finished}/{result.circuits}, lap time {ratio / start:.4f} of the start's"
@@ -105,7 +100,7 @@ class LogEpisodes(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        episodes = self.model.ep_info_buffer
+        episodes = self.model.ep_info_buffer or ()
         for term in episodes[0] if episodes else ():
             if term not in ("r", "l", "t"):
                 values = [episode[term] for episode in episodes]
@@ -113,7 +108,7 @@ class LogEpisodes(BaseCallback):
 
 
 class WarmUp(BaseCallback):
-    """Keep the actor as it is for the first transitions, while the critic learns what it is worth."""
+    """Keep the actor as it is for the first transitions, while the critic learns its worth."""
 
     def __init__(self, until: int):
         super().__init__()
@@ -133,12 +128,10 @@ class PPONoise(BaseCallback):
         super().__init__()
         self.first, self.last = np.array(first), np.array(last)
 
-    def _on_training_start(self) -> None:
-        self.model.policy.log_std.requires_grad_(False)
-
     def _on_rollout_start(self) -> None:
+        self.model.policy.log_std.requires_grad_(False)
         left = self.model._current_progress_remaining
-        set_noise(self.model, np.log(left * self.first + (1.0 - left) * self.last))
+        set_noise(self.model, np.log(left * self.first + (1.0 - left) * self.last).tolist())
 
     def _on_step(self) -> bool:
         return True
@@ -212,8 +205,3 @@ def restore(judge: JudgeDrivers, folder: Path, state: dict[str, Any]) -> None:
 def linear(first: float, last: float) -> Callable[[float], float]:
     """An SB3 schedule from the first value to the last."""
     return lambda left: left * first + (1.0 - left) * last
-
-
-def updates_per_step(model: BaseAlgorithm, per_transition: float) -> int:
-    """Gradient steps after one step of a vector environment, for a fixed number a transition."""
-    return max(round(per_transition * model.n_envs), 1)

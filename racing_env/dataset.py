@@ -153,7 +153,9 @@ def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
             raise InputError(f"{path}: {name} has no sha256 for each of {', '.join(FIELDS)}")
         steps[name] = shard["steps"]
     for i, episode in enumerate(_entries(path, manifest, "episodes")):
-        start, count, holder = (episode.get(key) for key in ("start", "steps", "shard"))
+        start: Any = episode.get("start")
+        count: Any = episode.get("steps")
+        holder = episode.get("shard")
         if not (isinstance(holder, str) and _is_count(start, 0) and _is_count(count, 1)
                 and start + count <= steps.get(holder, 0)):  # fmt: skip
             raise InputError(

@@ -1,9 +1,10 @@
 """Writing files so that a reader never meets half of one."""
 
+import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write value as indented JSON, atomically."""
     with replaced_atomically(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as CSV with a header, atomically; at least one row."""
+    with replaced_atomically(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys())
+        table.writeheader()
+        table.writerows(rows)
 
 
 def _umask() -> int:

@@ -22,6 +22,7 @@ REWARD_TERMS = ("progress", "border", "slip", "end")
 
 STANDING_SPEED_MPS = 1.0
 STANDING_LIMIT_S = 3.0
+BORDER_DEPTH_MAX = 4.0  # zones; beyond, the price of being off the track grows no more
 PEAK_SLIP_RAD = 0.09  # of this car's tyres; past it side force falls off
 
 
@@ -29,10 +30,13 @@ class RewardWeights(NamedTuple):
     """What a driver is paid for. The terms are in `REWARD_TERMS`."""
 
     progress_per_s: float = 0.1  # a second of the speed profile's time covered
-    border_per_s: float = 0.1  # at the border; grows with the square of the depth in the zone
-    border_zone_m: float = 0.5
+    border_per_s: float = 0.15  # at the border; grows with the square of the depth in the zone,
+    border_zone_m: float = 0.7  # which begins this far inside and goes on outside the track
     slip_per_s: float = 0.1  # an axle's slip angle at twice the tyre's peak
-    end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
+    end: float = 0.5  # an episode ended by leaving the track, turning round or standing still
+
+
+REWARD_WEIGHTS = RewardWeights()
 
 
 class CarTable(NamedTuple):
@@ -131,12 +135,12 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
         else:
             cars.ended[car] = ON_TRACK
 
-        depth = max(1.0 - (room - border_margin_m) / weights.border_zone_m, 0.0)
+        depth = min(max(1.0 - room / weights.border_zone_m, 0.0), BORDER_DEPTH_MAX)
         front, rear = obs.axle_slips(state, car, vehicle)
         excess = max(abs(front) / PEAK_SLIP_RAD - 1.0, 0.0)
         excess += max(abs(rear) / PEAK_SLIP_RAD - 1.0, 0.0)
         cars.rewards[car, 0] = weights.progress_per_s * gained
-        cars.rewards[car, 1] = -weights.border_per_s * min(depth, 1.5) ** 2 * dt_s
+        cars.rewards[car, 1] = -weights.border_per_s * depth * depth * dt_s
         cars.rewards[car, 2] = -weights.slip_per_s * min(excess, 3.0) * dt_s
         cars.rewards[car, 3] = -weights.end if cars.ended[car] != ON_TRACK else 0.0
 
@@ -185,8 +189,7 @@ class Simulator:
 
     state: (STATE_SIZE, n) float64, see `racing_env.dynamics`; cars: the rest, see `CarTable`.
     A car has left the track when its centre is less than border_margin_m inside the admissible
-    strip (half a car's width inside the borders); 0 is the rule, more is a stricter one to train
-    with.
+    strip (half a car's width inside the borders); 0 is the rule, less is a run-off area.
     """
 
     def __init__(
@@ -194,7 +197,7 @@ class Simulator:
         circuits: CircuitBank,
         n: int,
         vehicle: Vehicle = RACECAR,
-        weights: RewardWeights = RewardWeights(),
+        weights: RewardWeights = REWARD_WEIGHTS,
         border_margin_m: float = 0.0,
         control_step_s: float = dyn.CONTROL_STEP_S,
     ):
@@ -237,7 +240,7 @@ class Simulator:
                                 float(circuits.step_m[circuit]))  # fmt: skip
         station = int(start_s_m / step_m) % count
         row = circuits.table[first + station]
-        margin = self.border_margin_m + 0.05
+        margin = max(self.border_margin_m, 0.0) + 0.05
         right, left = row[bank.ROOM_RIGHT] - margin, row[bank.ROOM_LEFT] - margin
         offset = min(max(row[bank.LINE_OFFSET] + line_offset_m, -right), left)
         line_psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS])

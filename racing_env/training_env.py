@@ -40,9 +40,7 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
             self.started = True
         return self.block.observations[0].copy(), {}
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         block = self.block
         block.actions[0] = action
         self.cars.step()

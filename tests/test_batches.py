@@ -95,9 +95,9 @@ def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
             observations.append(simulator.observe()[0])
             simulator.step(actions[-1][None])
         seen.append((np.array(observations), np.array(actions, np.float32)))
-    driven, mirrored = seen
+    as_driven, mirrored = seen
     arrays = dict(episode(0, steps=20).arrays)
-    arrays |= {"observations": driven[0], "expert_actions": driven[1]}
+    arrays |= {"observations": as_driven[0], "expert_actions": as_driven[1]}
     writer = DatasetWriter(tmp_path, {})
     writer.add(Episode(arrays, {}))
     writer.flush()

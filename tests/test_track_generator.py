@@ -20,7 +20,7 @@ def test_every_circuit_lies_within_the_bounds_of_real_ones(circuits):
     for track in circuits:
         values = track_statistics(track)
         assert 2300 <= values["length_m"] <= 7000
-        assert 7.4 <= values["width_min_m"] and values["width_max_m"] <= 20.1
+        assert values["width_min_m"] >= 7.4 and values["width_max_m"] <= 20.1
         assert 9 <= values["width_mean_m"] <= 16
         assert 0.55 <= values["straight_share"] <= 0.8
         assert 5 <= values["radius_min_m"] <= 20

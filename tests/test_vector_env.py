@@ -31,23 +31,20 @@ def bank():
 @pytest.fixture
 def opened(bank, tmp_path):
     """Makes environments that are closed after the test; checks that nothing is left of them."""
-    envs = []
+    envs: list[BatchVecEnv] = []
+    names: list[str] = []
 
     def open_env(processes: int, cars: int, settings=SETTINGS) -> BatchVecEnv:
         envs.append(BatchVecEnv(bank, processes, cars, settings, tmp_path))
+        names.extend(memory.name for memory in envs[-1]._memories)
         return envs[-1]
 
-    before = shared_memory()
     yield open_env
     for env in envs:
         env.close()
-    assert shared_memory() <= before
+    assert not set(names) & set(os.listdir("/dev/shm"))
     assert not multiprocessing.active_children()
     assert not list(tmp_path.glob("*.npy"))
-
-
-def shared_memory() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("psm_")}
 
 
 def drive(env, steps: int):

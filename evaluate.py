@@ -10,9 +10,12 @@ Prints a table; --json and --out write it down, the latter with telemetry and a 
 import argparse
 import csv
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
 from racing_env.errors import InputError

@@ -26,7 +26,6 @@ ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much 
 PATIENCE = 3  # epochs without a better validation loss before a round's training stops
 DAGGER_EPISODES = 24  # a round
 DAGGER_LIMIT_S = 150.0
-JUDGED_ON = "random:500:20"  # circuits to choose the best policy by; never trained on
 
 
 def arguments() -> argparse.Namespace:
@@ -41,6 +40,8 @@ def arguments() -> argparse.Namespace:
     flag("--dagger-rounds", type=cli.count_int, default=9, help="rounds of driving (9)")
     flag("--workers", type=cli.count_int, default=cli.available_cores() // 2,
          help="processes that load batches and drive; 0: the main process (cores / 2)")  # fmt: skip
+    flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
+         help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on after the last round that was finished")
@@ -90,7 +91,7 @@ def main() -> None:
     processes = max(args.workers, 1)
     circuits = load_circuits(tracks, processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
-    judges = load_circuits([JUDGED_ON], processes)
+    judges = load_circuits(args.judge_on, processes)
 
     network = policy_network().to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)

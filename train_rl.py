@@ -11,26 +11,24 @@ safetensors. OUT/curve.csv has the learning curve, OUT/tensorboard the scalars, 
 
 import argparse
 import json
-import time
+import os
+from contextlib import closing
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
 
 # The recipe. docs/recipe.md says where each number comes from.
-HELD_BACK = "random:500:40"  # circuits to judge drivers on; never trained on
+PACE = 1.08  # too fast for the clone, who then learns to finish: quicker than learning to be fast
 TIMESTEPS = {"ppo": 60_000_000, "sac": 1_000_000}
 ALL_CARS = {"ppo": 2048, "sac": 64}  # in all processes together
 JUDGE_EVERY = {"ppo": 2_000_000, "sac": 50_000}
 WARM_UP = {"ppo": 4 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"ppo": 0.97, "sac": 0.999}  # per rollout
 CHECKPOINTS = 10  # a run
-PPO_ROLLOUT = 2048 * 64  # transitions between updates
-PPO_LEARNING_RATE = (8e-5, 1e-5)  # the actor's, at the start and at the end
-PPO_CRITIC_SPEED = 5.0
-PPO_TARGET_KL = 0.008
 PPO_NOISE = ((0.03, 0.1), (0.02, 0.05))  # steering, pedals: at the start, at the end
 SAC_NOISE_LOG_STD = -3.0
-SAC_UPDATES_PER_TRANSITION = 0.25
 
 
 def arguments() -> argparse.Namespace:
@@ -53,6 +51,11 @@ def arguments() -> argparse.Namespace:
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:100)")  # fmt: skip
+    flag("--pace", type=cli.positive_float, default=PACE,
+         help="start from the clone with the speed profile he keeps to faster by this factor: "
+         f"1 is the clone himself ({PACE})")  # fmt: skip
+    flag("--judge-on", nargs="+", default=["random:500:40"], metavar="TRACK",
+         help="circuits to choose the best driver by, not trained on (random:500:40)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on from OUT/checkpoint")
@@ -61,17 +64,11 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    cli.use_one_thread()
     import torch
     from stable_baselines3 import PPO, SAC
     from stable_baselines3.common.logger import configure
-    from tqdm import tqdm
 
-    from racing_env.agents import (
-        LayerNormSACPolicy,
-        TanhMeanPolicy,
-        start_from,
-    )
+    from racing_env import agents
     from racing_env.callbacks import (
         Checkpoints,
         JudgeDrivers,
@@ -79,7 +76,6 @@ def main() -> None:
         PPONoise,
         Threads,
         WarmUp,
-        linear,
         restore,
     )
     from racing_env.circuit_bank import pack_circuits
@@ -87,8 +83,7 @@ def main() -> None:
     from racing_env.errors import InputError
     from racing_env.files import write_json
     from racing_env.network import HIDDEN_SIZES, choose_device
-    from racing_env.policy import load_policy
-    from racing_env.replay import DemonstrationReplayBuffer
+    from racing_env.policy import at_pace, load_policy
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
     from racing_env.vehicle import RACECAR
@@ -100,99 +95,58 @@ def main() -> None:
     torch.set_num_threads(1)
     timesteps = args.timesteps or TIMESTEPS[args.algo]
     cars = args.cars or max(ALL_CARS[args.algo] // args.envs, 1)
-    clone = load_policy(args.policy)
+    clone = at_pace(load_policy(args.policy), args.pace)
     circuits = load_circuits(args.track, cli.available_cores())
-    held_back = load_circuits([HELD_BACK], cli.available_cores())
+    held_back = load_circuits(args.judge_on, cli.available_cores())
+    bank = pack_circuits(circuits, RACECAR)
     settings = TrainingSettings(seed=args.seed)
-    env = make_vec_env(
-        args.vec_env, pack_circuits(circuits, RACECAR), args.envs, cars, settings, out
-    )
-    resume_state = None
+    earlier = None
     if args.resume and (checkpoint / "state.json").exists():
-        resume_state = json.loads((checkpoint / "state.json").read_text())
-
-    # ---------------------------------------------------------------- model
-    hidden = list(HIDDEN_SIZES)
-    saved = checkpoint / "model.zip"
-    model: PPO | SAC
-    if args.algo == "ppo":
-        steps = max(PPO_ROLLOUT // env.num_envs, 8)
-        model = PPO(
-            TanhMeanPolicy,
-            env,
-            learning_rate=linear(*PPO_LEARNING_RATE),
-            n_steps=steps,
-            batch_size=min(16_384, steps * env.num_envs),
-            n_epochs=4,
-            gamma=0.995,
-            gae_lambda=0.95,
-            target_kl=PPO_TARGET_KL,
-            seed=args.seed,
-            device=device,
-            policy_kwargs={
-                "net_arch": {"pi": hidden, "vf": hidden},
-                "activation_fn": torch.nn.Tanh,
-                "critic_speed": PPO_CRITIC_SPEED,
-            },
-        )
-    else:
-        model = SAC(
-            LayerNormSACPolicy,
-            env,
-            learning_rate=3e-4,
-            buffer_size=500_000,
-            learning_starts=20_000,
-            batch_size=256,
-            gamma=0.99,
-            ent_coef=1e-4,
-            train_freq=1,
-            gradient_steps=max(round(SAC_UPDATES_PER_TRANSITION * env.num_envs), 1),
-            replay_buffer_class=DemonstrationReplayBuffer if args.data else None,
-            replay_buffer_kwargs={"folder": args.data} if args.data else None,
-            seed=args.seed,
-            device=device,
-            policy_kwargs={
-                "net_arch": {"pi": hidden, "qf": [256, 256]},
-                "activation_fn": torch.nn.Tanh,
-            },
-        )
-    try:
-        start_from(model, clone, SAC_NOISE_LOG_STD)
-    except ValueError:
-        raise InputError(
-            f"{args.policy}: has layers {[len(b) for b in clone.biases]}, "
-            f"expected hidden layers of {hidden}"
-        ) from None
-    bar = tqdm(total=timesteps, unit="step", unit_scale=True)
-    judge = JudgeDrivers(
-        held_back, out, JUDGE_EVERY[args.algo], AVERAGE_DECAY[args.algo],
-        {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(vars(args))}, bar,
-    )  # fmt: skip
-    checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge)
-    callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
-    if args.algo == "ppo":
-        callbacks += [PPONoise(*PPO_NOISE), Threads(cli.available_cores())]
-    if resume_state:
-        model.set_parameters(str(saved), device=device)
-        model.num_timesteps = resume_state["timesteps"]
-        if isinstance(model, SAC):
-            model.load_replay_buffer(checkpoint / "replay_buffer.pkl")
-        restore(judge, checkpoint, resume_state)
-    model.set_logger(configure(str(out / "tensorboard"), ["tensorboard", "csv"]))
+        earlier = json.loads((checkpoint / "state.json").read_text())
+    record = {
+        "made_by": "train_rl.py",
+        "seed": str(args.seed),
+        "flags": json.dumps({k: v for k, v in vars(args).items() if k not in ("out", "resume")}),
+    }
 
     # ---------------------------------------------------------------- learn
-    started = time.perf_counter()
-    first = model.num_timesteps
-    try:
-        model.learn(timesteps - first, callbacks, log_interval=1, reset_num_timesteps=False)
-    except KeyboardInterrupt:
-        checkpoints.save()
-        raise
-    finally:
-        bar.close()
-        env.close()
-    checkpoints.save()
-    wall_s = time.perf_counter() - started
+    with (
+        cli.progress_bar(timesteps, 0, "step") as bar,
+        closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
+    ):
+        model: PPO | SAC
+        if args.algo == "ppo":
+            model = agents.ppo(env, args.seed, device)
+        else:
+            model = agents.sac(env, args.seed, device, args.data)
+        try:
+            agents.start_from(model, clone, SAC_NOISE_LOG_STD)
+        except ValueError:
+            raise InputError(
+                f"{args.policy}: has layers {[len(b) for b in clone.biases]}, "
+                f"expected {[*HIDDEN_SIZES, 2]}"
+            ) from None
+        judge = JudgeDrivers(
+            held_back, out, JUDGE_EVERY[args.algo], AVERAGE_DECAY[args.algo], record, bar
+        )
+        checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge)
+        callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
+        if args.algo == "ppo":
+            callbacks += [PPONoise(*PPO_NOISE), Threads(cli.available_cores())]
+        if earlier:
+            model.set_parameters(str(checkpoint / "model.zip"), device=device)
+            model.num_timesteps = earlier["timesteps"]
+            if isinstance(model, SAC):
+                model.load_replay_buffer(checkpoint / "replay_buffer.pkl")
+            restore(judge, checkpoint, earlier)
+        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard", "csv"]))
+        first = model.num_timesteps
+        try:
+            model.learn(
+                max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False
+            )
+        finally:
+            checkpoints.save()
 
     # ---------------------------------------------------------------- report
     write_json(
@@ -201,9 +155,9 @@ def main() -> None:
             "stage": "train_rl",
             "algo": args.algo,
             "envs": args.envs,
-            "wall_s": wall_s,
+            "wall_s": judge.curve[-1]["wall_s"],
             "timesteps": model.num_timesteps,
-            "steps_per_s": (model.num_timesteps - first) / wall_s,
+            "steps_per_s": model.num_timesteps / max(judge.curve[-1]["wall_s"], 1e-9),
             "laps_finished": judge.best[0],
             "circuits": len(held_back),
             "lap_ratio": -judge.best[1],

@@ -3,25 +3,75 @@
 Both act by the same network as `racing_env.policy`: tanh between the layers and on the outputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
+from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
-from racing_env.network import copy_policy_into, linear_layers, policy_from_layers
+from racing_env.network import HIDDEN_SIZES, copy_policy_into, linear_layers, policy_from_layers
 from racing_env.policy import Policy
+from racing_env.replay import DemonstrationReplayBuffer
+
+# docs/recipe.md says where each number comes from
+PPO_BATCH = 16_384
+PPO_EPOCHS = 4
+PPO_ROLLOUT = 2048 * 64  # transitions between updates
+PPO_LEARNING_RATE = (8e-5, 1e-5)  # the actor's, at the start and at the end
+PPO_CRITIC_SPEED = 5.0
+PPO_TARGET_KL = 0.008
+SAC_LEARNING_RATE = 3e-4
+SAC_LEARNING_STARTS = 20_000
+SAC_ENTROPY_WEIGHT = 1e-4
+SAC_UPDATES_PER_TRANSITION = 0.25
+
+
+class TwoSpeedAdam(torch.optim.Adam):
+    """Adam whose groups learn at a multiple ("speed") of the rate that SB3 sets for all of them.
+
+    A driver who is good already must move slowly, or he forgets how to drive; his critic starts
+    from nothing and must be quick.
+    """
+
+    def step(self, closure: Any = None) -> Any:
+        rates = [group["lr"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["lr"] *= group["speed"]
+        result = super().step(closure)
+        for group, rate in zip(self.param_groups, rates, strict=True):
+            group["lr"] = rate
+        return result
 
 
 class TanhMeanPolicy(ActorCriticPolicy):
-    """SB3's actor-critic whose Gaussian has a squashed mean: the driver's action."""
+    """SB3's actor-critic whose Gaussian has a squashed mean: the driver's action.
+
+    critic_speed: the critic's learning rate as a multiple of the actor's.
+    """
+
+    def __init__(self, *args: Any, critic_speed: float = 1.0, **kwargs: Any):
+        self.critic_speed = critic_speed
+        super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         self.action_net = nn.Sequential(self.action_net, nn.Tanh())  # adds no parameters
+        actor = [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters()]
+        critic = [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
+        # log_std is in neither: the noise is given, not learnt
+        self.optimizer = TwoSpeedAdam(
+            [{"params": actor, "speed": 1.0}, {"params": critic, "speed": self.critic_speed}],
+            lr=lr_schedule(1.0),
+            eps=1e-5,  # as SB3's own default for these policies
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return super()._get_constructor_parameters() | {"critic_speed": self.critic_speed}
 
 
 class LayerNormCritic(ContinuousCritic):
@@ -51,6 +101,60 @@ class LayerNormSACPolicy(SACPolicy):
     def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
         arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
         return LayerNormCritic(**arguments).to(self.device)
+
+
+def ppo(env: VecEnv, seed: int, device: torch.device) -> PPO:
+    """A fresh PPO model with the recipe's settings."""
+    hidden = list(HIDDEN_SIZES)
+    steps = max(PPO_ROLLOUT // env.num_envs, 8)
+    return PPO(
+        TanhMeanPolicy,
+        env,
+        learning_rate=linear(*PPO_LEARNING_RATE),
+        n_steps=steps,
+        batch_size=min(PPO_BATCH, steps * env.num_envs),
+        n_epochs=PPO_EPOCHS,
+        gamma=0.995,  # ten seconds: a corner and the straight behind it
+        gae_lambda=0.95,
+        target_kl=PPO_TARGET_KL,
+        seed=seed,
+        device=device,
+        policy_kwargs={
+            "net_arch": {"pi": hidden, "vf": hidden},
+            "activation_fn": nn.Tanh,
+            "critic_speed": PPO_CRITIC_SPEED,
+        },
+    )
+
+
+def sac(env: VecEnv, seed: int, device: torch.device, data: str | None = None) -> SAC:
+    """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
+    return SAC(
+        LayerNormSACPolicy,
+        env,
+        learning_rate=SAC_LEARNING_RATE,
+        buffer_size=500_000,
+        learning_starts=SAC_LEARNING_STARTS,
+        batch_size=256,
+        gamma=0.99,
+        ent_coef=SAC_ENTROPY_WEIGHT,
+        train_freq=1,
+        # per step of all cars: the number of updates a transition does not depend on their number
+        gradient_steps=max(round(SAC_UPDATES_PER_TRANSITION * env.num_envs), 1),
+        replay_buffer_class=DemonstrationReplayBuffer if data else None,
+        replay_buffer_kwargs={"folder": data} if data else None,
+        seed=seed,
+        device=device,
+        policy_kwargs={
+            "net_arch": {"pi": list(HIDDEN_SIZES), "qf": [256, 256]},
+            "activation_fn": nn.Tanh,
+        },
+    )
+
+
+def linear(first: float, last: float) -> Callable[[float], float]:
+    """An SB3 schedule from the first value to the last."""
+    return lambda left: left * first + (1.0 - left) * last
 
 
 def actor_layers(model: BaseAlgorithm) -> Sequence[nn.Linear]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +200,3 @@ def restore(judge: JudgeDrivers, folder: Path, state: dict[str, Any]) -> None:
     judge.earlier_s = state["wall_s"]
     average: Policy = load_policy(folder / LAST_POLICY)
     judge.average = MovingAverage(average, judge.decay)
-
-
-def linear(first: float, last: float) -> Callable[[float], float]:
-    """An SB3 schedule from the first value to the last."""
-    return lambda left: left * first + (1.0 - left) * last

@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `--help` answers at once.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -38,6 +39,17 @@ def count_int(text: str) -> int:
     return _int_from(text, 0)
 
 
+def positive_float(text: str) -> float:
+    """argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def _int_from(text: str, least: int) -> int:
     try:
         value = int(text)
@@ -60,12 +72,3 @@ def progress_bar(total: int, done: int, unit: str) -> "tqdm[None]":
         total=total, initial=done, unit=unit, mininterval=10.0 if quiet else 0.1, ascii=quiet
     )
 
-
-def use_one_thread() -> None:
-    """Keep numerical libraries of this process, and of its children, at one thread each.
-
-    Must run before they are imported: parallel work is done by processes here, and threads beside
-    busy processes only take their cores.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"

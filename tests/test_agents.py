@@ -67,8 +67,8 @@ def model(request):
         )  # fmt: skip
     kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh}
     return SAC(
-        LayerNormSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2, train_freq=8,
-        device="cpu", seed=0, buffer_size=100, policy_kwargs=kwargs,
+        LayerNormSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2,
+        train_freq=8, device="cpu", seed=0, buffer_size=100, policy_kwargs=kwargs,
     )  # fmt: skip
 
 

@@ -30,7 +30,6 @@ def main() -> None:
     if args.json and args.json.is_dir():
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
     cores = cli.available_cores()
-    cli.use_one_thread()
     from tqdm import tqdm
 
     from racing_env import evaluation as ev

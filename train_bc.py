@@ -3,8 +3,8 @@
 
     python train_bc.py --data runs/first/demonstrations --out runs/first/bc
 
-Cloning from a fixed data set alone drives nobody round a lap, because the clone's small errors lead
-it to places where no demonstration has been. So after each share of the epochs the clone drives
+A clone of a fixed data set alone is led by its small errors to places where no demonstration has
+been, and does not know what to do there. So after each share of the epochs the clone drives
 (DAgger: Ross, Gordon, Bagnell, "A reduction of imitation learning and structured prediction to
 no-regret online learning", AISTATS 2011), what the expert would have done there joins the data, and
 training goes on. The best policy by laps finished on circuits not trained on, then by lap time, is

@@ -32,10 +32,13 @@ source scripts/bootstrap.sh
 source scripts/machine.sh
 source scripts/stages.sh
 
-case $mode in
-quick) episodes=24 epochs=(--epochs 10) timesteps=(--timesteps 2000000) ;;
-full) episodes=100 epochs=() timesteps=() ;; # the scripts' own defaults
-esac
+demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scripts' own defaults
+if [[ $mode == quick ]]; then
+    judges=(--judge-on random:500:8) circuits=random:1000:6
+    demo_budget=(--episodes 30 --track random:1:12)
+    bc_budget=(--epochs 10 --dagger-rounds 3 "${judges[@]}")
+    rl_budget=(--timesteps 1500000 --track random:1:12 "${judges[@]}")
+fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
 elif [[ $out != /* && $from != "$PWD" ]]; then
@@ -68,12 +71,12 @@ export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 
 # ---- Stages ------------------------------------------------------------------------------------
 train() {
-    stage demonstrations collect_demonstrations.py --episodes "$episodes" \
+    stage demonstrations collect_demonstrations.py ${demo_budget[@]+"${demo_budget[@]}"} \
         --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
-    stage bc train_bc.py --data "$out/demonstrations" ${epochs[@]+"${epochs[@]}"} \
+    stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         --workers "$bc_workers" --seed "$seed" --out "$out/bc"
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" --data "$out/demonstrations" \
-        ${timesteps[@]+"${timesteps[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
+        ${rl_budget[@]+"${rl_budget[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
 }
 
 echo "demo workers: $demo_workers"
@@ -102,5 +105,5 @@ sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
-    "$out/rl/policy.safetensors" --track random:1000:20 --out "$out/evaluation"
+    "$out/rl/policy.safetensors" --track $circuits --out "$out/evaluation"
 "$PYTHON" -m racing_env.summary "$out"

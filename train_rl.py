@@ -6,7 +6,7 @@
 Starts from the cloned policy exactly, drives on generated circuits in `--envs` worker processes,
 and keeps the best driver by laps finished, then by lap time, on circuits held back: OUT/policy.
 safetensors. OUT/curve.csv has the learning curve, OUT/tensorboard the scalars, OUT/checkpoint what
---resume needs (SB3's own files, with pickles inside: only for the machine that wrote them).
+--resume needs.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     import torch
-    from stable_baselines3 import PPO, SAC
+    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.logger import configure
 
     from racing_env import agents
@@ -76,13 +76,14 @@ def main() -> None:
         PPONoise,
         Threads,
         WarmUp,
+        rank,
         restore,
     )
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
     from racing_env.errors import InputError
     from racing_env.files import write_json
-    from racing_env.network import HIDDEN_SIZES, choose_device
+    from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
     from racing_env.policy import at_pace, load_policy
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
@@ -90,35 +91,40 @@ def main() -> None:
 
     # ---------------------------------------------------------------- set-up
     out = Path(args.out)
-    checkpoint = out / "checkpoint"
+    checkpoint = out / "checkpoint" / "training.pt"
+    if not args.resume and (checkpoint.exists() or (out / "policy.safetensors").exists()):
+        raise InputError(
+            f"{out}: already holds a training; use --resume to go on with it, or another --out"
+        )
     device = choose_device(args.device)
     torch.set_num_threads(1)
     timesteps = args.timesteps or TIMESTEPS[args.algo]
     cars = args.cars or max(ALL_CARS[args.algo] // args.envs, 1)
+    all_cars = args.envs * (cars if args.vec_env == "batch" else 1)
+    same = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on,
+            "pace": args.pace} | ({"cars": all_cars} if args.algo == "sac" else {})  # fmt: skip
+    earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
+    # what decides the weights; how the cars are shared out does not
+    decides = same | {"cars": all_cars, "timesteps": timesteps, "policy": args.policy,
+                      "data": args.data}  # fmt: skip
+    record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
+    out.mkdir(parents=True, exist_ok=True)
     clone = at_pace(load_policy(args.policy), args.pace)
     circuits = load_circuits(args.track, cli.available_cores())
     held_back = load_circuits(args.judge_on, cli.available_cores())
     bank = pack_circuits(circuits, RACECAR)
     settings = TrainingSettings(seed=args.seed)
-    earlier = None
-    if args.resume and (checkpoint / "state.json").exists():
-        earlier = json.loads((checkpoint / "state.json").read_text())
-    record = {
-        "made_by": "train_rl.py",
-        "seed": str(args.seed),
-        "flags": json.dumps({k: v for k, v in vars(args).items() if k not in ("out", "resume")}),
-    }
 
     # ---------------------------------------------------------------- learn
     with (
-        cli.progress_bar(timesteps, 0, "step") as bar,
+        cli.progress_bar(timesteps, earlier["timesteps"] if earlier else 0, "step") as bar,
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
     ):
-        model: PPO | SAC
+        model: BaseAlgorithm
         if args.algo == "ppo":
-            model = agents.ppo(env, args.seed, device)
+            model = agents.ppo(env, timesteps, args.seed, device)
         else:
-            model = agents.sac(env, args.seed, device, args.data)
+            model = agents.sac(env, timesteps, args.seed, device, args.data)
         try:
             agents.start_from(model, clone, SAC_NOISE_LOG_STD)
         except ValueError:
@@ -126,29 +132,28 @@ def main() -> None:
                 f"{args.policy}: has layers {[len(b) for b in clone.biases]}, "
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
-        judge = JudgeDrivers(
-            held_back, out, JUDGE_EVERY[args.algo], AVERAGE_DECAY[args.algo], record, bar
-        )
-        checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge)
+        average = agents.MovingAverage(agents.driver_of(model, record), AVERAGE_DECAY[args.algo])
+        judge = JudgeDrivers(held_back, out, JUDGE_EVERY[args.algo], average, bar)
+        checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
         if args.algo == "ppo":
             callbacks += [PPONoise(*PPO_NOISE), Threads(cli.available_cores())]
         if earlier:
-            model.set_parameters(str(checkpoint / "model.zip"), device=device)
-            model.num_timesteps = earlier["timesteps"]
-            if isinstance(model, SAC):
-                model.load_replay_buffer(checkpoint / "replay_buffer.pkl")
-            restore(judge, checkpoint, earlier)
-        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard", "csv"]))
+            restore(model, judge, earlier)
+        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
         first = model.num_timesteps
         try:
             model.learn(
                 max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False
             )
+        except ValueError:  # torch's distributions refuse weights that are not finite
+            judge.check_finite()
+            raise
         finally:
-            checkpoints.save()
+            checkpoints.save(model)
 
     # ---------------------------------------------------------------- report
+    best = max(judge.curve, key=rank)
     write_json(
         out / "summary.json",
         {
@@ -158,18 +163,23 @@ def main() -> None:
             "wall_s": judge.curve[-1]["wall_s"],
             "timesteps": model.num_timesteps,
             "steps_per_s": model.num_timesteps / max(judge.curve[-1]["wall_s"], 1e-9),
-            "laps_finished": judge.best[0],
+            "laps_finished": best["finished"],
             "circuits": len(held_back),
-            "lap_ratio": -judge.best[1],
+            "lap_ratio": best["lap_ratio"],
         },
     )
     print("minutes  transitions  finished  lap / profile")
     for row in judge.curve:
         print(
             f"{row['wall_s'] / 60:7.1f} {row['timesteps']:12,d} "
-            f"{row['finished']:6d}/{row['circuits']} {row['lap_ratio']:14.4f}"
+            f"{row['finished']:6d}/{row['circuits']} {shown(row['lap_ratio']):>14}"
         )
-    print(f"best: {judge.best[0]} of {len(held_back)} circuits, {-judge.best[1]:.4f}; in {out}")
+    print(f"best: {best['finished']} of {len(held_back)} circuits, {shown(best['lap_ratio'])}; "
+          f"in {out}")  # fmt: skip
+
+
+def shown(lap_ratio: float | None) -> str:
+    return "-" if lap_ratio is None else f"{lap_ratio:.4f}"
 
 
 if __name__ == "__main__":

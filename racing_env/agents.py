@@ -3,6 +3,7 @@
 Both act by the same network as `racing_env.policy`: tanh between the layers and on the outputs.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ PPO_TARGET_KL = 0.008
 SAC_LEARNING_RATE = 3e-4
 SAC_LEARNING_STARTS = 20_000
 SAC_ENTROPY_WEIGHT = 1e-4
-SAC_UPDATES_PER_TRANSITION = 0.25
+SAC_BUFFER = 500_000
+SAC_TRANSITIONS_PER_UPDATE = 4
 
 
 class TwoSpeedAdam(torch.optim.Adam):
@@ -103,10 +105,10 @@ class LayerNormSACPolicy(SACPolicy):
         return LayerNormCritic(**arguments).to(self.device)
 
 
-def ppo(env: VecEnv, seed: int, device: torch.device) -> PPO:
-    """A fresh PPO model with the recipe's settings."""
+def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
+    """A fresh PPO model with the recipe's settings, to learn from so many transitions."""
     hidden = list(HIDDEN_SIZES)
-    steps = max(PPO_ROLLOUT // env.num_envs, 8)
+    steps = max(min(PPO_ROLLOUT, timesteps) // env.num_envs, 8)
     return PPO(
         TanhMeanPolicy,
         env,
@@ -127,20 +129,23 @@ def ppo(env: VecEnv, seed: int, device: torch.device) -> PPO:
     )
 
 
-def sac(env: VecEnv, seed: int, device: torch.device, data: str | None = None) -> SAC:
+def sac(
+    env: VecEnv, timesteps: int, seed: int, device: torch.device, data: str | None = None
+) -> SAC:
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
+    # the updates a transition do not depend on the number of cars
+    transitions = math.lcm(env.num_envs, SAC_TRANSITIONS_PER_UPDATE)
     return SAC(
         LayerNormSACPolicy,
         env,
         learning_rate=SAC_LEARNING_RATE,
-        buffer_size=500_000,
+        buffer_size=min(SAC_BUFFER, timesteps),
         learning_starts=SAC_LEARNING_STARTS,
         batch_size=256,
         gamma=0.99,
         ent_coef=SAC_ENTROPY_WEIGHT,
-        train_freq=1,
-        # per step of all cars: the number of updates a transition does not depend on their number
-        gradient_steps=max(round(SAC_UPDATES_PER_TRANSITION * env.num_envs), 1),
+        train_freq=transitions // env.num_envs,
+        gradient_steps=transitions // SAC_TRANSITIONS_PER_UPDATE,
         replay_buffer_class=DemonstrationReplayBuffer if data else None,
         replay_buffer_kwargs={"folder": data} if data else None,
         seed=seed,
@@ -184,17 +189,22 @@ def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
     return policy_from_layers(actor_layers(model), record)
 
 
+def is_finite(model: BaseAlgorithm) -> bool:
+    """Whether all weights, the critics' too, are finite numbers."""
+    sums = [parameter.detach().sum() for parameter in model.policy.parameters()]
+    return bool(torch.isfinite(torch.stack(sums).sum()))
+
+
 class MovingAverage:
     """Exponential moving average of a driver's weights: steadier than any single iterate."""
 
     def __init__(self, policy: Policy, decay: float):
         self.policy, self.decay = policy, decay
+        self.arrays = (*policy.weights, *policy.biases)
 
     def update(self, policy: Policy) -> None:
-        for mean, value in zip(
-            (*self.policy.weights, *self.policy.biases), (*policy.weights, *policy.biases),
-            strict=True,
-        ):  # fmt: skip
+        values = (*policy.weights, *policy.biases)
+        for mean, value in zip(self.arrays, values, strict=True):
             mean += (1.0 - self.decay) * (value - mean)
 
 

@@ -2,95 +2,111 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from racing_env.agents import MovingAverage, actor_layers, driver_of, freeze, set_noise
+from racing_env.agents import (
+    MovingAverage,
+    actor_layers,
+    driver_of,
+    freeze,
+    is_finite,
+    set_noise,
+)
 from racing_env.circuit import Circuit
+from racing_env.errors import InputError
 from racing_env.evaluation import drive_laps, policy_driver, summary
-from racing_env.files import replaced_atomically, write_csv, write_json
-from racing_env.policy import Policy, load_policy, save_policy
+from racing_env.files import replaced_atomically, write_csv
+from racing_env.policy import save_policy
+from racing_env.replay import buffer_state, restore_buffer
 
-BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-LAST_POLICY = "last.safetensors"
+
+def rank(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Orders the rows of a learning curve: by laps finished, then by lap time."""
+    ratio = row["lap_ratio"]
+    return row["finished"], -math.inf if ratio is None else -ratio
 
 
 class JudgeDrivers(BaseCallback):
     """Let the averaged driver race on circuits that nobody trains on; keep the best one.
 
     Before the first update, then every `every` transitions and at the end. Writes OUT/curve.csv,
-    OUT/policy.safetensors (the best by laps finished, then by lap time) and TensorBoard scalars.
+    OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars. Raises InputError if the
+    network has weights that are not finite.
     """
 
     def __init__(
-        self,
-        circuits: Sequence[Circuit],
-        out: Path,
-        every: int,
-        decay: float,
-        record: dict[str, str],
-        bar: Any,
+        self, circuits: Sequence[Circuit], out: Path, every: int, average: MovingAverage, bar: Any
     ):
         super().__init__()
-        self.circuits, self.out, self.every, self.record, self.bar = (
-            circuits, out, every, record, bar,
-        )  # fmt: skip
-        self.decay = decay
-        self.curve: list[dict[str, float]] = []
-        self.best = (-1, -math.inf)
-        self.average: MovingAverage | None = None
+        self.circuits, self.out, self.every = circuits, out, every
+        self.average, self.bar = average, bar
+        self.curve: list[dict[str, Any]] = []
         self.earlier_s = 0.0  # wall time of the runs that this one resumes
-
-    def _on_training_start(self) -> None:
         self.started = time.perf_counter()
-        if self.average is None:
-            self.average = MovingAverage(driver_of(self.model, self.record), self.decay)
+        self.averaged = True  # the model as it is has entered the average
+
+    @property
+    def wall_s(self) -> float:
+        return self.earlier_s + time.perf_counter() - self.started
 
     def _on_rollout_start(self) -> None:
-        assert self.average is not None
-        self.average.update(driver_of(self.model, self.record))
+        self._update_average()
         if self.num_timesteps >= len(self.curve) * self.every:
             self.judge()
+
+    def _on_rollout_end(self) -> None:
+        self.averaged = False  # an update of the model comes next
 
     def _on_step(self) -> bool:
         self.bar.update(self.num_timesteps - self.bar.n)
         return True
 
     def _on_training_end(self) -> None:
-        if self.curve[-1]["timesteps"] < self.num_timesteps:
+        self._update_average()
+        if not self.curve or self.curve[-1]["timesteps"] < self.num_timesteps:
             self.judge()
 
+    def check_finite(self) -> None:
+        if not is_finite(self.model):
+            raise InputError(
+                f"{self.out}: weights are not finite after {self.num_timesteps} transitions; the "
+                "best driver until then is kept, --resume goes on from the last checkpoint"
+            )
+
+    def _update_average(self) -> None:
+        self.check_finite()
+        if not self.averaged:
+            self.average.update(driver_of(self.model, {}))
+            self.averaged = True
+
     def judge(self) -> None:
-        assert self.average is not None
         driver = self.average.policy
         result = summary(drive_laps(self.circuits, policy_driver(driver), laps=1))
-        ratio = result.lap_ratio if result.finished else math.inf
-        if (result.finished, -ratio) > self.best:
-            self.best = (result.finished, -ratio)
+        row = {
+            "wall_s": round(self.wall_s, 1),
+            "timesteps": self.num_timesteps,
+            "finished": result.finished,
+            "circuits": result.circuits,
+            "lap_ratio": result.lap_ratio if result.finished else None,
+        }
+        if not self.curve or rank(row) > max(map(rank, self.curve)):
             save_policy(driver, self.out / "policy.safetensors")
-        wall_s = self.earlier_s + time.perf_counter() - self.started
-        self.curve.append(
-            {
-                "wall_s": round(wall_s, 1),
-                "timesteps": self.num_timesteps,
-                "finished": result.finished,
-                "circuits": result.circuits,
-                "lap_ratio": ratio,
-            }
-        )
-        self.logger.record("judge/finished", result.finished)
-        self.logger.record("judge/lap_ratio", ratio)
+        self.curve.append(row)
         write_csv(self.out / "curve.csv", self.curve)
-        start = self.curve[0]["lap_ratio"]
-        self.bar.set_postfix_str(
-            f"laps {result.finished}/{result.circuits}, lap time {ratio / start:.4f} of the start's"
-        )
+        self.logger.record("judge/finished", result.finished)
+        said = f"laps {result.finished}/{result.circuits}"
+        if result.finished:
+            self.logger.record("judge/lap_ratio", result.lap_ratio)
+            said += f", lap / profile {result.lap_ratio:.4f}"
+        self.bar.set_postfix_str(said)
 
 
 class LogEpisodes(BaseCallback):
@@ -130,7 +146,7 @@ class PPONoise(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self.model.policy.log_std.requires_grad_(False)
-        left = self.model._current_progress_remaining
+        left = 1.0 - self.num_timesteps / self.model._total_timesteps  # in a resumed run too
         set_noise(self.model, np.log(left * self.first + (1.0 - left) * self.last).tolist())
 
     def _on_step(self) -> bool:
@@ -155,14 +171,14 @@ class Threads(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Everything that --resume needs, every `every` transitions and when the run stops.
+    """All that --resume needs in one file, every `every` transitions and when the run stops.
 
-    SB3's own zip holds pickles: it is for the machine that wrote it, never for passing on.
+    Tensors and numbers only, read by torch's loader that executes nothing.
     """
 
-    def __init__(self, folder: Path, every: int, judge: JudgeDrivers):
+    def __init__(self, path: Path, every: int, judge: JudgeDrivers, settings: dict[str, Any]):
         super().__init__()
-        self.folder, self.every, self.judge = folder, every, judge
+        self.path, self.every, self.judge, self.settings = path, every, judge, settings
         self.last = 0
 
     def _on_training_start(self) -> None:
@@ -170,33 +186,38 @@ class Checkpoints(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if self.num_timesteps - self.last >= self.every:
-            self.save()
+            self.save(self.model)
 
     def _on_step(self) -> bool:
         return True
 
-    def save(self) -> None:
-        assert self.judge.average is not None
-        with replaced_atomically(self.folder / "model.zip") as path:
-            self.model.save(path)
-        if isinstance(self.model, OffPolicyAlgorithm):
-            with replaced_atomically(self.folder / "replay_buffer.pkl") as path:
-                self.model.save_replay_buffer(path)
-        save_policy(self.judge.average.policy, self.folder / LAST_POLICY)
+    def save(self, model: BaseAlgorithm) -> None:
+        """Save, unless the model is spoilt: the last good one is kept then."""
+        if not is_finite(model):
+            return
         state = {
-            "timesteps": self.num_timesteps,
+            "settings": self.settings,
+            "timesteps": model.num_timesteps,
+            "parameters": model.get_parameters(),
+            "average": [torch.from_numpy(array) for array in self.judge.average.arrays],
+            "averaged": self.judge.averaged,
             "curve": self.judge.curve,
-            "best": list(self.judge.best),
-            "wall_s": self.judge.earlier_s + time.perf_counter() - self.judge.started,
+            "wall_s": self.judge.wall_s,
         }
-        write_json(self.folder / "state.json", state)
-        self.last = self.num_timesteps
+        if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+            state["replay"] = buffer_state(model.replay_buffer)
+        with replaced_atomically(self.path) as path:
+            torch.save(state, path)
+        self.last = model.num_timesteps
 
 
-def restore(judge: JudgeDrivers, folder: Path, state: dict[str, Any]) -> None:
-    """Give a fresh judge what `Checkpoints.save` kept of an earlier one."""
-    judge.curve = state["curve"]
-    judge.best = (state["best"][0], state["best"][1])
+def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any]) -> None:
+    """Give a fresh model and judge what `Checkpoints.save` kept of earlier ones."""
+    model.set_parameters(state["parameters"], device=model.device)
+    model.num_timesteps = state["timesteps"]
+    if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+        restore_buffer(model.replay_buffer, state["replay"])
+    for mean, value in zip(judge.average.arrays, state["average"], strict=True):
+        mean[...] = value.cpu().numpy()
+    judge.averaged, judge.curve = state["averaged"], state["curve"]
     judge.earlier_s = state["wall_s"]
-    average: Policy = load_policy(folder / LAST_POLICY)
-    judge.average = MovingAverage(average, judge.decay)

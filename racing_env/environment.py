@@ -94,7 +94,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     | Term | Meaning |
     | --- | --- |
     | progress | time that the speed profile takes for what was covered in this step |
-    | border | penalty in the last half metre before the border, quadratic in depth |
+    | border | penalty near the border and outside it, quadratic in depth |
     | slip | penalty for slip angles past the tyres' peak |
     | end | penalty, once, when the episode is terminated |
 

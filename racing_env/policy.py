@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+import racing_env
 from racing_env import observation
 from racing_env.dynamics import CONTROL_STEP_S
 from racing_env.errors import InputError
@@ -62,6 +63,7 @@ def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) ->
     """Write a policy atomically. Raises OSError if the file cannot be written."""
     metadata = policy.record | {
         "format_version": str(FORMAT_VERSION),
+        "program_version": racing_env.__version__,
         "layer_sizes": json.dumps(_sizes(policy)),
         "squashing": "tanh",
         "observation_layout": observation.LAYOUT,

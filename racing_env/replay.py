@@ -4,6 +4,7 @@ As in Ball, Smith, Kostrikov, Levine, "Efficient online reinforcement learning w
 (RLPD), ICML 2023.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from racing_env.dataset import episode_rows, open_shard, read_manifest
+from racing_env.errors import InputError
+
+STORED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 class DemonstrationReplayBuffer(ReplayBuffer):
     """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
 
-    Raises InputError if the folder holds no data set.
+    Raises InputError if the folder holds no data set, or one without a transition.
     """
 
     def __init__(self, *args: Any, folder: str | Path, **kwargs: Any):
@@ -55,4 +59,21 @@ def _transitions(folder: str | Path) -> list[np.ndarray]:
         parts[2].append(shard["observations"][following])
         parts[3].append(shard["terminations"][rows, None].astype(np.float32))
         parts[4].append(shard["rewards"][rows, None])
+    if not any(len(part) for part in parts[0]):
+        raise InputError(f"{folder}: holds no transition; collect more episodes")
     return [np.concatenate(part) for part in parts]
+
+
+def buffer_state(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
+    """What a buffer holds, the oldest first: arrays only, to be saved without pickles."""
+    rows = np.arange(buffer.pos - buffer.size(), buffer.pos)  # negative: from the end
+    return {name: torch.from_numpy(getattr(buffer, name)[rows]) for name in STORED}
+
+
+def restore_buffer(buffer: ReplayBuffer, state: Mapping[str, torch.Tensor]) -> None:
+    """Fill a fresh buffer with the newest that `buffer_state` kept."""
+    size = min(len(state["rewards"]), buffer.buffer_size)
+    for name in STORED:
+        getattr(buffer, name)[:size] = state[name][-size:].numpy() if size else 0
+    buffer.full = size == buffer.buffer_size
+    buffer.pos = size % buffer.buffer_size

@@ -6,8 +6,9 @@ and ends lie in shared memory, and only a byte a step goes through a pipe.
 
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
@@ -24,6 +26,7 @@ from racing_env.training_cars import (
     CLOSE,
     RESET,
     STEP,
+    Block,
     TrainingCars,
     TrainingSettings,
     block_bytes,
@@ -44,7 +47,7 @@ class BatchVecEnv(VecEnv):
     """`processes` workers with `cars` cars each; environment i is car i.
 
     scratch: a folder for the circuits' table, which the workers map rather than copy.
-    Raises RuntimeError naming the worker if one dies.
+    Raises ChildProcessError naming the worker if one dies.
     """
 
     render_mode = None
@@ -65,31 +68,41 @@ class BatchVecEnv(VecEnv):
         )
         self.settings = settings
         self._table_file = Path(scratch) / "training-circuits.npy"
+        self._memories: list[SharedMemory] = []
+        self._blocks: list[Block] = []
+        self._pipes: list[Connection] = []
+        self._workers: list[Any] = []
+        self._ranges = [slice(i * cars, (i + 1) * cars) for i in range(processes)]
+        self._nothing: dict[str, Any] = {}
+        try:
+            self._start_workers(circuits, processes, cars)
+        except BaseException:  # Ctrl-C too
+            self.close()
+            raise
+
+    def _start_workers(self, circuits: CircuitBank, processes: int, cars: int) -> None:
         self._table_file.parent.mkdir(parents=True, exist_ok=True)
         np.save(self._table_file, circuits.table)
-        _compile(with_mapped_table(circuits, self._table_file), settings)
+        _compile(with_mapped_table(circuits, self._table_file), self.settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["racing_env.training_cars"])
-        self._memories, self._blocks, self._pipes, self._workers = [], [], [], []
         for i in range(processes):
             memory = SharedMemory(create=True, size=block_bytes(cars))
+            self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=serve,
-                args=(theirs, memory.name, cars, i * cars, table_file, circuits, settings),
+                args=(theirs, memory.name, cars, i * cars, table_file, circuits, self.settings),
                 name=f"cars-{i}",
                 daemon=True,
             )
             worker.start()
             theirs.close()
-            self._memories.append(memory)
             self._blocks.append(open_block(memory.buf, cars))
             self._pipes.append(ours)
             self._workers.append(worker)
-        self._ranges = [slice(i * cars, (i + 1) * cars) for i in range(processes)]
-        self._nothing: dict[str, Any] = {}
 
     def reset(self) -> np.ndarray:
         self._tell(RESET)
@@ -150,10 +163,7 @@ class BatchVecEnv(VecEnv):
 
     def _report_death(self, i: int) -> None:
         self._workers[i].join(timeout=5.0)
-        raise RuntimeError(
-            f"environment process {i} ({self._workers[i].name}) has died, "
-            f"exit code {self._workers[i].exitcode}"
-        )
+        raise _death(i, self._workers[i])
 
     def _gathered(self, field: str) -> np.ndarray:
         return np.concatenate([getattr(block, field) for block in self._blocks])
@@ -174,6 +184,53 @@ class BatchVecEnv(VecEnv):
         return list(self._get_indices(indices))
 
 
+class NamingSubprocVecEnv(SubprocVecEnv):
+    """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
+
+    def __init__(self, makers: list[Callable[[], gym.Env]]):
+        with self._naming_deaths():
+            super().__init__(makers, start_method=START_METHOD)
+
+    def reset(self) -> Any:
+        with self._naming_deaths():
+            return super().reset()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        with self._naming_deaths():
+            super().step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        with self._naming_deaths():
+            return super().step_wait()
+
+    def close(self) -> None:
+        """SB3's own waits for ever for a process that has answered, or died, before."""
+        for process in self.processes:
+            process.terminate()
+            process.join()
+        for remote in self.remotes:
+            remote.close()
+        self.closed = True
+
+    @contextlib.contextmanager
+    def _naming_deaths(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError):
+            wait([process.sentinel for process in self.processes], timeout=5.0)
+            codes = [process.exitcode for process in self.processes]
+            i = next((i for i, code in enumerate(codes) if code is not None), 0)
+            death = _death(i, self.processes[i])
+            self.close()
+            raise death from None
+
+
+def _death(i: int, process: Any) -> ChildProcessError:
+    return ChildProcessError(
+        f"environment process {i} ({process.name}) has died, exit code {process.exitcode}"
+    )
+
+
 def make_vec_env(
     kind: str,
     circuits: CircuitBank,
@@ -190,4 +247,5 @@ def make_vec_env(
     ]
     if kind == "dummy":
         return DummyVecEnv(makers)
-    return SubprocVecEnv(makers, start_method=START_METHOD)
+    _compile(circuits, settings)
+    return NamingSubprocVecEnv(makers)

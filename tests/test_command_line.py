@@ -95,16 +95,6 @@ def test_cores_are_those_of_the_affinity():
         assert answer.stdout.strip() == "1"
 
 
-def test_one_thread_reaches_the_libraries(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.setenv(name, "7")
-    cli.use_one_thread()
-    code = "import os, torch; print(torch.get_num_threads(), os.environ['NUMBA_NUM_THREADS'])"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    assert answer.stdout.split() == ["1", "1"]
-
 
 def test_importing_it_loads_nothing_heavy():
     code = "import sys; import racing_env.command_line; print(*sys.modules)"

@@ -139,7 +139,7 @@ def test_killed_worker_is_named(opened):
     env = opened(2, 2)
     env.reset()
     os.kill(env._workers[1].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"process 1 \(cars-1\) has died, exit code -9"):
+    with pytest.raises(ChildProcessError, match=r"process 1 \(cars-1\) has died, exit code -9"):
         for _ in range(3):
             env.step(np.zeros((4, 2), np.float32))
 
@@ -148,14 +148,14 @@ def test_worker_killed_before_the_first_reset_is_named(opened):
     env = opened(1, 2)
     os.kill(env._workers[0].pid, signal.SIGKILL)
     env._workers[0].join()
-    with pytest.raises(RuntimeError, match="process 0 .* exit code -9"):
+    with pytest.raises(ChildProcessError, match="process 0 .* exit code -9"):
         env.reset()
 
 
 def test_action_that_is_not_finite_ends_the_worker_not_the_wait(opened):
     env = opened(1, 2)
     env.reset()
-    with pytest.raises(RuntimeError, match="exit code 1"):
+    with pytest.raises(ChildProcessError, match="exit code 1"):
         env.step(np.full((2, 2), np.nan, np.float32))
 
 

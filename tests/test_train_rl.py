@@ -1,0 +1,366 @@
+"""The script as its users start it; where nothing depends on the process, within the tests' own."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+
+from racing_env import observation
+from racing_env.network import HIDDEN_SIZES
+from racing_env.policy import Policy, at_pace, load_policy, save_policy
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+import train_rl  # noqa: E402
+
+OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
+SHORT = (*OVAL, "--timesteps", 1024)
+
+
+def random_policy(*hidden: int) -> Policy:
+    rng = np.random.default_rng(0)
+    sizes = [observation.SIZE, *hidden, 2]
+    return Policy(
+        tuple(
+            rng.normal(0, 0.1, (outputs, inputs)).astype(np.float32)
+            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+        ),
+        tuple(np.zeros(outputs, np.float32) for outputs in sizes[1:]),
+        {},
+    )
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty current folder with a clone; the actor learns from the first transition on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train_rl, "WARM_UP", {"ppo": 0, "sac": 0})
+    monkeypatch.setattr("racing_env.agents.SAC_LEARNING_STARTS", 128)
+    save_policy(random_policy(*HIDDEN_SIZES), "clone.safetensors")
+    return tmp_path
+
+
+def train(*arguments: object, out: str = "rl", policy: str = "clone.safetensors"):
+    """Exit code and the lines on standard error; the progress bar's are left out."""
+    argv = ["train_rl.py", "--policy", policy, "--out", out, *map(str, arguments)]
+    said, error = io.StringIO(), io.StringIO()
+    code: object = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", argv)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(error):
+            try:
+                train_rl.cli.run(train_rl.main)
+            except SystemExit as end:
+                code = end.code
+    lines = [line for line in error.getvalue().splitlines() if line and "step" not in line[-30:]]
+    return code, lines
+
+
+def assert_refused(done, *words: str) -> None:
+    code, lines = done
+    assert code == 2 and len(lines) == 1 and lines[0].startswith("error: "), done
+    for word in words:
+        assert word in lines[0]
+
+
+def saved(out: str = "rl"):
+    return torch.load(Path(out, "checkpoint", "training.pt"), weights_only=True)
+
+
+def strict_json(path: Path):
+    return json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_files_of_a_run(here):
+    assert train(*SHORT, "--envs", 1, "--cars", 8) == (0, [])
+    summary = strict_json(here / "rl" / "summary.json")
+    assert summary["algo"] == "ppo" and summary["timesteps"] == 1024 and summary["envs"] == 1
+    assert summary["laps_finished"] == 0 and summary["lap_ratio"] is None  # it cannot drive
+    with open("rl/curve.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["timesteps"] for row in rows] == ["0", "1024"]
+    assert {row["lap_ratio"] for row in rows} == {""}
+    assert list(here.glob("rl/tensorboard/events*"))
+    assert not list(here.glob("rl/*.npy"))
+    policy = load_policy("rl/policy.safetensors")
+    assert policy.record["made_by"] == "train_rl.py" and policy.record["seed"] == "3"
+    # no driver finished, so the best is the first of them: the clone at the pace asked for
+    clone = at_pace(load_policy("clone.safetensors"), train_rl.PACE)
+    for ours, theirs in zip(policy.weights, clone.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not torch.equal(saved()["average"][0], torch.from_numpy(clone.weights[0]))
+
+
+def learnt(out: str) -> list[bytes]:
+    """What a run has learnt, bit by bit, and its policy file."""
+    state = saved(out)
+    layers = [tensor.numpy().tobytes() for tensor in state["parameters"]["policy"].values()]
+    return [*layers, Path(out, "policy.safetensors").read_bytes()]
+
+
+def test_the_same_twice_and_for_other_seeds_not():
+    arguments = (*SHORT, "--vec-env", "dummy", "--envs", 2)
+    for out in ("a", "b"):
+        assert train(*arguments, out=out) == (0, [])
+    assert train(*arguments, "--seed", 4, out="c") == (0, [])
+    assert learnt("a") == learnt("b") != learnt("c")
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_the_same_for_every_number_of_processes(algo):
+    arguments = (*SHORT, "--algo", algo)
+    assert train(*arguments, "--envs", 1, "--cars", 8, out="a") == (0, [])
+    assert train(*arguments, "--envs", 2, "--cars", 4, out="b") == (0, [])
+    assert learnt("a") == learnt("b")
+
+
+def test_stable_baselines3_s_own_processes():
+    assert train(*SHORT, "--vec-env", "subproc", "--envs", 2, out="a") == (0, [])
+    assert train(*SHORT, "--vec-env", "dummy", "--envs", 2, out="b") == (0, [])
+    assert learnt("a") == learnt("b")
+
+
+# ---------------------------------------------------------------- going on
+
+
+def interrupt_at(monkeypatch, timesteps: int, error: type[BaseException] = KeyboardInterrupt):
+    """Ctrl-C as soon as there have been so many transitions."""
+
+    def on_step(self):
+        if self.num_timesteps >= timesteps:
+            raise error
+        return True
+
+    monkeypatch.setattr("racing_env.callbacks.LogEpisodes._on_step", on_step)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_interrupted_and_resumed(algo, monkeypatch):
+    monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
+    arguments = (*SHORT, "--algo", algo, "--envs", 1, "--cars", 8)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 600)
+        code, lines = train(*arguments)
+    assert code == 130 and len(lines) == 1 and "--resume" in lines[0]
+    state = saved()
+    assert state["timesteps"] == 600 and [row["timesteps"] for row in state["curve"]] == [0]
+    load_policy("rl/policy.safetensors")
+
+    rates, noise, first = [], [], []
+    from racing_env.callbacks import LogEpisodes
+
+    def look(self):
+        first.append({n: v.clone() for n, v in self.model.policy.state_dict().items()})
+        if isinstance(self.model, PPO):
+            noise.append(np.exp(self.model.policy.log_std.detach().numpy()).tolist())
+            steps = [float(s["step"]) for s in self.model.policy.optimizer.state.values()]
+            rates.append((max(steps), self.model.policy.optimizer.param_groups[0]["lr"]))
+
+    monkeypatch.setattr(LogEpisodes, "_on_rollout_start", look)
+    assert train(*arguments, "--resume") == (0, [])
+    for name, value in state["parameters"]["policy"].items():
+        if name != "log_std":
+            assert torch.equal(first[0][name], value), name
+    if algo == "ppo":
+        start, end = map(np.array, train_rl.PPO_NOISE)
+        np.testing.assert_allclose(noise[0], start + (end - start) * 600 / 1024, rtol=1e-5)
+        # the optimiser's state is there, and its rate goes on to fall
+        assert rates[0][0] == 8.0  # two rollouts of four epochs
+        assert 8e-5 - 7e-5 * 856 / 1024 == pytest.approx(rates[1][1])
+    else:
+        assert len(saved()["replay"]["rewards"]) == 1024 // 8
+    state = saved()
+    assert state["timesteps"] >= 1024
+    assert [row["timesteps"] for row in state["curve"]] == [0, state["timesteps"]]
+
+    before = {path: path.read_bytes() for path in Path("rl").glob("*.[!j]*") if path.is_file()}
+    assert train(*arguments, "--resume") == (0, [])
+    assert {path: path.read_bytes() for path in before} == before
+    again = saved()
+    assert again["timesteps"] == state["timesteps"] and again["curve"] == state["curve"]
+    for name, value in state["parameters"]["policy"].items():
+        assert torch.equal(again["parameters"]["policy"][name], value)
+
+
+def test_interrupted_before_anything_was_learnt(monkeypatch):
+    arguments = (*SHORT, "--envs", 1, "--cars", 8)
+
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("racing_env.callbacks.JudgeDrivers.judge", interrupt)
+        assert train(*arguments)[0] == 130
+    with monkeypatch.context() as patch:
+        patch.setattr("racing_env.vector_env.BatchVecEnv.reset", interrupt)
+        assert train(*arguments, "--resume")[0] == 130
+    assert saved()["timesteps"] == 0 and saved()["curve"] == []
+    assert not os.path.exists("rl/policy.safetensors")
+    assert train(*arguments, "--resume") == (0, [])
+    assert [row["timesteps"] for row in saved()["curve"]] == [0, 1024]
+
+
+def test_weights_that_are_not_finite_stop(monkeypatch):
+    monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
+    monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
+    learn = PPO.train
+
+    def spoil(self):
+        learn(self)
+        if self.num_timesteps >= 512:
+            with torch.no_grad():
+                self.policy.value_net.weight[0, 0] = np.nan
+
+    monkeypatch.setattr(PPO, "train", spoil)
+    done = train(*SHORT, "--envs", 1, "--cars", 8)
+    assert_refused(done, "not finite after 512 transitions")
+    load_policy("rl/policy.safetensors")
+    assert saved()["timesteps"] == 256
+    assert all(torch.isfinite(v).all() for v in saved()["parameters"]["policy"].values())
+
+
+def test_loss_that_is_not_finite_stops(monkeypatch):
+    """Within an update torch's own check meets it first."""
+    step = torch.optim.Adam.step
+
+    def spoil(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.fill_(np.nan)
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spoil)
+    assert_refused(train(*SHORT, "--envs", 1, "--cars", 8), "not finite")
+    load_policy("rl/policy.safetensors")
+
+
+# ---------------------------------------------------------------- processes
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train_rl.py"), "--policy", "clone.safetensors",
+         "--out", "rl", *map(str, arguments)],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def session_of(process: subprocess.Popen[str]) -> dict[int, str]:
+    """The processes of its session, by their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if os.getsid(int(entry.name)) == process.pid:
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().decode()
+    return found
+
+
+def wait_until(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120.0
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def assert_nothing_is_left(process: subprocess.Popen[str], memory: set[str]) -> None:
+    deadline = time.monotonic() + 20.0
+    while session_of(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not session_of(process)
+    assert set(os.listdir("/dev/shm")) <= memory
+    assert not list(Path("rl").glob("*.npy"))
+
+
+@pytest.mark.parametrize("vec_env", ["batch", pytest.param("subproc", marks=pytest.mark.slow)])
+def test_ctrl_c_and_a_killed_worker(vec_env):
+    memory = set(os.listdir("/dev/shm"))
+    arguments = (*OVAL, "--timesteps", 10**7, "--envs", 2, "--cars", 4, "--vec-env", vec_env)
+    process = start(*arguments)
+    wait_until(Path("rl/curve.csv").exists, process)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in error, error
+    assert error.splitlines()[-1].startswith("interrupted")
+    assert_nothing_is_left(process, memory)
+    state = saved()
+    assert 0 < state["timesteps"] < 10**7
+
+    changed = Path("rl/checkpoint/training.pt").stat().st_mtime_ns
+    process = start(*arguments, "--resume")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: list(Path("rl/tensorboard").glob("*")).__len__() > 1, process)
+    time.sleep(0.5)
+    server = next(
+        pid
+        for pid in map(int, children.read_text().split())
+        if Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
+    )
+    workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    assert len(workers) == 2
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in error, error
+    assert "environment process 1" in error.splitlines()[-1]
+    assert "has died, exit code -9" in error.splitlines()[-1]
+    assert_nothing_is_left(process, memory)
+    assert Path("rl/checkpoint/training.pt").stat().st_mtime_ns > changed
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--pace", "nan"], ["--algo", "td3"],
+     ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"]],
+    ids=str,
+)  # fmt: skip
+def test_bad_flags(arguments):
+    code, lines = train(*arguments)
+    assert code == 2 and arguments[0] in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--policy", "nowhere.safetensors"], "nowhere.safetensors: no such policy file"),
+        (["--policy", "text.txt"], "text.txt: not a readable safetensors file"),
+        (["--policy", "small.safetensors"], "small.safetensors: has layers [8, 2]"),
+        (["--out", "text.txt"], "text.txt"),
+        (["--out", "done"], "use --resume"),
+        (["--out", "broken", "--resume"], "training.pt: not a readable checkpoint"),
+        (["--track", "nowhere"], "nowhere"),
+        (["--judge-on", "nowhere"], "nowhere"),
+        (["--algo", "sac", "--data", "nowhere"], "nowhere: no manifest.json"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_exit_code_2(here, arguments, word):
+    (here / "text.txt").write_text("nothing\n")
+    save_policy(random_policy(8), "small.safetensors")
+    for name in ("done", "broken"):
+        (here / name / "checkpoint").mkdir(parents=True)
+        (here / name / "checkpoint" / "training.pt").write_bytes(b"PK\x03\x04 nothing")
+    assert_refused(train(*SHORT, "--envs", 1, "--cars", 2, *arguments), word)
+
+
+def test_resuming_another_training_is_refused():
+    arguments = (*SHORT, "--envs", 1, "--cars", 8)
+    assert train(*arguments) == (0, [])
+    assert_refused(train(*arguments), "already holds a training")
+    assert_refused(train(*arguments, "--resume", "--algo", "sac"), "use the same flags")
+    assert_refused(train(*arguments, "--resume", "--seed", 9), "use the same flags")

@@ -23,9 +23,9 @@ from racing_env.replay import DemonstrationReplayBuffer
 PPO_BATCH = 16_384
 PPO_EPOCHS = 4
 PPO_ROLLOUT = 2048 * 64  # transitions between updates
-PPO_LEARNING_RATE = (8e-5, 1e-5)  # the actor's, at the start and at the end
+PPO_LEARNING_RATE = (1e-4, 5e-6)  # the actor's, at the start and at the end
 PPO_CRITIC_SPEED = 5.0
-PPO_TARGET_KL = 0.008
+PPO_TARGET_KL = 0.01
 SAC_LEARNING_RATE = 3e-4
 SAC_LEARNING_STARTS = 20_000
 SAC_ENTROPY_WEIGHT = 1e-4

@@ -153,23 +153,6 @@ class PPONoise(BaseCallback):
         return True
 
 
-class Threads(BaseCallback):
-    """One torch thread while the environments work, more for PPO's updates, when they wait."""
-
-    def __init__(self, for_updates: int):
-        super().__init__()
-        self.for_updates = for_updates
-
-    def _on_rollout_start(self) -> None:
-        torch.set_num_threads(1)
-
-    def _on_rollout_end(self) -> None:
-        torch.set_num_threads(self.for_updates)
-
-    def _on_step(self) -> bool:
-        return True
-
-
 class Checkpoints(BaseCallback):
     """All that --resume needs in one file, every `every` transitions and when the run stops.
 

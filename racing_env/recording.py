@@ -25,7 +25,7 @@ from racing_env.simulator import END_NAMES, ON_TRACK, Simulator
 DEMONSTRATION_MARGIN = 0.92
 EPISODE_LIMIT_S = 200.0
 STANDING_START_SHARE = 0.1
-START_OFFSET_M = 1.0  # standard deviations of the start beside the line
+START_OFFSET_M = 0.6  # standard deviations of the start beside the line
 START_HEADING_RAD = 0.04
 PUSH_EVERY_S = 4.0  # mean time between disturbances, and how long and strong they are
 PUSH_S = 0.4

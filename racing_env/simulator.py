@@ -30,10 +30,10 @@ class RewardWeights(NamedTuple):
     """What a driver is paid for. The terms are in `REWARD_TERMS`."""
 
     progress_per_s: float = 0.1  # a second of the speed profile's time covered
-    border_per_s: float = 0.15  # at the border; grows with the square of the depth in the zone,
-    border_zone_m: float = 0.7  # which begins this far inside and goes on outside the track
+    border_per_s: float = 1.5  # at the border; grows with the square of the depth in the zone,
+    border_zone_m: float = 1.0  # which begins this far inside and goes on outside the track
     slip_per_s: float = 0.1  # an axle's slip angle at twice the tyre's peak
-    end: float = 0.5  # an episode ended by leaving the track, turning round or standing still
+    end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
 
 
 REWARD_WEIGHTS = RewardWeights()

@@ -174,7 +174,7 @@ def test_interrupted_and_resumed(algo, monkeypatch):
             assert torch.equal(first[0][name], value), name
     if algo == "ppo":
         start, end = map(np.array, train_rl.PPO_NOISE)
-        np.testing.assert_allclose(noise[0], start + (end - start) * 600 / 1024, rtol=1e-5)
+        np.testing.assert_allclose(noise[1], start + (end - start) * 600 / 1024, rtol=1e-5)
         # the optimiser's state is there, and its rate goes on to fall
         assert rates[0][0] == 8.0  # two rollouts of four epochs
         assert 8e-5 - 7e-5 * 856 / 1024 == pytest.approx(rates[1][1])

@@ -1,0 +1,235 @@
+"""What happens around the learning loop, with an environment that needs no cars."""
+
+import csv
+import json
+import math
+from types import SimpleNamespace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+from tqdm import tqdm
+
+from racing_env import callbacks, observation
+from racing_env.agents import MovingAverage, TanhMeanPolicy, actor_layers, driver_of
+from racing_env.callbacks import (
+    Checkpoints,
+    JudgeDrivers,
+    LogEpisodes,
+    PPONoise,
+    Threads,
+    WarmUp,
+    rank,
+    restore,
+)
+from racing_env.errors import InputError
+from racing_env.network import HIDDEN_SIZES, load_checkpoint
+from racing_env.policy import load_policy
+
+CPU = torch.device("cpu")
+SETTINGS = {"algo": "ppo"}
+
+
+class Anywhere(gym.Env):
+    """Random observations; rewards small steering."""
+
+    observation_space = gym.spaces.Box(-5, 5, (observation.SIZE,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        info = {"episode": {"r": 1.0, "l": 4, "progress": self.np_random.random()}}
+        return self.observation_space.sample(), -float(abs(action[0])), True, False, info
+
+
+def new_model(seed: int = 0) -> PPO:
+    hidden = list(HIDDEN_SIZES)
+    return PPO(
+        TanhMeanPolicy, Anywhere(), n_steps=16, batch_size=16, n_epochs=1, learning_rate=1e-2,
+        device="cpu", seed=seed,
+        policy_kwargs={"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh},
+    )  # fmt: skip
+
+
+def new_judge(model: PPO, out, every: int = 10**6, decay: float = 0.9) -> JudgeDrivers:
+    average = MovingAverage(driver_of(model, {"made_by": "test"}), decay)
+    return JudgeDrivers([], out, every, average, tqdm(disable=True))
+
+
+@pytest.fixture
+def results(monkeypatch):
+    """What the drivers are given for their laps, in turn: (finished, lap ratio)."""
+    given: list[tuple[int, float]] = []
+
+    def summary(_):
+        finished, ratio = given.pop(0) if given else (0, math.nan)
+        return SimpleNamespace(finished=finished, circuits=4, lap_ratio=ratio)
+
+    monkeypatch.setattr(callbacks, "drive_laps", lambda *args, **kwargs: None)
+    monkeypatch.setattr(callbacks, "summary", summary)
+    return given
+
+
+def test_rank():
+    rows = [
+        {"finished": 0, "lap_ratio": None}, {"finished": 2, "lap_ratio": 1.2},
+        {"finished": 2, "lap_ratio": 1.1}, {"finished": 3, "lap_ratio": 1.5},
+    ]  # fmt: skip
+    assert sorted(reversed(rows), key=rank) == rows
+
+
+def test_best_driver_is_kept(results, tmp_path):
+    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.5), (3, 1.0)]
+    model = new_model()
+    judge = new_judge(model, tmp_path, every=16)
+    kept = []
+
+    class Look(callbacks.BaseCallback):
+        def _on_rollout_start(self):
+            kept.append((tmp_path / "policy.safetensors").read_bytes())
+
+        def _on_step(self):
+            return True
+
+    model.learn(64, [judge, Look()])
+    kept.append((tmp_path / "policy.safetensors").read_bytes())
+    assert [a == b for a, b in zip(kept[:-1], kept[1:], strict=True)] == [False, True, False, True]
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["timesteps"] for row in rows] == ["0", "16", "32", "48", "64"]
+    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.5", "1.0"]
+    json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
+    assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
+
+
+def test_average_has_every_iterate_once(results, tmp_path):
+    model = new_model()
+    judge = new_judge(model, tmp_path, decay=0.9)
+    iterates = [driver_of(model, {}).weights[0]]
+
+    class Look(callbacks.BaseCallback):
+        def _on_rollout_start(self):
+            iterates.append(driver_of(self.model, {}).weights[0])
+
+        _on_training_end = _on_rollout_start
+
+        def _on_step(self):
+            return True
+
+    model.learn(48, [judge, Look()])
+    wanted = iterates[0]
+    for iterate in iterates[2:]:  # the second is the first again, before an update
+        wanted = wanted + 0.1 * (iterate - wanted)
+    assert len(iterates) == 5
+    np.testing.assert_allclose(judge.average.policy.weights[0], wanted, atol=1e-6)
+
+
+def test_checkpoints_and_restore(results, tmp_path):
+    results[:] = [(2, 1.2), (3, 1.1)]
+    path = tmp_path / "checkpoint" / "training.pt"
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    saves = []
+    checkpoints = Checkpoints(path, 32, judge, SETTINGS)
+    save = checkpoints.save
+    checkpoints.save = lambda model: (saves.append(model.num_timesteps), save(model))
+    model.learn(80, [judge, checkpoints])
+    assert saves == [32, 64]
+    save(model)
+
+    other = new_model(seed=1)
+    new = new_judge(other, tmp_path)
+    restore(other, new, load_checkpoint(path, SETTINGS, CPU))
+    assert other.num_timesteps == 80 and new.curve == judge.curve and new.earlier_s > 0.0
+    for name, value in model.policy.state_dict().items():
+        assert torch.equal(other.policy.state_dict()[name], value)
+    ours, theirs = (m.policy.optimizer.state_dict() for m in (model, other))
+    for i, state in ours["state"].items():
+        assert all(torch.equal(theirs["state"][i][name], state[name]) for name in state)
+    for mean, wanted in zip(new.average.arrays, judge.average.arrays, strict=True):
+        np.testing.assert_array_equal(mean, wanted)
+
+
+def test_nothing_spoilt_is_saved_nor_judged(results, tmp_path):
+    path = tmp_path / "training.pt"
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    model.learn(16, [judge])
+    checkpoints = Checkpoints(path, 32, judge, SETTINGS)
+    checkpoints.save(model)
+    before = path.read_bytes()
+    with torch.no_grad():
+        model.policy.value_net.weight[0, 0] = math.inf
+    checkpoints.save(model)
+    assert path.read_bytes() == before
+    with pytest.raises(InputError, match="weights are not finite after 16 transitions"):
+        model.learn(16, [judge], reset_num_timesteps=False)
+
+
+def test_warm_up_keeps_the_actor_then_lets_it_go():
+    model = new_model()
+    before = [layer.weight.detach().clone() for layer in actor_layers(model)]
+    critic = model.policy.value_net.weight.detach().clone()
+    model.learn(32, [WarmUp(32)])
+    for layer, weight in zip(actor_layers(model), before, strict=True):
+        assert torch.equal(layer.weight, weight)
+    assert not torch.equal(model.policy.value_net.weight, critic)
+    model.learn(32, [WarmUp(32)], reset_num_timesteps=False)
+    for layer, weight in zip(actor_layers(model), before, strict=True):
+        assert not torch.equal(layer.weight, weight)
+
+
+@pytest.mark.parametrize("first", [0, 48])
+def test_noise_falls_over_the_whole_run_also_in_a_resumed_one(first):
+    model = new_model()
+    model.num_timesteps = first
+    seen = {}
+
+    class Look(callbacks.BaseCallback):
+        def _on_step(self):
+            seen[self.num_timesteps] = self.model.policy.log_std.detach().exp().tolist()
+            return True
+
+    model.learn(80 - first, [PPONoise((0.1, 0.2), (0.0, 0.1)), Look()], reset_num_timesteps=False)
+    for start in range(first, 80, 16):
+        assert seen[start + 1] == pytest.approx([0.1 - 0.1 * start / 80, 0.2 - 0.1 * start / 80])
+
+
+def test_reward_terms_are_logged():
+    model = new_model()
+    means = []
+
+    class Keep(Logger):
+        def record(self, key, value, exclude=None):
+            if key == "reward/progress":
+                means.append(value)
+            assert key not in ("reward/r", "reward/l")
+            super().record(key, value, exclude)
+
+    model.set_logger(Keep(None, []))
+    model.learn(32, [LogEpisodes()])
+    assert len(means) == 2 and all(0.0 < mean < 1.0 for mean in means)
+
+
+def test_threads():
+    before = torch.get_num_threads()
+    seen = []
+
+    class Look(callbacks.BaseCallback):
+        def _on_rollout_start(self):
+            seen.append(torch.get_num_threads())
+
+        _on_rollout_end = _on_rollout_start
+
+        def _on_step(self):
+            return True
+
+    new_model().learn(16, [Threads(2), Look()])
+    torch.set_num_threads(before)
+    assert seen == [1, 2]

@@ -1,0 +1,57 @@
+"""The scripts one after another, each with what the one before left, on a tiny budget."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from racing_env.policy import load_policy
+
+ROOT = Path(__file__).parents[1]
+STAGES = {
+    "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",
+    "train_bc.py": "--data demonstrations --epochs 2 --dagger-rounds 1 --judge-on oval --out bc",
+    "train_rl.py": "--policy bc/policy.safetensors --data demonstrations --timesteps 4096 --envs 1 "
+    "--cars 16 --track oval --judge-on oval --out rl",
+    "evaluate.py": "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "
+    "--laps 1 --json evaluation.json",
+}
+SUMMARIES = {
+    "demonstrations": {"stage", "workers", "wall_s", "transitions_per_s"},
+    "bc": {"stage", "workers", "wall_s", "examples_per_s", "laps_finished", "lap_ratio"},
+    "rl": {"stage", "envs", "wall_s", "steps_per_s", "timesteps", "laps_finished", "lap_ratio"},
+}
+
+
+def strict_json(path: Path):
+    return json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_pipeline(tmp_path):
+    for script, flags in STAGES.items():
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *flags.split()],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ,
+        )  # fmt: skip
+        assert done.returncode == 0, (script, done.stderr)
+        assert "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
+    for stage, keys in SUMMARIES.items():
+        summary = strict_json(tmp_path / stage / "summary.json")
+        assert keys <= set(summary), stage
+        assert summary["wall_s"] > 0
+    assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 4096
+    for stage in ("bc", "rl"):
+        policy = load_policy(tmp_path / stage / "policy.safetensors")
+        assert policy.record["made_by"] == f"train_{stage}.py"
+        assert (tmp_path / stage / "curve.csv").read_text().count("\n") >= 2
+    results = strict_json(tmp_path / "evaluation.json")
+    results = results["results"] if isinstance(results, dict) else results
+    assert [result["track"] for result in results] == ["oval"] * 3
+    expert, clone, driver = results
+    assert expert["driver"] == "expert" and expert["finished"] and expert["flying_lap_s"] > 0
+    assert clone["driver"] != driver["driver"]
+    for result in results:
+        assert result["distance_m"] > 0 and isinstance(result["off_track"], int)

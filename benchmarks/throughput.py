@@ -56,7 +56,7 @@ def simulator(bank: CircuitBank, cars: int) -> dict[str, float]:
 
     def step() -> None:
         batch.step(actions, out=seen)
-        for car in np.flatnonzero(batch.cars.ended):
+        for car in map(int, np.flatnonzero(batch.cars.ended)):
             batch.place(car, car % len(bank.count), 40.0 * car, speed_mps=20.0)
 
     return timed(step, cars)

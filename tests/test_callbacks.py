@@ -20,7 +20,6 @@ from racing_env.callbacks import (
     JudgeDrivers,
     LogEpisodes,
     PPONoise,
-    Threads,
     WarmUp,
     rank,
     restore,
@@ -215,21 +214,3 @@ def test_reward_terms_are_logged():
     model.set_logger(Keep(None, []))
     model.learn(32, [LogEpisodes()])
     assert len(means) == 2 and all(0.0 < mean < 1.0 for mean in means)
-
-
-def test_threads():
-    before = torch.get_num_threads()
-    seen = []
-
-    class Look(callbacks.BaseCallback):
-        def _on_rollout_start(self):
-            seen.append(torch.get_num_threads())
-
-        _on_rollout_end = _on_rollout_start
-
-        def _on_step(self):
-            return True
-
-    new_model().learn(16, [Threads(2), Look()])
-    torch.set_num_threads(before)
-    assert seen == [1, 2]

@@ -55,7 +55,7 @@ def main() -> None:
 
     from racing_env.batches import Demonstrations, batch_loader
     from racing_env.circuit_bank import pack_circuits
-    from racing_env.circuit_sources import load_circuits
+    from racing_env.circuit_sources import load_circuits, start_worker_server
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
@@ -89,6 +89,7 @@ def main() -> None:
         raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
     out.mkdir(parents=True, exist_ok=True)
     processes = max(args.workers, 1)
+    start_worker_server("racing_env.batches")  # torch once, shared by the workers of all rounds
     circuits = load_circuits(tracks, processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits(args.judge_on, processes)
@@ -161,8 +162,8 @@ def main() -> None:
                         (((network(o.to(device)) - a.to(device)) / scale) ** 2).mean(dim=1)
                         for o, a in checks
                     ]
-                validation_loss = float(torch.cat(errors).mean()) if errors else float(loss)
-                if not math.isfinite(validation_loss + float(loss)):
+                validation_loss = float(torch.cat(errors).mean()) if errors else loss.item()
+                if not math.isfinite(validation_loss + loss.item()):
                     raise InputError(
                         f"{args.data}: the loss is not finite from epoch {epoch + 1} on; are there "
                         f"NaNs in the data? Policies of earlier rounds: {out if curve else 'none'}"
@@ -191,7 +192,7 @@ def main() -> None:
                     "round": round_number,
                     "wall_s": time.perf_counter() - started,
                     "examples": len(train),
-                    "train_loss": float(loss),
+                    "train_loss": loss.item(),
                     "validation_loss": validation_loss,
                     "finished": result.finished,
                     "circuits": result.circuits,

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver
 from typing import Any, TypeVar
 
 from racing_env.circuit import Circuit, prepare_circuit
@@ -17,6 +18,13 @@ LIVENESS_CHECK_S = 1.0
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+def start_worker_server(*modules: str) -> None:
+    """Start the process that all workers are forked from, with further modules loaded in it."""
+    context = multiprocessing.get_context(START_METHOD)
+    context.set_forkserver_preload(["racing_env.recording", *modules])
+    forkserver.ensure_running()
 
 
 def load_circuits(

@@ -9,7 +9,6 @@ are polynomials (their errors are bounded by tests).
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 from numba import njit

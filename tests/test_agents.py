@@ -5,16 +5,19 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
-from racing_env import observation
+from racing_env import agents, observation
 from racing_env.agents import (
     LayerNormSACPolicy,
     MovingAverage,
     TanhMeanPolicy,
+    TwoSpeedAdam,
     actor_layers,
     driver_of,
     freeze,
+    is_finite,
     set_noise,
     start_from,
 )
@@ -171,3 +174,50 @@ def test_moving_average_is_its_closed_form(clone):
         average.update(constant(3.0))
     for array in (*average.policy.weights, *average.policy.biases):
         np.testing.assert_allclose(array, 3.0 - 2.0 * 0.9**10, rtol=1e-5)
+
+
+def test_two_speeds_of_one_optimiser():
+    """A group steps as in an Adam of its own with the rate times the speed."""
+    start = torch.linspace(-1.0, 1.0, 5)
+    slow, fast, plain = (nn.Parameter(start.clone()) for _ in range(3))
+    ours = TwoSpeedAdam([{"params": [slow], "speed": 1.0}, {"params": [fast], "speed": 5.0}], 1e-3)
+    single = torch.optim.Adam([plain], 5e-3)
+    for _ in range(3):
+        for parameter in (slow, fast, plain):
+            parameter.grad = torch.full_like(start, 2.0)
+        ours.step()
+        single.step()
+    torch.testing.assert_close(fast, plain, rtol=0, atol=0)
+    torch.testing.assert_close(fast - start, 5.0 * (slow - start), rtol=1e-3, atol=0)
+    assert [group["lr"] for group in ours.param_groups] == [1e-3, 1e-3]
+
+
+def test_ppo_s_critic_is_quicker_and_its_noise_is_not_learnt():
+    model = agents.ppo(DummyVecEnv([Anywhere]), 64, 0, torch.device("cpu"))
+    actor, critic = model.policy.optimizer.param_groups
+    assert (actor["speed"], critic["speed"]) == (1.0, agents.PPO_CRITIC_SPEED)
+    assert {id(p) for layer in actor_layers(model) for p in layer.parameters()} == {
+        id(p) for p in actor["params"]
+    }
+    everything = {id(p) for p in model.policy.parameters()}
+    learnt = {id(p) for group in (actor, critic) for p in group["params"]}
+    assert everything - learnt == {id(model.policy.log_std)}
+
+
+@pytest.mark.parametrize("cars", [1, 2, 3, 6, 8])
+def test_updates_a_transition_do_not_depend_on_the_cars(cars, monkeypatch):
+    monkeypatch.setattr(agents, "SAC_LEARNING_STARTS", 0)
+    model = agents.sac(DummyVecEnv([Anywhere] * cars), 96, 0, torch.device("cpu"))
+    updates = []
+    model.train = lambda gradient_steps, batch_size: updates.append(gradient_steps)
+    model.learn(96)
+    assert sum(updates) == 96 // agents.SAC_TRANSITIONS_PER_UPDATE
+
+
+def test_weights_that_are_not_finite_are_seen(model):
+    assert is_finite(model)
+    parameter = next(model.policy.parameters())
+    for value in (math.nan, math.inf):
+        with torch.no_grad():
+            parameter.view(-1)[0] = value
+        assert not is_finite(model)

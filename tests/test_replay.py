@@ -65,7 +65,9 @@ def test_half_of_a_batch_are_demonstrations(folder, batch):
     own_rows = sample.observations[:, 0] == -3.0
     assert own_rows.sum() == batch - batch // 2 and len(own_rows) == batch
     assert all(values.dtype == torch.float32 for values in sample[:5])
-    for values, width in zip(sample[:5], (observation.SIZE, 2, observation.SIZE, 1, 1), strict=True):
+    for values, width in zip(
+        sample[:5], (observation.SIZE, 2, observation.SIZE, 1, 1), strict=True
+    ):
         assert values.shape == (batch, width)
     shown = sample.observations[~own_rows, 0]
     torch.testing.assert_close(sample.rewards[~own_rows, 0], shown / 10)

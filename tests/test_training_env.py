@@ -25,7 +25,7 @@ def bank():
 def test_each_car_drives_as_in_a_batch(bank, tmp_path):
     cars = 3
     actions = np.random.default_rng(0).uniform(-1, 1, (200, cars, 2)).astype(np.float32)
-    actions *= np.float32([0.3, 1.0])
+    actions *= np.array([0.3, 1.0], np.float32)
     batch = BatchVecEnv(bank, 1, cars, SETTINGS, tmp_path)
     try:
         first = batch.reset()
@@ -73,7 +73,7 @@ def test_observations_are_copies(bank):
     env = TrainingEnv(bank, 0, SETTINGS)
     seen, _ = env.reset()
     kept = seen.copy()
-    env.step(np.float32([0.1, 1.0]))
+    env.step(np.array([0.1, 1.0], np.float32))
     np.testing.assert_array_equal(seen, kept)
 
 
@@ -82,6 +82,6 @@ def test_returns_of_an_episode_are_named(bank):
     env.reset()
     over = False
     while not over:
-        _, _, terminated, truncated, info = env.step(np.float32([0.0, 1.0]))
+        _, _, terminated, truncated, info = env.step(np.array([0.0, 1.0], np.float32))
         over = terminated or truncated
     assert set(info["episode"]) == {"r", "l", *REWARD_TERMS}

@@ -43,7 +43,7 @@ def main() -> None:
     from racing_env.circuit_sources import load_circuits
     from racing_env.dataset import DatasetWriter
     from racing_env.files import write_json
-    from racing_env.recording import EpisodeTask, record_episodes
+    from racing_env.recording import EpisodeTask, compile_kernels, record_episodes
     from racing_env.vehicle import RACECAR
 
     # ---------------------------------------------------------------- set-up
@@ -55,6 +55,7 @@ def main() -> None:
     names = [circuit.track.name for circuit in circuits]
     seeds = np.random.SeedSequence(args.seed).spawn(args.episodes)
     tasks = [EpisodeTask(seed) for seed in seeds[writer.episodes :]]
+    compile_kernels(bank, names)
 
     # ---------------------------------------------------------------- drive
     started = time.perf_counter()

@@ -60,6 +60,7 @@ def main() -> None:
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
     from racing_env.files import replaced_atomically, write_csv, write_json
+    from racing_env.memory import descendants_cpu_s
     from racing_env.network import (
         choose_device,
         linear_layers,
@@ -112,7 +113,7 @@ def main() -> None:
 
     # ---------------------------------------------------------------- rounds
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
-    examples, learning_s = 0, 0.0
+    examples, learning_s, workers_busy_s = 0, 0.0, 0.0
     with cli.progress_bar(args.epochs, epoch_ends[first_round], "epoch") as bar:
         for round_number in range(first_round, rounds):
             # -------- drive: the learner at the wheel, the expert labels
@@ -124,8 +125,11 @@ def main() -> None:
                 driven = {"seed": args.seed, "tracks": tracks, "round": round_number}
                 writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
                 if writer.episodes == 0:
-                    for episode, _ in record_episodes(bank, names, tasks, processes, out, policy):
+                    for episode, busy_s in record_episodes(
+                        bank, names, tasks, processes, out, policy
+                    ):
                         writer.add(episode)
+                        workers_busy_s += busy_s
                     writer.flush()
 
             # -------- learn
@@ -180,6 +184,8 @@ def main() -> None:
                     break
             bar.update(epoch_ends[round_number + 1] - bar.n)  # epochs that stopping saved
 
+            workers_busy_s += descendants_cpu_s()  # the loader's; they end with the round
+
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), record)
             result = summary(drive_laps(judges, policy_driver(policy), laps=1))
@@ -221,12 +227,16 @@ def main() -> None:
             f"{row['validation_loss']:11.4f} {row['finished']:5d}/{row['circuits']:<3d} "
             f"{row['lap_ratio']:13.4f}"
         )
+    wall_s = time.perf_counter() - started
+    busy_s = time.process_time() + workers_busy_s
     write_json(
         out / "summary.json",
         {
             "stage": "train_bc",
             "workers": args.workers,
-            "wall_s": time.perf_counter() - started,
+            "wall_s": wall_s,
+            "busy_s": busy_s,
+            "speed_up": busy_s / wall_s,
             "examples_per_s": examples / learning_s if learning_s else None,
             "laps_finished": int(best[0]),
             "circuits": len(judges),

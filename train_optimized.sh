@@ -36,8 +36,8 @@ demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scr
 if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
     demo_budget=(--episodes 30 --track random:1:12)
-    bc_budget=(--epochs 10 --dagger-rounds 3 "${judges[@]}")
-    rl_budget=(--timesteps 1500000 --track random:1:12 "${judges[@]}")
+    bc_budget=(--epochs 14 --dagger-rounds 6 "${judges[@]}")
+    rl_budget=(--timesteps 1500000 --pace 1 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi

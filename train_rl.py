@@ -12,6 +12,7 @@ safetensors. OUT/curve.csv has the learning curve, OUT/tensorboard the scalars, 
 import argparse
 import json
 import os
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    started = time.perf_counter()
     args = arguments()
     import torch
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -82,6 +84,7 @@ def main() -> None:
     from racing_env.circuit_sources import load_circuits
     from racing_env.errors import InputError
     from racing_env.files import write_json
+    from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
     from racing_env.policy import at_pace, load_policy
     from racing_env.training_cars import TrainingSettings
@@ -150,6 +153,8 @@ def main() -> None:
             raise
         finally:
             checkpoints.save(model)
+        busy_s = time.process_time() + descendants_cpu_s()
+        running_s = time.perf_counter() - started
 
     # ---------------------------------------------------------------- report
     best = max(judge.curve, key=rank)
@@ -160,6 +165,8 @@ def main() -> None:
             "algo": args.algo,
             "envs": args.envs,
             "wall_s": judge.curve[-1]["wall_s"],
+            "busy_s": busy_s,
+            "speed_up": busy_s / running_s,
             "timesteps": model.num_timesteps,
             "steps_per_s": model.num_timesteps / max(judge.curve[-1]["wall_s"], 1e-9),
             "laps_finished": best["finished"],

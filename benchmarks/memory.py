@@ -15,6 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+import psutil
+
 from racing_env.files import write_json
 from racing_env.memory import tree_memory_bytes
 
@@ -33,7 +35,7 @@ def peak_mb(command: list[str]) -> float:
     def watch() -> None:
         nonlocal peak
         while not over.wait(0.2):
-            peak = max(peak, tree_memory_bytes(process.pid))
+            peak = max(peak, tree_memory_bytes(psutil.Process(process.pid)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()

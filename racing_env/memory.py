@@ -1,4 +1,4 @@
-"""Peak memory of a process and everything it started, sampled from outside.
+"""What a process and everything it started use: peak memory, sampled from outside, and CPU time.
 
     python -m racing_env.memory --pid PID --out FILE
 
@@ -28,6 +28,18 @@ def tree_memory_bytes(root: psutil.Process, without_pid: int | None = None) -> i
     except psutil.NoSuchProcess:
         return 0
     return sum(_memory_bytes(process) for process in processes if process.pid != without_pid)
+
+
+def descendants_cpu_s() -> float:
+    """CPU time (s) that the living descendants of this process have used: its workers' work."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue  # ended since it was listed
+        total += times.user + times.system
+    return total
 
 
 def _memory_bytes(process: psutil.Process) -> int:

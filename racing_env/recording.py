@@ -60,6 +60,15 @@ def _start_worker(
     _worker.policy = policy
 
 
+def compile_kernels(bank: CircuitBank, names: Sequence[str]) -> None:
+    """Compile what an episode needs, or load it from the cache: once, for all workers to come.
+
+    Compiling at once they would spoil each other's cache.
+    """
+    moment = EpisodeTask(np.random.SeedSequence(0), limit_s=0.1)
+    record_episode(Simulator(bank, 1), names, moment, None)
+
+
 def record_episodes(
     bank: CircuitBank,
     names: Sequence[str],
@@ -79,9 +88,7 @@ def record_episodes(
     np.save(table_file, bank.table)
     arguments = (str(table_file), bank._replace(table=np.empty((0, 0))), names, policy)
     try:
-        # Compile once, for all workers: compiling at once they would spoil each other's cache.
-        moment = EpisodeTask(np.random.SeedSequence(0), limit_s=0.1)
-        record_episode(Simulator(with_mapped_table(bank, table_file), 1), names, moment, None)
+        compile_kernels(with_mapped_table(bank, table_file), names)
         yield from parallel_map(_record_task, tasks, workers, _start_worker, arguments)
     finally:
         table_file.unlink(missing_ok=True)

@@ -35,8 +35,10 @@ def pack_circuits(circuits: Sequence[Circuit], vehicle: Vehicle) -> CircuitBank:
     """Pack circuits into one bank, in their order."""
     tables = [_table(circuit, vehicle) for circuit in circuits]
     count = np.array([len(table) for table in tables], dtype=np.int64)
+    table = np.concatenate(tables)
+    table.setflags(write=False)  # as a mapped one: kernels are compiled for one kind of table
     return CircuitBank(
-        table=np.concatenate(tables),
+        table=table,
         first=np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64),
         count=count,
         step_m=np.array([circuit.track.step_m for circuit in circuits]),

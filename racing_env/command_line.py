@@ -71,4 +71,3 @@ def progress_bar(total: int, done: int, unit: str) -> "tqdm[None]":
     return tqdm(
         total=total, initial=done, unit=unit, mininterval=10.0 if quiet else 0.1, ascii=quiet
     )
-

@@ -95,7 +95,6 @@ def test_cores_are_those_of_the_affinity():
         assert answer.stdout.strip() == "1"
 
 
-
 def test_importing_it_loads_nothing_heavy():
     code = "import sys; import racing_env.command_line; print(*sys.modules)"
     answer = subprocess.run(

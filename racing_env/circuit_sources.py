@@ -55,7 +55,7 @@ def parallel_map(
 ) -> Iterator[Result]:
     """function(job) for each job, in order, from processes that end with the iterator.
 
-    Raises what the function raises, and RuntimeError if a process dies: a Pool would start another
+    Raises what the function raises, and ChildProcessError if a process dies: a Pool would start another
     and wait for the lost result for ever.
     """
     context = multiprocessing.get_context(START_METHOD)
@@ -82,7 +82,7 @@ def _start(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) 
 def _check_alive(processes: Sequence[Any]) -> None:
     for process in processes:
         if not process.is_alive():
-            raise RuntimeError(
+            raise ChildProcessError(
                 f"worker process {process.name} has died, exit code {process.exitcode}"
                 + (" (killed; was memory short?)" if process.exitcode == -signal.SIGKILL else "")
             )

@@ -81,7 +81,7 @@ def record_episodes(
 
     scratch: a folder for the circuits' table, which the workers map rather than copy.
     policy: who drives; None for the expert. The labels are the expert's in either case.
-    Raises RuntimeError if a worker process dies.
+    Raises ChildProcessError if a worker process dies.
     """
     table_file = Path(scratch) / "circuits.npy"
     table_file.parent.mkdir(parents=True, exist_ok=True)

@@ -50,13 +50,13 @@ def test_results_are_in_order(workers):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_dead_worker_is_reported(function, code, workers):
     results = parallel_map(function, range(6), workers)
-    with pytest.raises(RuntimeError, match=f"has died, exit code {code}"):
+    with pytest.raises(ChildProcessError, match=f"has died, exit code {code}"):
         list(results)
     assert not multiprocessing.active_children()
 
 
 def test_worker_that_cannot_start_is_reported():
-    with pytest.raises(RuntimeError, match="has died, exit code 1"):
+    with pytest.raises(ChildProcessError, match="has died, exit code 1"):
         list(parallel_map(double, range(3), 1, fail))
 
 

@@ -126,6 +126,6 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
 def test_dead_worker_is_reported_and_nothing_is_left(bank, tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "_record_task", die_at_three)
     episodes = record_episodes(bank, NAMES, [0, 1, 2, 3, 4], 2, tmp_path)  # type: ignore[list-item]
-    with pytest.raises(RuntimeError, match="exit code -9"):
+    with pytest.raises(ChildProcessError, match="exit code -9"):
         list(episodes)
     assert not list(tmp_path.iterdir())

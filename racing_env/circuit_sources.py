@@ -55,8 +55,8 @@ def parallel_map(
 ) -> Iterator[Result]:
     """function(job) for each job, in order, from processes that end with the iterator.
 
-    Raises what the function raises, and ChildProcessError if a process dies: a Pool would start another
-    and wait for the lost result for ever.
+    Raises what the function raises, and ChildProcessError if a process dies: a Pool would start
+    another and wait for the lost result for ever.
     """
     context = multiprocessing.get_context(START_METHOD)
     context.set_forkserver_preload(["racing_env.recording"])

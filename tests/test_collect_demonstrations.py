@@ -69,7 +69,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
     while not manifest.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers, too
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
     assert "Traceback" not in error
     assert error.splitlines()[-1] == ("interrupted; everything finished is saved, --resume goes on")

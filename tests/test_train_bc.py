@@ -98,7 +98,7 @@ def test_interrupted_and_resumed_gives_the_same(trained, data, tmp_path, moment)
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130, error
     assert "Traceback" not in error
     load_policy(tmp_path / "bc" / "policy.safetensors")

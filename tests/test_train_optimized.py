@@ -53,7 +53,7 @@ def train(*flags: str, root: Path = ROOT, **settings: str) -> subprocess.Complet
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=root,
     )
 
@@ -66,7 +66,7 @@ def shell(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=ROOT,
     )
 
@@ -334,7 +334,7 @@ def test_an_interrupt_reaches_the_stage(checkout: Path, sent: signal.Signals, co
     while run.poll() is None and not hanging.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(sent)
-    stdout, stderr = run.communicate(timeout=30)
+    stdout, stderr = run.communicate(timeout=300)
     assert run.returncode == code
     assert "saved" in stdout
     assert "interrupted in stage bc" in stderr

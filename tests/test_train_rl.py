@@ -301,7 +301,7 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
     memory = shared_memory_of(process)
     assert len(memory) == (2 if vec_env == "batch" else 0)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130 and "Traceback" not in error, error
     assert error.splitlines()[-1].startswith("interrupted")
     assert_nothing_is_left(process, memory)
@@ -322,7 +322,7 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
     assert len(workers) == 2
     memory = shared_memory_of(process)
     os.kill(int(workers[-1]), signal.SIGKILL)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 2 and "Traceback" not in error, error
     assert "environment process 1" in error.splitlines()[-1]
     assert "has died, exit code -9" in error.splitlines()[-1]

@@ -1,0 +1,7 @@
+"""For all tests: signals as they are in a terminal."""
+
+import signal
+
+# A shell starts what is in its background with SIGINT ignored, and every child inherits it: the
+# tests that interrupt a script would wait for ever. A handler here means the default there.
+signal.signal(signal.SIGINT, signal.default_int_handler)

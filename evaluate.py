@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Drive any drivers on any circuits and compare their laps.
 
-    python evaluate.py --driver expert policies/policy.safetensors --track random:7:20
+    python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
     python evaluate.py --driver expert --track club --out runs/default/evaluation
 
 Prints a table; --json and --out write it down, the latter with telemetry and a picture a circuit.

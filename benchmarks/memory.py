@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Memory that one more worker costs, in proportional set size, at each stage.
 
-    python benchmarks/memory.py --policy runs/default/bc/policy.safetensors \\
+    PYTHONPATH=. python benchmarks/memory.py --policy runs/default/bc/policy.safetensors \\
         --data runs/default/demonstrations --json benchmarks/results/memory.json
 
 Runs each script twice, with few and with more workers, and compares the peaks of their trees.

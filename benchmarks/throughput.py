@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Steps per second: simulator core, Gymnasium environment, vector environments. One core each.
 
-    python benchmarks/throughput.py --json benchmarks/results/throughput.json
+    PYTHONPATH=. python benchmarks/throughput.py --json benchmarks/results/throughput.json
 
 Everything is timed in one run on one machine, so that the ratios mean something; CPU time is that
 of this process, wall time includes the workers.
@@ -111,7 +111,9 @@ def main() -> None:
     for name, result in cases.items():
         print(f"{name:32s} {result['per_wall_s']:12,.0f} {result['per_cpu_s']:12,.0f}")
     if args.json:
-        command = "python benchmarks/throughput.py --json benchmarks/results/throughput.json"
+        command = (
+            "PYTHONPATH=. python benchmarks/throughput.py --json benchmarks/results/throughput.json"
+        )
         write_json(args.json, {"machine": machine, "command": command, "cases": cases})
 
 

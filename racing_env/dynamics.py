@@ -9,18 +9,18 @@ are polynomials (their errors are bounded by tests).
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numba import njit
 
+from racing_env.kernel_cache import drop_stale_kernels
 from racing_env.vehicle import GRAVITY_MPS2
+
+drop_stale_kernels(Path(__file__).parent)  # before the first kernel looks into the cache
 
 X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
-STATE_NAMES = (
-    "x_m", "y_m", "psi_rad", "vx_mps", "vy_mps", "yaw_rate_radps",
-    "steer_rad", "drive_n", "brake_n", "ax_mps2", "ay_mps2",
-)  # fmt: skip
 
 CONTROL_STEP_S = 0.05
 SUBSTEPS = 3

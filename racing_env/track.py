@@ -1,7 +1,6 @@
 """A closed race track: smooth geometry by arc length, and the CSV files it is read from."""
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from racing_env.errors import InputError
+from racing_env.files import replaced_atomically
 from racing_env.vehicle import RACECAR, Vehicle
 
 COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
@@ -146,11 +146,9 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def write_track(track: Track, path: str | Path) -> None:
     """Write the stations of a track as a CSV file that `read_track` reads."""
-    path = Path(path)
     table = np.column_stack([track.x_m, track.y_m, track.width_right_m, track.width_left_m])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=",".join(COLUMNS))
-    os.replace(temporary, path)
+    with replaced_atomically(path) as temporary:
+        np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=",".join(COLUMNS))
 
 
 def read_track(path: str | Path, vehicle: Vehicle = RACECAR) -> Track:

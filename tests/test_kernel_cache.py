@@ -1,6 +1,7 @@
 """Compiled kernels are dropped when a source is newer, and only then."""
 
 import os
+import runpy
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,10 @@ def test_every_module_with_kernels_is_named():
         if "njit(" in (text := file.read_text()) or "@dyn.kernel" in text or "@inlined" in text
     }
     assert with_kernels <= set(KERNEL_SOURCES)
+
+
+def test_the_dynamics_drop_them_when_imported(monkeypatch):
+    calls = []
+    monkeypatch.setattr("racing_env.kernel_cache.drop_stale_kernels", calls.append)
+    runpy.run_path(str(PACKAGE / "dynamics.py"))
+    assert calls == [PACKAGE]

@@ -16,6 +16,7 @@ COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
 SMOOTHING_WAVELENGTH_M = 25.0  # ripples of this length are halved, shorter ones vanish
 FILE_SIZE_MAX_BYTES = 20_000_000
 POINTS_MIN = 10
+GAP_MIN_M = 1e-6  # nearer points are the same one: their distance is lost in the lap's length
 LENGTH_RANGE_M = (100.0, 100_000.0)
 COORDINATE_MAX_M = 1e8  # farther from the origin float64 blurs the curvature
 TURN_BACK_RAD = math.radians(150.0)
@@ -290,13 +291,13 @@ def _check_points(path: Path, table: np.ndarray, lines: np.ndarray, vehicle: Veh
 
     step = np.roll(table[:, :2], -1, axis=0) - table[:, :2]
     gap = np.hypot(step[:, 0], step[:, 1])
-    if gap[-1] == 0.0:
+    if gap[-1] < GAP_MIN_M:
         raise InputError(
             f"{path}:{lines[-1]}: the last point repeats the first, "
             f"({table[0, 0]:g}, {table[0, 1]:g}) m; leave it out"
         )
     refuse(
-        gap == 0.0,
+        gap < GAP_MIN_M,
         np.roll(lines, -1),
         "the same point stands again in line {}; leave duplicates out",
     )

@@ -290,6 +290,13 @@ def test_hostile_content_gives_an_input_error_or_a_track(content):
         check_reads_or_refuses(path)
 
 
+def test_points_nearer_than_can_be_told_apart_are_duplicates(tmp_path):
+    rows = [(float(x), 0.0, 3.0, 3.0) for x in range(0, 100, 10)]
+    rows += [(90.0, 1e-199, 3.0, 3.0), (45.0, 80.0, 3.0, 3.0)]
+    with pytest.raises(InputError, match="the same point stands again"):
+        read_track(write_rows(tmp_path / "t.csv", rows))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

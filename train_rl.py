@@ -21,14 +21,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 from racing_env import command_line as cli
 
 # The recipe. docs/recipe.md says where each number comes from.
-PACE = 1.05  # too fast for the clone, who then learns to finish: quicker than learning to be fast
-TIMESTEPS = {"ppo": 12_000_000, "sac": 1_000_000}
-ALL_CARS = {"ppo": 2048, "sac": 64}  # in all processes together
-JUDGE_EVERY = {"ppo": 1_000_000, "sac": 50_000}
-WARM_UP = {"ppo": 6 * 2048 * 64, "sac": 20_000}
-AVERAGE_DECAY = {"ppo": 0.97, "sac": 0.999}  # per rollout
+TIMESTEPS = {"apg": 12_000_000, "ppo": 12_000_000, "sac": 1_000_000}
+ALL_CARS = {"apg": 64, "ppo": 2048, "sac": 64}  # in all processes together
+JUDGE_EVERY = {"apg": 500_000, "ppo": 1_000_000, "sac": 50_000}
+WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
+AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
 CHECKPOINTS = 10  # a run
-PPO_NOISE = ((0.025, 0.08), (0.021, 0.068))  # steering, pedals: at the start, at the end
+# of steering and pedals: at the start, at the end; sac learns its own
+NOISE = {"apg": ((0.02, 0.08), (0.02, 0.08)), "ppo": ((0.025, 0.08), (0.021, 0.068))}
+LOOKAHEAD_STEPS = 60  # three seconds: what an action of apg is judged by at the least
 SAC_NOISE_LOG_STD = -3.0
 
 
@@ -39,22 +40,20 @@ def arguments() -> argparse.Namespace:
     flag = parser.add_argument
     flag("--policy", default="runs/default/bc/policy.safetensors", help="driver to start from")
     flag("--out", default="runs/default/rl", help="folder for the policy")
-    flag("--algo", choices=("ppo", "sac"), default="ppo")
+    flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
+         help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (ppo 12 million, sac 1 million)")  # fmt: skip
+         help="transitions (12 million, sac 1 million)")  # fmt: skip
     flag("--envs", type=cli.positive_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes, one thread each (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.positive_int,
-         help="cars per process of --vec-env batch (ppo 2048 / envs, sac 64 / envs)")  # fmt: skip
+         help="cars per process of --vec-env batch (64 / envs, ppo 2048 / envs)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:100)")  # fmt: skip
-    flag("--pace", type=cli.positive_float, default=PACE,
-         help="start from the clone with the speed profile he keeps to faster by this factor: "
-         f"1 is the clone himself ({PACE})")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:40"], metavar="TRACK",
          help="circuits to choose the best driver by, not trained on (random:500:40)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -73,9 +72,9 @@ def main() -> None:
     from racing_env import agents
     from racing_env.callbacks import (
         Checkpoints,
+        GivenNoise,
         JudgeDrivers,
         LogEpisodes,
-        PPONoise,
         WarmUp,
         rank,
         restore,
@@ -86,7 +85,7 @@ def main() -> None:
     from racing_env.files import write_json
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
-    from racing_env.policy import at_pace, load_policy
+    from racing_env.policy import load_policy
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
     from racing_env.vehicle import RACECAR
@@ -103,19 +102,22 @@ def main() -> None:
     timesteps = args.timesteps or TIMESTEPS[args.algo]
     cars = args.cars or max(ALL_CARS[args.algo] // args.envs, 1)
     all_cars = args.envs * (cars if args.vec_env == "batch" else 1)
-    same = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on,
-            "pace": args.pace} | ({"cars": all_cars} if args.algo == "sac" else {})  # fmt: skip
+    same = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
+    if args.algo == "sac":
+        same["cars"] = all_cars  # the replay buffer's shape
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     # what decides the weights; how the cars are shared out does not
     decides = same | {"cars": all_cars, "timesteps": timesteps, "policy": args.policy,
                       "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     out.mkdir(parents=True, exist_ok=True)
-    clone = at_pace(load_policy(args.policy), args.pace)
+    clone = load_policy(args.policy)
     circuits = load_circuits(args.track, cli.available_cores())
     held_back = load_circuits(args.judge_on, cli.available_cores())
     bank = pack_circuits(circuits, RACECAR)
     settings = TrainingSettings(seed=args.seed)
+    if args.algo == "apg":
+        settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
 
     # ---------------------------------------------------------------- learn
     with (
@@ -123,7 +125,9 @@ def main() -> None:
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
     ):
         model: BaseAlgorithm
-        if args.algo == "ppo":
+        if args.algo == "apg":
+            model = agents.apg(env, args.seed, device)
+        elif args.algo == "ppo":
             model = agents.ppo(env, timesteps, args.seed, device)
         else:
             model = agents.sac(env, timesteps, args.seed, device, args.data)
@@ -138,8 +142,8 @@ def main() -> None:
         judge = JudgeDrivers(held_back, out, JUDGE_EVERY[args.algo], average, bar)
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
-        if args.algo == "ppo":
-            callbacks.append(PPONoise(*PPO_NOISE))
+        if args.algo in NOISE:
+            callbacks.append(GivenNoise(*NOISE[args.algo]))
         if earlier:
             restore(model, judge, earlier)
         model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))

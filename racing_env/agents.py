@@ -15,11 +15,15 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
+from racing_env.analytic_gradient import AnalyticPolicyGradient
 from racing_env.network import HIDDEN_SIZES, copy_policy_into, linear_layers, policy_from_layers
 from racing_env.policy import Policy
 from racing_env.replay import DemonstrationReplayBuffer
 
 # docs/recipe.md says where each number comes from
+APG_LEARNING_RATE = (2e-4, 2e-5)  # at the start and at the end
+APG_STEPS = 160  # of a rollout
+APG_BETAS = (0.9, 0.95)  # of Adam: a gradient that is large for once is soon forgotten
 PPO_BATCH = 16_384
 PPO_EPOCHS = 4
 PPO_ROLLOUT = 2048 * 64  # transitions between updates
@@ -69,7 +73,7 @@ class TanhMeanPolicy(ActorCriticPolicy):
         self.optimizer = TwoSpeedAdam(
             [{"params": actor, "speed": 1.0}, {"params": critic, "speed": self.critic_speed}],
             lr=lr_schedule(1.0),
-            eps=1e-5,  # as SB3's own default for these policies
+            **self.optimizer_kwargs,
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -103,6 +107,23 @@ class LayerNormSACPolicy(SACPolicy):
     def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
         arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
         return LayerNormCritic(**arguments).to(self.device)
+
+
+def apg(env: VecEnv, seed: int, device: torch.device) -> AnalyticPolicyGradient:
+    """A fresh model of analytic policy gradients with the recipe's settings."""
+    return AnalyticPolicyGradient(
+        TanhMeanPolicy,
+        env,
+        learning_rate=linear(*APG_LEARNING_RATE),
+        n_steps=APG_STEPS,
+        seed=seed,
+        device=device,
+        policy_kwargs={
+            "net_arch": {"pi": list(HIDDEN_SIZES), "vf": []},
+            "activation_fn": nn.Tanh,
+            "optimizer_kwargs": {"betas": APG_BETAS},
+        },
+    )
 
 
 def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
@@ -163,7 +184,7 @@ def linear(first: float, last: float) -> Callable[[float], float]:
 
 
 def actor_layers(model: BaseAlgorithm) -> Sequence[nn.Linear]:
-    """The layers of a PPO or SAC model that make up the driver."""
+    """The layers of a model that make up the driver."""
     policy = model.policy
     if isinstance(policy, ActorCriticPolicy):
         return [*linear_layers(policy.mlp_extractor.policy_net), *linear_layers(policy.action_net)]
@@ -216,7 +237,7 @@ def freeze(layers: Sequence[nn.Linear], frozen: bool) -> None:
 
 
 def set_noise(model: BaseAlgorithm, log_std: Sequence[float]) -> None:
-    """Set PPO's exploration noise (log of the standard deviation per action)."""
+    """Set an on-policy model's noise (log of the standard deviation per action)."""
     parameter: Any = model.policy.log_std
     with torch.no_grad():
         parameter.copy_(torch.tensor(log_std))

@@ -137,8 +137,8 @@ class WarmUp(BaseCallback):
         return True
 
 
-class PPONoise(BaseCallback):
-    """PPO's exploration noise: given, not learnt, and falling linearly over the run."""
+class GivenNoise(BaseCallback):
+    """Noise on an on-policy driver's actions: given, not learnt, linear over the run."""
 
     def __init__(self, first: tuple[float, float], last: tuple[float, float]):
         super().__init__()

@@ -36,12 +36,6 @@ PREVIEW_SPEED_FLOOR_MPS = 10.0
 EGO_SIZE = 16
 PREVIEW_FEATURES = 5
 SIZE = EGO_SIZE + PREVIEW_FEATURES * len(PREVIEW_S)
-CAR_SPEED, CAR_SPEED_SCALE_MPS = 0, 50.0
-# indices and scales (m/s) of what is "profile speed minus speed"
-PROFILE_SPEEDS = (
-    (10, 10.0),
-    *((EGO_SIZE + PREVIEW_FEATURES * k + 2, 20.0) for k in range(len(PREVIEW_S))),
-)
 LIMIT = 5.0  # every number is clipped to [-LIMIT, LIMIT]
 
 
@@ -90,7 +84,7 @@ def observe(state, car, table, first, count, step_m, station, fraction, offset, 
     room_right = bank.blend(table, row, next_row, fraction, bank.ROOM_RIGHT) + offset
     front_slip, rear_slip = axle_slips(state, car, vehicle)
 
-    out[0] = _clipped(vx / CAR_SPEED_SCALE_MPS)
+    out[0] = _clipped(vx / 50.0)
     out[1] = _clipped(state[dyn.VY, car] / 5.0)
     out[2] = _clipped(state[dyn.YAW_RATE, car])
     out[3] = _clipped(state[dyn.STEER, car] / vehicle.steering_max_rad)

@@ -43,22 +43,6 @@ class Policy:
         return values
 
 
-def at_pace(policy: Policy, factor: float) -> Policy:
-    """The same driver as if the speed profile that he sees were faster by a factor.
-
-    A clone keeps to the profile, so this changes his pace everywhere. Profile speeds are seen as
-    differences from the car's speed, linear in the observation (as far as it is not clipped):
-    the change is one of the first layer's weights.
-    """
-    first = policy.weights[0].copy()
-    car_speed = first[:, observation.CAR_SPEED]
-    for index, scale in observation.PROFILE_SPEEDS:
-        ratio = observation.CAR_SPEED_SCALE_MPS / scale
-        car_speed += (factor - 1.0) * ratio * first[:, index]
-        first[:, index] *= factor
-    return Policy((first, *policy.weights[1:]), policy.biases, policy.record)
-
-
 def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) -> None:
     """Write a policy atomically. Raises OSError if the file cannot be written."""
     metadata = policy.record | {

@@ -30,8 +30,8 @@ class RewardWeights(NamedTuple):
     """What a driver is paid for. The terms are in `REWARD_TERMS`."""
 
     progress_per_s: float = 0.1  # a second of the speed profile's time covered
-    border_per_s: float = 1.5  # at the border; grows with the square of the depth in the zone,
-    border_zone_m: float = 1.0  # which begins this far inside and goes on outside the track
+    border_per_s: float = 0.5  # at the border; grows with the square of the depth in the zone,
+    border_zone_m: float = 0.5  # which begins this far inside and goes on outside the track
     slip_per_s: float = 0.1  # an axle's slip angle at twice the tyre's peak
     end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
 
@@ -143,6 +143,12 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
         cars.rewards[car, 1] = -weights.border_per_s * depth * depth * dt_s
         cars.rewards[car, 2] = -weights.slip_per_s * min(excess, 3.0) * dt_s
         cars.rewards[car, 3] = -weights.end if cars.ended[car] != ON_TRACK else 0.0
+
+
+@dyn.kernel
+def _locate_all(state, cars, circuits, vehicle):
+    for car in range(state.shape[1]):
+        _locate(state, cars, circuits, car, vehicle)
 
 
 @dyn.kernel
@@ -286,6 +292,10 @@ class Simulator:
             out = np.empty((len(indices), obs.SIZE), dtype=np.float32)
         _observe(self.state, self.cars, self.circuits, self.vehicle, indices, out)
         return out
+
+    def locate(self) -> None:
+        """Find the cars' places on their tracks again, after a small change of their state."""
+        _locate_all(self.state, self.cars, self.circuits, self.vehicle)
 
     def only(self, keep: np.ndarray) -> "Simulator":
         """The same simulator without the cars that keep (n,) bool leaves out."""

@@ -6,6 +6,7 @@ are the same in whichever process it drives.
 
 import contextlib
 import signal
+from collections import deque
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
@@ -14,14 +15,22 @@ import numpy as np
 
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
+from racing_env.dynamics import CONTROL_STEP_S
+from racing_env.gradients import VARIANTS, StepGradient
 from racing_env.recording import place_at_random
 from racing_env.simulator import ON_TRACK, REWARD_TERMS, REWARD_WEIGHTS, RewardWeights, Simulator
 from racing_env.vehicle import RACECAR, Vehicle
 
 EPISODE_S = 40.0
-RETRY_SHARE = 0.4  # of the accidents are followed by a start shortly before their place
+RETRY_SHARE = (
+    0.4  # of the episodes that left the track, or worse, are followed by a start before it
+)
 RETRY_BACK_M = (60.0, 220.0)
-STEP, RESET, CLOSE, READY = b"s", b"r", b"c", b"."  # what goes through a worker's pipe
+BORDER = REWARD_TERMS.index("border")
+# what goes through a worker's pipe
+STEP, RESET, PULL_BACK, CLOSE, READY = b"s", b"r", b"b", b"c", b"."
+# A car about to spin has gradients of thousands of times the usual: nothing else would be heard.
+ACTION_GRADIENT_LIMIT = 1.0
 
 
 class TrainingSettings(NamedTuple):
@@ -33,6 +42,20 @@ class TrainingSettings(NamedTuple):
     # the border instead, a few dozen rare, large losses a rollout drown what there is to learn.
     border_margin_m: float = -2.0
     weights: RewardWeights = REWARD_WEIGHTS
+    tape_steps: int = 0  # how many steps back gradients can be pulled
+    lookahead_steps: int = 0  # an action whose next so many steps are not known is not judged
+    discount: float = 0.99  # of gradients, a step
+
+
+class Moment(NamedTuple):
+    """What has to be known of a step to pull gradients back through it; arrays of all cars."""
+
+    state: np.ndarray
+    circuit: np.ndarray
+    station: np.ndarray
+    actions: np.ndarray
+    terminations: np.ndarray
+    truncations: np.ndarray
 
 
 class Block(NamedTuple):
@@ -46,6 +69,9 @@ class Block(NamedTuple):
     truncations: np.ndarray  # (cars,) bool
     returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
     lengths: np.ndarray  # (cars,) int32
+    observation_gradients: np.ndarray  # (cars, SIZE) float32, of what follows the step
+    action_gradients: np.ndarray  # (cars, 2) float32, of the step and what follows
+    judged: np.ndarray  # (cars,) bool: enough of what follows is known
 
 
 def _fields(cars: int) -> list[tuple[type, tuple[int, ...]]]:
@@ -53,6 +79,7 @@ def _fields(cars: int) -> list[tuple[type, tuple[int, ...]]]:
     return [
         (np.float32, seen), (np.float32, seen), (np.float32, (cars, 2)), (np.float32, (cars,)),
         (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, terms), (np.int32, (cars,)),
+        (np.float32, seen), (np.float32, (cars, 2)), (np.bool_, (cars,)),
     ]  # fmt: skip
 
 
@@ -89,6 +116,16 @@ class TrainingCars:
         self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
+        self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
+        self.tape: deque[Moment] = deque(maxlen=settings.tape_steps)
+        self.state_gradient = np.zeros_like(self.simulator.state)
+        self.steps_ahead = np.zeros(n, dtype=np.int32)  # of the tape, that are known
+        if settings.tape_steps:
+            self.step_gradient = StepGradient(
+                Simulator(
+                    circuits, n * VARIANTS, vehicle, settings.weights, settings.border_margin_m
+                )
+            )
 
     def reset(self) -> None:
         """Start all cars; their clocks are staggered, so that episodes do not end together."""
@@ -100,8 +137,12 @@ class TrainingCars:
     def step(self) -> None:
         """Do block.actions, fill the rest of the block, and start ended cars anew."""
         block, simulator = self.block, self.simulator
-        simulator.step(block.actions)
         cars = simulator.cars
+        taping = self.settings.tape_steps > 0
+        before = (
+            (simulator.state.copy(), cars.circuit.copy(), cars.station.copy()) if taping else ()
+        )
+        simulator.step(block.actions)
         self.steps += 1
         self.sums += cars.rewards
         np.sum(cars.rewards, axis=1, out=block.rewards, dtype=np.float32)
@@ -109,26 +150,59 @@ class TrainingCars:
         np.greater_equal(self.steps, self.limit_steps, out=block.truncations)
         block.truncations[block.terminations] = False
         simulator.observe(out=block.observations)
+        if taping:
+            now = (block.actions, block.terminations, block.truncations)
+            self.tape.append(Moment(*before, *(array.copy() for array in now)))
+            self.state_gradient[:] = 0.0
+            self.steps_ahead[:] = 0
+        outside = cars.rewards[:, BORDER] < -self.settings.weights.border_per_s * CONTROL_STEP_S
+        trouble = outside | block.terminations
+        self.trouble_m[trouble] = simulator.place_s_m()[trouble]
         over = np.flatnonzero(block.terminations | block.truncations)
         if len(over):
             block.last_observations[over] = block.observations[over]
             block.returns[over] = self.sums[over]
             block.lengths[over] = self.steps[over]
             for car in over.tolist():
-                self._start(car, retry=bool(block.terminations[car]))
+                self._start(car)
             block.observations[over] = simulator.observe(over)
 
-    def _start(self, car: int, retry: bool = False) -> None:
+    def pull_back(self) -> None:
+        """Go one step back on the tape, and gradients with it.
+
+        Takes block.observation_gradients, by what was seen after that step, and fills
+        block.action_gradients and block.judged. The gradients by the cars' states stay here.
+        """
+        block, moment, settings = self.block, self.tape.pop(), self.settings
+        over = moment.terminations | moment.truncations
+        block.observation_gradients[over] = 0.0  # the next observation is another episode's
+        self.state_gradient[:, over] = 0.0
+        self.steps_ahead += 1
+        self.steps_ahead[moment.truncations] = 0
+        self.steps_ahead[moment.terminations] = settings.lookahead_steps  # nothing follows
+        by_state, by_action = self.step_gradient(
+            moment.state, moment.circuit, moment.station, moment.actions,
+            settings.discount * self.state_gradient,
+            settings.discount * block.observation_gradients,
+        )  # fmt: skip
+        largest = np.maximum(np.abs(by_action).max(axis=1), 1e-9)
+        shrink = np.minimum(ACTION_GRADIENT_LIMIT / largest, 1.0)
+        self.state_gradient = by_state * shrink
+        block.action_gradients[:] = by_action * shrink[:, None]
+        block.judged[:] = self.steps_ahead >= settings.lookahead_steps
+
+    def _start(self, car: int) -> None:
         rng, simulator = self.rngs[car], self.simulator
-        if retry and rng.random() < RETRY_SHARE:
+        if np.isfinite(self.trouble_m[car]) and rng.random() < RETRY_SHARE:
             circuit = int(simulator.cars.circuit[car])
-            place_m = simulator.place_s_m()[car] - rng.uniform(*RETRY_BACK_M)
+            place_m = self.trouble_m[car] - rng.uniform(*RETRY_BACK_M)
         else:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
         place_at_random(simulator, car, circuit, rng, place_m)
         self.steps[car] = 0
         self.sums[car] = 0.0
+        self.trouble_m[car] = np.nan
 
 
 def serve(
@@ -154,6 +228,8 @@ def serve(
         while (command := pipe.recv_bytes()) != CLOSE:
             if command == RESET:
                 training_cars.reset()
+            elif command == PULL_BACK:
+                training_cars.pull_back()
             else:
                 training_cars.step()
             pipe.send_bytes(READY)

@@ -52,3 +52,9 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
             terms = dict(zip(REWARD_TERMS, block.returns[0].tolist(), strict=True))
             info["episode"] = {"r": sum(terms.values()), "l": int(block.lengths[0]), **terms}
         return seen.copy(), float(block.rewards[0]), terminated, truncated, info
+
+    def pull_back(self, observation_gradient: np.ndarray) -> tuple[np.ndarray, bool]:
+        """As `TrainingCars.pull_back`, for this car: (2,), and whether to learn from it."""
+        self.block.observation_gradients[0] = observation_gradient
+        self.cars.pull_back()
+        return self.block.action_gradients[0].copy(), bool(self.block.judged[0])

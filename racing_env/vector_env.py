@@ -24,6 +24,7 @@ from racing_env.circuit_sources import START_METHOD
 from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import (
     CLOSE,
+    PULL_BACK,
     RESET,
     STEP,
     Block,
@@ -131,6 +132,14 @@ class BatchVecEnv(VecEnv):
             }
         return self._gathered("observations"), self._gathered("rewards"), dones, infos
 
+    def pull_back(self, observation_gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `TrainingCars.pull_back`, for all cars."""
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.observation_gradients[:] = observation_gradients[cars]
+        self._tell(PULL_BACK)
+        self._wait()
+        return self._gathered("action_gradients"), self._gathered("judged")
+
     def close(self) -> None:
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
@@ -229,6 +238,22 @@ def _death(i: int, process: Any) -> ChildProcessError:
     return ChildProcessError(
         f"environment process {i} ({process.name}) has died, exit code {process.exitcode}"
     )
+
+
+def pull_back(env: VecEnv, observation_gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step back through the last steps of a vector environment that `make_vec_env` made.
+
+    observation_gradients: (n, SIZE), of what is paid after the step, by what was seen after it.
+    Returns the gradients (n, 2) by the step's actions, and whether enough of what followed is known
+    to learn from them, (n,) bool. Call again for the step before.
+    """
+    if isinstance(env, BatchVecEnv):
+        return env.pull_back(observation_gradients)
+    pulled = [
+        env.env_method("pull_back", row, indices=i)[0]
+        for i, row in enumerate(observation_gradients)
+    ]
+    return np.stack([row[0] for row in pulled]), np.array([row[1] for row in pulled])
 
 
 def make_vec_env(

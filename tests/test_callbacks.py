@@ -18,9 +18,9 @@ from racing_env import callbacks, observation
 from racing_env.agents import MovingAverage, TanhMeanPolicy, actor_layers, driver_of
 from racing_env.callbacks import (
     Checkpoints,
+    GivenNoise,
     JudgeDrivers,
     LogEpisodes,
-    PPONoise,
     WarmUp,
     rank,
     restore,
@@ -196,7 +196,7 @@ def test_noise_falls_over_the_whole_run_also_in_a_resumed_one(first):
             seen[self.num_timesteps] = self.model.policy.log_std.detach().exp().tolist()
             return True
 
-    model.learn(80 - first, [PPONoise((0.1, 0.2), (0.0, 0.1)), Look()], reset_num_timesteps=False)
+    model.learn(80 - first, [GivenNoise((0.1, 0.2), (0.0, 0.1)), Look()], reset_num_timesteps=False)
     for start in range(first, 80, 16):
         assert seen[start + 1] == pytest.approx([0.1 - 0.1 * start / 80, 0.2 - 0.1 * start / 80])
 

@@ -19,7 +19,6 @@ from racing_env.policy import (
     FILE_SIZE_MAX_BYTES,
     LAYERS_MAX,
     Policy,
-    at_pace,
     load_policy,
     save_policy,
 )
@@ -296,22 +295,3 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path):
     with large.open("wb") as file:
         file.truncate(FILE_SIZE_MAX_BYTES + 1)  # takes no room on disk
     assert "larger than" in refused(large)
-
-
-@pytest.mark.parametrize("factor", [0.9, 1.0, 1.08])
-def test_at_pace_acts_as_if_the_profile_were_faster(factor):
-    policy = small_policy(16, 8)
-    rng = np.random.default_rng(0)
-    seen = rng.uniform(-1.0, 1.0, (300, observation.SIZE)).astype(np.float32)
-    seen[:, observation.CAR_SPEED] = rng.uniform(0.0, 1.5, 300)
-    faster = seen.copy()
-    speed_mps = seen[:, observation.CAR_SPEED] * observation.CAR_SPEED_SCALE_MPS
-    for index, scale_mps in observation.PROFILE_SPEEDS:
-        profile_mps = seen[:, index] * scale_mps + speed_mps
-        faster[:, index] = (factor * profile_mps - speed_mps) / scale_mps
-    before = [array.copy() for array in (*policy.weights, *policy.biases)]
-    paced = at_pace(policy, factor)
-    np.testing.assert_allclose(paced.act(seen), policy.act(faster), rtol=0, atol=1e-5)
-    assert (factor == 1.0) == np.array_equal(paced.act(seen), policy.act(seen))
-    for array, kept in zip((*policy.weights, *policy.biases), before, strict=True):
-        np.testing.assert_array_equal(array, kept)  # the policy given stays as it is

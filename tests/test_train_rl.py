@@ -19,7 +19,7 @@ from stable_baselines3 import PPO
 from racing_env import agents, observation
 from racing_env.callbacks import LogEpisodes
 from racing_env.network import HIDDEN_SIZES
-from racing_env.policy import Policy, at_pace, load_policy, save_policy
+from racing_env.policy import Policy, load_policy, save_policy
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -46,7 +46,7 @@ def random_policy(*hidden: int) -> Policy:
 def here(tmp_path, monkeypatch) -> Path:
     """An empty current folder with a clone; the actor learns from the first transition on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train_rl, "WARM_UP", {"ppo": 0, "sac": 0})
+    monkeypatch.setattr(train_rl, "WARM_UP", {"apg": 0, "ppo": 0, "sac": 0})
     monkeypatch.setattr("racing_env.agents.SAC_LEARNING_STARTS", 128)
     save_policy(random_policy(*HIDDEN_SIZES), "clone.safetensors")
     return tmp_path
@@ -86,18 +86,18 @@ def strict_json(path: Path):
 def test_files_of_a_run(here):
     assert train(*SHORT, "--envs", 1, "--cars", 8) == (0, [])
     summary = strict_json(here / "rl" / "summary.json")
-    assert summary["algo"] == "ppo" and summary["timesteps"] == 1024 and summary["envs"] == 1
+    assert summary["algo"] == "apg" and summary["timesteps"] == 1280 and summary["envs"] == 1
     assert summary["laps_finished"] == 0 and summary["lap_ratio"] is None  # it cannot drive
     with open("rl/curve.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["timesteps"] for row in rows] == ["0", "1024"]
+    assert [row["timesteps"] for row in rows] == ["0", "1280"]  # whole rollouts
     assert {row["lap_ratio"] for row in rows} == {""}
     assert list(here.glob("rl/tensorboard/events*"))
     assert not list(here.glob("rl/*.npy"))
     policy = load_policy("rl/policy.safetensors")
     assert policy.record["made_by"] == "train_rl.py" and policy.record["seed"] == "3"
-    # no driver finished, so the best is the first of them: the clone at the pace asked for
-    clone = at_pace(load_policy("clone.safetensors"), train_rl.PACE)
+    # no driver finished, so the best is the first of them: the clone
+    clone = load_policy("clone.safetensors")
     for ours, theirs in zip(policy.weights, clone.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not torch.equal(saved()["average"][0], torch.from_numpy(clone.weights[0]))
@@ -118,7 +118,7 @@ def test_the_same_twice_and_for_other_seeds_not():
     assert learnt("a") == learnt("b") != learnt("c")
 
 
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
+@pytest.mark.parametrize("algo", ["apg", "ppo", "sac"])
 def test_the_same_for_every_number_of_processes(algo):
     arguments = (*SHORT, "--algo", algo)
     assert train(*arguments, "--envs", 1, "--cars", 8, out="a") == (0, [])
@@ -146,9 +146,10 @@ def interrupt_at(monkeypatch, timesteps: int, error: type[BaseException] = Keybo
     monkeypatch.setattr("racing_env.callbacks.LogEpisodes._on_step", on_step)
 
 
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
+@pytest.mark.parametrize("algo", ["apg", "ppo", "sac"])
 def test_interrupted_and_resumed(algo, monkeypatch):
     monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
+    monkeypatch.setattr("racing_env.agents.APG_STEPS", 32)
     arguments = (*SHORT, "--algo", algo, "--envs", 1, "--cars", 8)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 600)
@@ -162,7 +163,7 @@ def test_interrupted_and_resumed(algo, monkeypatch):
 
     def look(self):
         first.append({n: v.clone() for n, v in self.model.policy.state_dict().items()})
-        if isinstance(self.model, PPO):
+        if algo != "sac":
             noise.append(np.exp(self.model.policy.log_std.detach().numpy()).tolist())
             steps = [float(s["step"]) for s in self.model.policy.optimizer.state.values()]
             rates.append((max(steps), self.model.policy.optimizer.param_groups[0]["lr"]))
@@ -172,13 +173,13 @@ def test_interrupted_and_resumed(algo, monkeypatch):
     for name, value in state["parameters"]["policy"].items():
         if name != "log_std":
             assert torch.equal(first[0][name], value), name
-    if algo == "ppo":
-        start, end = map(np.array, train_rl.PPO_NOISE)
+    if algo != "sac":
+        start, end = map(np.array, train_rl.NOISE[algo])
         np.testing.assert_allclose(noise[1], start + (end - start) * 600 / 1024, rtol=1e-5)
         # the optimiser's state is there, and its rate goes on to fall
         kept = state["parameters"]["policy.optimizer"]["state"].values()
         assert rates[0][0] == max(float(values["step"]) for values in kept) > 0
-        top, bottom = agents.PPO_LEARNING_RATE
+        top, bottom = agents.PPO_LEARNING_RATE if algo == "ppo" else agents.APG_LEARNING_RATE
         assert rates[1][1] == pytest.approx(top + (bottom - top) * 856 / 1024)
     else:
         # the step that Ctrl-C met was counted, not stored
@@ -211,7 +212,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
     assert saved()["timesteps"] == 0 and saved()["curve"] == []
     assert not os.path.exists("rl/policy.safetensors")
     assert train(*arguments, "--resume") == (0, [])
-    assert [row["timesteps"] for row in saved()["curve"]] == [0, 1024]
+    assert [row["timesteps"] for row in saved()["curve"]] == [0, 1280]
 
 
 def test_weights_that_are_not_finite_stop(monkeypatch):
@@ -226,7 +227,7 @@ def test_weights_that_are_not_finite_stop(monkeypatch):
                 self.policy.value_net.weight[0, 0] = np.nan
 
     monkeypatch.setattr(PPO, "train", spoil)
-    done = train(*SHORT, "--envs", 1, "--cars", 8)
+    done = train(*SHORT, "--algo", "ppo", "--envs", 1, "--cars", 8)
     assert_refused(done, "not finite after 512 transitions")
     load_policy("rl/policy.safetensors")
     assert saved()["timesteps"] == 256
@@ -335,7 +336,7 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--pace", "nan"], ["--algo", "td3"],
+    [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--algo", "td3"],
      ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"]],
     ids=str,
 )  # fmt: skip

@@ -52,8 +52,8 @@ def arguments() -> argparse.Namespace:
     flag("--cars", type=cli.positive_int,
          help="cars per process of --vec-env batch (64 / envs, ppo 2048 / envs)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
-    flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
-         help="circuits to train on, as for collect_demonstrations.py (random:1:100)")  # fmt: skip
+    flag("--track", nargs="+", default=["random:1:400"], metavar="TRACK",
+         help="circuits to train on, as for collect_demonstrations.py (random:1:400)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:40"], metavar="TRACK",
          help="circuits to choose the best driver by, not trained on (random:500:40)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")

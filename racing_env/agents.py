@@ -21,7 +21,7 @@ from racing_env.policy import Policy
 from racing_env.replay import DemonstrationReplayBuffer
 
 # docs/recipe.md says where each number comes from
-APG_LEARNING_RATE = (2e-4, 2e-5)  # at the start and at the end
+APG_LEARNING_RATE = (4e-4, 2e-5)  # at the start and at the end
 APG_STEPS = 160  # of a rollout
 APG_BETAS = (0.9, 0.95)  # of Adam: a gradient that is large for once is soon forgotten
 PPO_BATCH = 16_384

@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     flag("--out", default="runs/default/bc", help="folder for the policy")
     flag("--epochs", type=cli.positive_int, default=50, help="in all, over all rounds (50)")
     flag("--batch-size", type=cli.positive_int, default=256, help="examples per update (256)")
-    flag("--dagger-rounds", type=cli.count_int, default=9, help="rounds of driving (9)")
+    flag("--dagger-rounds", type=cli.count_int, default=6, help="rounds of driving (6)")
     flag("--workers", type=cli.count_int, default=cli.available_cores() // 2,
          help="processes that load batches and drive; 0: the main process (cores / 2)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",

@@ -22,7 +22,7 @@ from racing_env.simulator import END_NAMES, ON_TRACK, Simulator
 # The pace of the demonstrations, as a factor on the speed profile. One for all circuits, so that
 # what the clone is shown (the profile) and what it does stay in one relation; slow enough that the
 # expert recovers from most of the disturbances below.
-DEMONSTRATION_MARGIN = 0.92
+DEMONSTRATION_MARGIN = 0.90
 EPISODE_LIMIT_S = 200.0
 STANDING_START_SHARE = 0.1
 START_OFFSET_M = 0.6  # standard deviations of the start beside the line

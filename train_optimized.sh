@@ -37,7 +37,7 @@ if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
     demo_budget=(--episodes 30 --track random:1:12)
     bc_budget=(--epochs 14 --dagger-rounds 6 "${judges[@]}")
-    rl_budget=(--timesteps 1500000 --pace 1 --track random:1:12 "${judges[@]}")
+    rl_budget=(--timesteps 600000 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi

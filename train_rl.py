@@ -22,7 +22,7 @@ from racing_env import command_line as cli
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 12_000_000, "ppo": 12_000_000, "sac": 1_000_000}
-ALL_CARS = {"apg": 64, "ppo": 2048, "sac": 64}  # in all processes together
+ALL_CARS = {"apg": 128, "ppo": 2048, "sac": 64}  # in all processes together
 JUDGE_EVERY = {"apg": 500_000, "ppo": 1_000_000, "sac": 50_000}
 WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.positive_int,
-         help="cars per process of --vec-env batch (64 / envs, ppo 2048 / envs)")  # fmt: skip
+         help="cars per process of --vec-env batch (apg 128, ppo 2048, sac 64, / envs)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
     flag("--track", nargs="+", default=["random:1:400"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:400)")  # fmt: skip

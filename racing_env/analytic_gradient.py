@@ -46,13 +46,22 @@ class AnalyticPolicyGradient(OnPolicyAlgorithm):
         )  # fmt: skip
 
     def train(self) -> None:
-        """One gradient step, up the rollout's own gradient."""
+        """One step of the optimiser, up the rollout's gradient."""
+        assert self.env is not None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        observations = torch.as_tensor(self.rollout_buffer.observations, device=self.device)
-        gradients, judged = self._pulled_back(observations)
+        seen = torch.as_tensor(self.rollout_buffer.observations, device=self.device)
+        steps, n, size = seen.shape
+        seen = seen.reshape(-1, size).requires_grad_()
+        actions = self.policy.get_distribution(seen).mode()
+        jacobians = [
+            torch.autograd.grad(actions[:, i].sum(), seen, retain_graph=True)[0] for i in range(2)
+        ]
+        gradients, judged = pull_back(
+            self.env, torch.stack(jacobians, dim=1).reshape(steps, n, 2, size).cpu().numpy()
+        )
         weights = torch.as_tensor(gradients * judged[..., None], device=self.device)
-        loss = -(self._driver(observations) * weights).sum() / max(int(judged.sum()), 1)
+        loss = -(actions * weights.reshape(-1, 2)).sum() / max(int(judged.sum()), 1)
         self.policy.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
@@ -63,23 +72,3 @@ class AnalyticPolicyGradient(OnPolicyAlgorithm):
         self.logger.record("train/steering_gradient", float(np.abs(gradients[..., 0]).mean()))
         self.logger.record("train/pedal_gradient", float(np.abs(gradients[..., 1]).mean()))
         self.logger.record("train/judged", float(judged.mean()))
-
-    def _driver(self, observations: torch.Tensor) -> torch.Tensor:
-        flat = observations.reshape(-1, observations.shape[-1])
-        actions = self.policy.get_distribution(flat).mode()
-        return actions.reshape(*observations.shape[:-1], -1)
-
-    def _pulled_back(self, observations: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """What the rollout pays, by each action: (steps, n, 2); whether to learn from it."""
-        assert self.env is not None
-        steps, n = observations.shape[:2]
-        gradients = np.empty((steps, n, 2), dtype=np.float32)
-        judged = np.empty((steps, n), dtype=bool)
-        by_observation = np.zeros(observations.shape[1:], dtype=np.float32)
-        for step in reversed(range(steps)):
-            gradients[step], judged[step] = pull_back(self.env, by_observation)
-            seen = observations[step].clone().requires_grad_()
-            by_action = torch.as_tensor(gradients[step], device=self.device)
-            (pulled,) = torch.autograd.grad(self._driver(seen), seen, by_action)
-            by_observation = pulled.cpu().numpy()
-        return gradients, judged

@@ -5,6 +5,7 @@ are the same in whichever process it drives.
 """
 
 import contextlib
+import math
 import signal
 from collections import deque
 from multiprocessing.connection import Connection
@@ -69,29 +70,31 @@ class Block(NamedTuple):
     truncations: np.ndarray  # (cars,) bool
     returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
     lengths: np.ndarray  # (cars,) int32
-    observation_gradients: np.ndarray  # (cars, SIZE) float32, of what follows the step
-    action_gradients: np.ndarray  # (cars, 2) float32, of the step and what follows
-    judged: np.ndarray  # (cars,) bool: enough of what follows is known
+    # of all steps of the tape, to pull gradients back through
+    jacobians: np.ndarray  # (steps, cars, 2, SIZE) float32: of the driver's actions, by what he saw
+    gradients: np.ndarray  # (steps, cars, 2) float32: of the pay that followed, by the actions
+    judged: np.ndarray  # (steps, cars) bool: enough of what followed is known
 
 
-def _fields(cars: int) -> list[tuple[type, tuple[int, ...]]]:
-    seen, terms = (cars, observation.SIZE), (cars, len(REWARD_TERMS))
+def _fields(cars: int, tape_steps: int) -> list[tuple[type, tuple[int, ...]]]:
+    seen, terms, tape = (cars, observation.SIZE), (cars, len(REWARD_TERMS)), (tape_steps, cars)
     return [
         (np.float32, seen), (np.float32, seen), (np.float32, (cars, 2)), (np.float32, (cars,)),
         (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, terms), (np.int32, (cars,)),
-        (np.float32, seen), (np.float32, (cars, 2)), (np.bool_, (cars,)),
+        (np.float32, (*tape, 2, observation.SIZE)), (np.float32, (*tape, 2)), (np.bool_, tape),
     ]  # fmt: skip
 
 
-def block_bytes(cars: int) -> int:
+def block_bytes(cars: int, tape_steps: int = 0) -> int:
     """Size of the memory that `open_block` needs."""
-    return sum(-(-np.zeros(shape, dtype).nbytes // 64) * 64 for dtype, shape in _fields(cars))
+    sizes = [np.dtype(dtype).itemsize * math.prod(s) for dtype, s in _fields(cars, tape_steps)]
+    return sum(-(-size // 64) * 64 for size in sizes)
 
 
-def open_block(memory: Any, cars: int) -> Block:
+def open_block(memory: Any, cars: int, tape_steps: int = 0) -> Block:
     """A block over the start of a buffer, each array at a cache line of its own."""
     arrays, offset = [], 0
-    for dtype, shape in _fields(cars):
+    for dtype, shape in _fields(cars, tape_steps):
         arrays.append(np.ndarray(shape, dtype, buffer=memory, offset=offset))
         offset += -(-arrays[-1].nbytes // 64) * 64
     return Block(*arrays)
@@ -118,8 +121,6 @@ class TrainingCars:
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
         self.tape: deque[Moment] = deque(maxlen=settings.tape_steps)
-        self.state_gradient = np.zeros_like(self.simulator.state)
-        self.steps_ahead = np.zeros(n, dtype=np.int32)  # of the tape, that are known
         if settings.tape_steps:
             self.step_gradient = StepGradient(
                 Simulator(
@@ -153,8 +154,6 @@ class TrainingCars:
         if taping:
             now = (block.actions, block.terminations, block.truncations)
             self.tape.append(Moment(*before, *(array.copy() for array in now)))
-            self.state_gradient[:] = 0.0
-            self.steps_ahead[:] = 0
         outside = cars.rewards[:, BORDER] < -self.settings.weights.border_per_s * CONTROL_STEP_S
         trouble = outside | block.terminations
         self.trouble_m[trouble] = simulator.place_s_m()[trouble]
@@ -168,28 +167,36 @@ class TrainingCars:
             block.observations[over] = simulator.observe(over)
 
     def pull_back(self) -> None:
-        """Go one step back on the tape, and gradients with it.
+        """Fill block.gradients and block.judged from block.jacobians, by going back on the tape.
 
-        Takes block.observation_gradients, by what was seen after that step, and fills
-        block.action_gradients and block.judged. The gradients by the cars' states stay here.
+        gradients: of the rewards of a step and of all that followed on the tape, discounted, by the
+        step's action, with a driver who goes on to do what he does by what he sees.
         """
-        block, moment, settings = self.block, self.tape.pop(), self.settings
-        over = moment.terminations | moment.truncations
-        block.observation_gradients[over] = 0.0  # the next observation is another episode's
-        self.state_gradient[:, over] = 0.0
-        self.steps_ahead += 1
-        self.steps_ahead[moment.truncations] = 0
-        self.steps_ahead[moment.terminations] = settings.lookahead_steps  # nothing follows
-        by_state, by_action = self.step_gradient(
-            moment.state, moment.circuit, moment.station, moment.actions,
-            settings.discount * self.state_gradient,
-            settings.discount * block.observation_gradients,
-        )  # fmt: skip
-        largest = np.maximum(np.abs(by_action).max(axis=1), 1e-9)
-        shrink = np.minimum(ACTION_GRADIENT_LIMIT / largest, 1.0)
-        self.state_gradient = by_state * shrink
-        block.action_gradients[:] = by_action * shrink[:, None]
-        block.judged[:] = self.steps_ahead >= settings.lookahead_steps
+        block, settings = self.block, self.settings
+        if len(self.tape) < settings.tape_steps:
+            raise ValueError(f"{len(self.tape)} steps are on the tape, not {settings.tape_steps}")
+        by_state = np.zeros_like(self.simulator.state)
+        by_observation = np.zeros_like(block.observations)
+        steps_ahead = np.zeros(len(block.rewards), dtype=np.int32)  # that are known
+        for step in reversed(range(settings.tape_steps)):
+            moment = self.tape[step]
+            over = moment.terminations | moment.truncations
+            by_state[:, over] = 0.0
+            by_observation[over] = 0.0  # what was seen next was another episode
+            steps_ahead += 1
+            steps_ahead[moment.truncations] = 0
+            steps_ahead[moment.terminations] = settings.lookahead_steps  # nothing follows
+            by_state, by_action = self.step_gradient(
+                moment.state, moment.circuit, moment.station, moment.actions,
+                settings.discount * by_state, settings.discount * by_observation,
+            )  # fmt: skip
+            largest = np.maximum(np.abs(by_action).max(axis=1), 1e-9)
+            shrink = np.minimum(ACTION_GRADIENT_LIMIT / largest, 1.0)
+            by_state *= shrink
+            block.gradients[step] = by_action * shrink[:, None]
+            block.judged[step] = steps_ahead >= settings.lookahead_steps
+            by_observation = np.einsum("ca,cas->cs", block.gradients[step], block.jacobians[step])
+        self.tape.clear()
 
     def _start(self, car: int) -> None:
         rng, simulator = self.rngs[car], self.simulator
@@ -220,7 +227,7 @@ def serve(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
     memory = SharedMemory(memory_name)
-    block = open_block(memory.buf, cars)
+    block = open_block(memory.buf, cars, settings.tape_steps)
     training_cars = TrainingCars(
         with_mapped_table(circuits, table_file), block, first_car, settings
     )

@@ -26,7 +26,8 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
         limit = observation.LIMIT
         self.observation_space = gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.block = open_block(memoryview(bytearray(block_bytes(1))), 1)
+        steps = settings.tape_steps
+        self.block = open_block(memoryview(bytearray(block_bytes(1, steps))), 1, steps)
         self.cars = TrainingCars(circuits, self.block, car, settings)
         self.started = False
 
@@ -53,8 +54,8 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
             info["episode"] = {"r": sum(terms.values()), "l": int(block.lengths[0]), **terms}
         return seen.copy(), float(block.rewards[0]), terminated, truncated, info
 
-    def pull_back(self, observation_gradient: np.ndarray) -> tuple[np.ndarray, bool]:
-        """As `TrainingCars.pull_back`, for this car: (2,), and whether to learn from it."""
-        self.block.observation_gradients[0] = observation_gradient
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `racing_env.vector_env.pull_back`, for this car: (steps, 2) and (steps,)."""
+        self.block.jacobians[:, 0] = jacobians
         self.cars.pull_back()
-        return self.block.action_gradients[0].copy(), bool(self.block.judged[0])
+        return self.block.gradients[:, 0].copy(), self.block.judged[:, 0].copy()

@@ -39,9 +39,13 @@ from racing_env.training_env import TrainingEnv
 
 def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
-    cars = TrainingCars(circuits, open_block(bytearray(block_bytes(1)), 1), 0, settings)
+    tape_steps = min(settings.tape_steps, 1)
+    block = open_block(bytearray(block_bytes(1, tape_steps)), 1, tape_steps)
+    cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
     cars.reset()
     cars.step()
+    if tape_steps:
+        cars.pull_back()
 
 
 class BatchVecEnv(VecEnv):
@@ -90,7 +94,7 @@ class BatchVecEnv(VecEnv):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["racing_env.training_cars"])
         for i in range(processes):
-            memory = SharedMemory(create=True, size=block_bytes(cars))
+            memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
             self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
@@ -101,7 +105,7 @@ class BatchVecEnv(VecEnv):
             )
             worker.start()
             theirs.close()
-            self._blocks.append(open_block(memory.buf, cars))
+            self._blocks.append(open_block(memory.buf, cars, self.settings.tape_steps))
             self._pipes.append(ours)
             self._workers.append(worker)
 
@@ -132,13 +136,16 @@ class BatchVecEnv(VecEnv):
             }
         return self._gathered("observations"), self._gathered("rewards"), dones, infos
 
-    def pull_back(self, observation_gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `TrainingCars.pull_back`, for all cars."""
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As the function `pull_back`."""
         for block, cars in zip(self._blocks, self._ranges, strict=True):
-            block.observation_gradients[:] = observation_gradients[cars]
+            block.jacobians[:] = jacobians[:, cars]
         self._tell(PULL_BACK)
         self._wait()
-        return self._gathered("action_gradients"), self._gathered("judged")
+        return (
+            np.concatenate([block.gradients for block in self._blocks], axis=1),
+            np.concatenate([block.judged for block in self._blocks], axis=1),
+        )
 
     def close(self) -> None:
         for pipe in self._pipes:
@@ -240,20 +247,21 @@ def _death(i: int, process: Any) -> ChildProcessError:
     )
 
 
-def pull_back(env: VecEnv, observation_gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step back through the last steps of a vector environment that `make_vec_env` made.
+def pull_back(env: VecEnv, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How what has been paid would have changed with the actions of the last steps.
 
-    observation_gradients: (n, SIZE), of what is paid after the step, by what was seen after it.
-    Returns the gradients (n, 2) by the step's actions, and whether enough of what followed is known
-    to learn from them, (n,) bool. Call again for the step before.
+    env: made by `make_vec_env`, with a tape of so many steps; jacobians: (steps, n, 2, SIZE), of
+    the driver's actions by what it saw. Returns the gradients (steps, n, 2) of what each step and
+    those after it paid, by the step's action, and whether enough of what followed is known to learn
+    from it, (steps, n) bool.
     """
     if isinstance(env, BatchVecEnv):
-        return env.pull_back(observation_gradients)
-    pulled = [
-        env.env_method("pull_back", row, indices=i)[0]
-        for i, row in enumerate(observation_gradients)
+        return env.pull_back(jacobians)
+    cars = [
+        env.env_method("pull_back", jacobians[:, car], indices=car)[0]
+        for car in range(env.num_envs)
     ]
-    return np.stack([row[0] for row in pulled]), np.array([row[1] for row in pulled])
+    return np.stack([car[0] for car in cars], axis=1), np.stack([car[1] for car in cars], axis=1)
 
 
 def make_vec_env(

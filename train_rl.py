@@ -21,9 +21,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 from racing_env import command_line as cli
 
 # The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 12_000_000, "ppo": 12_000_000, "sac": 1_000_000}
+TIMESTEPS = {"apg": 20_000_000, "ppo": 12_000_000, "sac": 1_000_000}
 ALL_CARS = {"apg": 128, "ppo": 2048, "sac": 64}  # in all processes together
-JUDGE_EVERY = {"apg": 500_000, "ppo": 1_000_000, "sac": 50_000}
+JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 50_000}
 WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
 CHECKPOINTS = 10  # a run
@@ -43,19 +43,19 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (12 million, sac 1 million)")  # fmt: skip
+         help="transitions (apg 20 million, ppo 12 million, sac 1 million)")  # fmt: skip
     flag("--envs", type=cli.positive_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes, one thread each (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.positive_int,
-         help="cars per process of --vec-env batch (apg 128, ppo 2048, sac 64, / envs)")  # fmt: skip
+         help="cars a process of --vec-env batch (apg 128, ppo 2048, sac 64; / envs)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
-    flag("--track", nargs="+", default=["random:1:400"], metavar="TRACK",
-         help="circuits to train on, as for collect_demonstrations.py (random:1:400)")  # fmt: skip
-    flag("--judge-on", nargs="+", default=["random:500:40"], metavar="TRACK",
-         help="circuits to choose the best driver by, not trained on (random:500:40)")  # fmt: skip
+    flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
+         help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
+    flag("--judge-on", nargs="+", default=["random:500:80"], metavar="TRACK",
+         help="circuits to choose the best driver by, not trained on (random:500:80)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on from OUT/checkpoint")

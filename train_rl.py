@@ -5,8 +5,8 @@
 
 Starts from the cloned policy exactly, drives on generated circuits in `--envs` worker processes,
 and keeps the best driver by laps finished, then by lap time, on circuits held back: OUT/policy.
-safetensors. OUT/curve.csv has the learning curve, OUT/tensorboard the scalars, OUT/checkpoint what
---resume needs.
+safetensors. OUT/curve.csv and OUT/learning_curve.png have the learning curve, OUT/tensorboard the
+scalars, OUT/checkpoint what --resume needs.
 """
 
 import argparse
@@ -85,6 +85,7 @@ def main() -> None:
     from racing_env.files import write_json
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
+    from racing_env.plots import learning_curve
     from racing_env.policy import load_policy
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
@@ -178,6 +179,7 @@ def main() -> None:
             "lap_ratio": best["lap_ratio"],
         },
     )
+    learning_curve(out / "curve.csv", out / "learning_curve.png")
     print("minutes  transitions  finished  lap / profile")
     for row in judge.curve:
         print(

@@ -31,7 +31,6 @@ PPO_LEARNING_RATE = (1e-4, 7.7e-5)  # the actor's, at the start and at the end
 PPO_CRITIC_SPEED = 5.0
 PPO_TARGET_KL = 0.01
 SAC_LEARNING_RATE = 3e-4
-SAC_LEARNING_STARTS = 20_000
 SAC_ENTROPY_WEIGHT = 1e-4
 SAC_BUFFER = 500_000
 SAC_TRANSITIONS_PER_UPDATE = 4
@@ -161,7 +160,7 @@ def sac(
         env,
         learning_rate=SAC_LEARNING_RATE,
         buffer_size=min(SAC_BUFFER, timesteps),
-        learning_starts=SAC_LEARNING_STARTS,
+        learning_starts=0,  # SB3 drives at random until then; the actor's warm-up is a callback
         batch_size=256,
         gamma=0.99,
         ent_coef=SAC_ENTROPY_WEIGHT,

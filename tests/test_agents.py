@@ -205,8 +205,7 @@ def test_ppo_s_critic_is_quicker_and_its_noise_is_not_learnt():
 
 
 @pytest.mark.parametrize("cars", [1, 2, 3, 6, 8])
-def test_updates_a_transition_do_not_depend_on_the_cars(cars, monkeypatch):
-    monkeypatch.setattr(agents, "SAC_LEARNING_STARTS", 0)
+def test_updates_a_transition_do_not_depend_on_the_cars(cars):
     model = agents.sac(DummyVecEnv([Anywhere] * cars), 96, 0, torch.device("cpu"))
     updates = []
     model.train = lambda gradient_steps, batch_size: updates.append(gradient_steps)

@@ -47,7 +47,6 @@ def here(tmp_path, monkeypatch) -> Path:
     """An empty current folder with a clone; the actor learns from the first transition on."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train_rl, "WARM_UP", {"apg": 0, "ppo": 0, "sac": 0})
-    monkeypatch.setattr("racing_env.agents.SAC_LEARNING_STARTS", 128)
     save_policy(random_policy(*HIDDEN_SIZES), "clone.safetensors")
     return tmp_path
 
@@ -93,6 +92,7 @@ def test_files_of_a_run(here):
     assert [row["timesteps"] for row in rows] == ["0", "1280"]  # whole rollouts
     assert {row["lap_ratio"] for row in rows} == {""}
     assert list(here.glob("rl/tensorboard/events*"))
+    assert (here / "rl" / "learning_curve.png").stat().st_size > 10_000
     assert not list(here.glob("rl/*.npy"))
     policy = load_policy("rl/policy.safetensors")
     assert policy.record["made_by"] == "train_rl.py" and policy.record["seed"] == "3"

@@ -9,24 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import ROOT, run, start
 
 from racing_env.dataset import read_manifest, verify_checksums
 
-SCRIPT = Path(__file__).parents[1] / "collect_demonstrations.py"
+SCRIPT = "collect_demonstrations.py"
 BUDGET = ("--track", "oval", "--episodes", 21, "--seed", 6)
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], cwd=cwd, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
 def collect(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments, cwd=cwd)
-    out, error = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(SCRIPT, process.returncode, out, error)
+    return run(SCRIPT, *arguments, cwd=cwd)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -63,7 +55,7 @@ def test_bytes_are_the_same_for_every_number_of_workers(collected, tmp_path):
 
 
 def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
-    process = start(*BUDGET, "--workers", 2, "--out", "out", cwd=tmp_path)
+    process = start(SCRIPT, *BUDGET, "--workers", 2, "--out", "out", cwd=tmp_path)
     manifest = tmp_path / "out" / "manifest.json"
     deadline = time.monotonic() + 60.0
     while not manifest.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -130,12 +122,12 @@ def test_help_imports_nothing_heavy_and_numpy_has_one_thread(script, tmp_path):
         "sys.meta_path.insert(0, Watch())\n"
         f"sys.argv = [{script!r}, '--help']\n"
         "try:\n"
-        f"    runpy.run_path({str(SCRIPT.with_name(script))!r}, run_name='__main__')\n"
+        f"    runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert end.code == 0\n"
         "assert not {'numba', 'scipy', 'torch', 'matplotlib'} & set(sys.modules)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path,
         capture_output=True, text=True,

@@ -1,15 +1,12 @@
 """The car's motion against closed forms, invariants, and a far finer integration."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import compiled_and_not
 from scipy.optimize import brentq
 
 from racing_env import dynamics as dyn
@@ -437,16 +434,6 @@ np.savez(
 
 
 def test_the_compiler_changes_nothing(tmp_path):
-    results = []
-    for disabled in ("0", "1"):
-        path = tmp_path / f"result{disabled}.npz"
-        subprocess.run(
-            [sys.executable, "-c", KERNELS, str(path)],
-            check=True,
-            env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
-            cwd=Path(__file__).parents[1],
-        )
-        with np.load(path) as archive:
-            results.append({name: archive[name] for name in archive.files})
-    for name, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][name], rtol=1e-9, atol=1e-9, err_msg=name)
+    compiled, plain = compiled_and_not(KERNELS, folder=tmp_path)
+    for name, value in compiled.items():
+        np.testing.assert_allclose(value, plain[name], rtol=1e-9, atol=1e-9, err_msg=name)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROOT, run
 
 from racing_env import observation
 from racing_env.policy import Policy, save_policy
 
-ROOT = Path(__file__).parents[1]
 FIELDS = {
     "driver": str, "track": str, "finished": bool, "flying_lap_s": (float, type(None)),
     "standing_lap_s": (float, type(None)), "off_track": int, "distance_m": float,
@@ -20,10 +20,7 @@ FIELDS = {
 
 
 def evaluate(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "evaluate.py"), *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=120, env=os.environ,
-    )  # fmt: skip
+    return run("evaluate.py", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from processes import compiled_and_not
 
 from racing_env import circuit_bank as bank
 from racing_env import dynamics as dyn
@@ -341,19 +337,7 @@ np.savez(
 
 def test_the_compiler_changes_nothing(tmp_path):
     prepare_circuit(built_in_track("oval"), RACECAR, tmp_path)  # once, compiled
-    results = []
-    for disabled in ("0", "1"):
-        path = tmp_path / f"result{disabled}.npz"
-        subprocess.run(
-            [sys.executable, "-c", DRIVE, str(tmp_path), str(path)],
-            check=True,
-            env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
-            cwd=Path(__file__).parents[1],
-        )
-        with np.load(path) as archive:
-            results.append({name: archive[name] for name in archive.files})
-    for name, value in results[0].items():
+    compiled, plain = compiled_and_not(DRIVE, tmp_path, folder=tmp_path)
+    for name, value in compiled.items():
         tolerance = 1e-6 if value.dtype == np.float32 else 1e-9
-        np.testing.assert_allclose(
-            value, results[1][name], rtol=tolerance, atol=tolerance, err_msg=name
-        )
+        np.testing.assert_allclose(value, plain[name], rtol=tolerance, atol=tolerance, err_msg=name)

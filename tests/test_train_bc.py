@@ -6,12 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run, start
 
 from racing_env.circuit_bank import pack_circuits
 from racing_env.circuit_sources import load_circuits
@@ -21,21 +21,11 @@ from racing_env.recording import EpisodeTask, record_episode
 from racing_env.simulator import Simulator
 from racing_env.vehicle import RACECAR
 
-ROOT = Path(__file__).parents[1]
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--seed", 1)
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train_bc.py"), *map(str, arguments)], cwd=cwd, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
 def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments, cwd=cwd)
-    out, error = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(ROOT, process.returncode, out, error)
+    return run("train_bc.py", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +82,7 @@ def test_results_are_the_same_for_every_number_of_workers(trained, data, tmp_pat
 @pytest.mark.parametrize("moment", ["checkpoint/round.pt", "dagger-02/manifest.json"])
 def test_interrupted_and_resumed_gives_the_same(trained, data, tmp_path, moment):
     arguments = (*BUDGET, "--data", data, "--workers", 1, "--out", "bc")
-    process = start(*arguments, cwd=tmp_path)
+    process = start("train_bc.py", *arguments, cwd=tmp_path)
     deadline = time.monotonic() + 120.0
     while not (tmp_path / "bc" / moment).exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()

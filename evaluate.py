@@ -4,7 +4,7 @@
     python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
     python evaluate.py --driver expert --track club --out runs/default/evaluation
 
-Prints a table; --json and --out write it down, the latter with telemetry and a picture a circuit.
+Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and report.html.
 """
 
 import argparse
@@ -35,7 +35,9 @@ def main() -> None:
     from racing_env import evaluation as ev
     from racing_env.circuit_sources import load_circuits
     from racing_env.files import write_json
+    from racing_env.ghosts import write_ghosts
     from racing_env.policy import load_policy
+    from racing_env.report import write_report
 
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
@@ -70,7 +72,12 @@ def main() -> None:
         references = {track: lap for track, lap in laps.items() if lap is not None}
     print_table(results, references, compared_with)
     records = [
-        result.record() | {"ratio": ev.lap_ratio(result, references), "ratio_to": compared_with}
+        result.record()
+        | {
+            "ratio": ev.lap_ratio(result, references),
+            "ratio_to": compared_with,
+            "reference_lap_s": ev.reference_lap_s(result, references),
+        }
         for i in range(len(circuits))
         for result in (results[name][i] for name in names)
     ]
@@ -79,6 +86,8 @@ def main() -> None:
     if args.out:
         write_json(args.out / "results.json", records)
         write_pictures(args.out, circuits, results)
+        write_ghosts(circuits, list(results.values()), args.out / "ghosts.json")
+        write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
 
 
 def arguments() -> argparse.Namespace:
@@ -101,7 +110,8 @@ def arguments() -> argparse.Namespace:
         "--out",
         type=Path,
         metavar="DIR",
-        help="write results.json, and for each circuit a picture and the drivers' telemetry",
+        help="write report.html, results.json, and for each circuit a picture and the drivers' "
+        "telemetry",
     )
     return parser.parse_args()
 

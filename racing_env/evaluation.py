@@ -217,8 +217,15 @@ def summary(
 
 def lap_ratio(result: LapResult, references_s: Mapping[str, float] | None = None) -> float | None:
     """Flying lap / reference (the speed profile's lap by default), None where one is missing."""
-    reference = result.profile_lap_s if references_s is None else references_s.get(result.track)
+    reference = reference_lap_s(result, references_s)
     return result.flying_lap_s / reference if result.flying_lap_s and reference else None
+
+
+def reference_lap_s(
+    result: LapResult, references_s: Mapping[str, float] | None = None
+) -> float | None:
+    """The lap (s) that the result is compared with, None where there is none."""
+    return result.profile_lap_s if references_s is None else references_s.get(result.track)
 
 
 def write_telemetry(telemetry: Telemetry, path: str | Path) -> None:

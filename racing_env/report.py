@@ -1,0 +1,288 @@
+"""report.html: what a run learned and how its drivers race, in one page that needs no network.
+
+    python -m racing_env.report runs/NAME
+
+Reads only files that the stages leave in the run's folder. The tables are in the page as it is
+written; curves and replays are drawn by Plotly, which is part of the page.
+"""
+
+import argparse
+import csv
+import html
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from string import Template
+from typing import Any
+
+from racing_env.command_line import run
+from racing_env.errors import InputError
+from racing_env.files import replaced_atomically
+from racing_env.summary import (
+    ABSENT,
+    decimal,
+    driver_name,
+    memory_line,
+    read_json,
+    stage_rows,
+)
+
+PAGE = Path(__file__).parent / "report_page"
+SCRIPTS = ("plots.js", "curves.js", "race.js", "replay.js")  # in the order that they need each other
+CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
+CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
+
+Record = dict[str, Any]  # an object of results.json
+
+
+def write_report(
+    path: str | Path, title: str, evaluation: str | Path, run_folder: str | Path | None = None
+) -> None:
+    """Write the page about an evaluation's folder and, where it is given, about the whole run.
+
+    Raises InputError for files that are not there or not what a finished run has.
+    """
+    circuits = by_circuit(Path(evaluation) / "results.json")
+    labels = driver_labels([record["driver"] for record in circuits[0]])
+    sections = [lap_section(circuits, labels)]
+    curves: list[dict[str, Any]] = []
+    if run_folder is not None:
+        curves = learning_curves(Path(run_folder))
+        sections.append(run_section(Path(run_folder)))
+    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, labels)}
+    text = page(title, "\n".join(sections), data)
+    with replaced_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def page(title: str, tables: str, data: Any) -> str:
+    """The whole document, with its style, scripts and data inside."""
+    from plotly.offline import get_plotlyjs
+
+    return Template((PAGE / "page.html").read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        style=(PAGE / "page.css").read_text(encoding="utf-8"),
+        tables=tables,
+        data=script_json(data),
+        plotly=get_plotlyjs(),
+        script="\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON that cannot end the script element which holds it, whatever names are in it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+# ---------------------------------------------------------------- laps
+
+
+def by_circuit(path: Path) -> list[list[Record]]:
+    """The records of results.json, a list per circuit in the order of the drivers."""
+    records = read_json(path)
+    try:
+        drivers = len({record["driver"] for record in records})
+        chunks = [records[i : i + drivers] for i in range(0, len(records), drivers)]
+        names = [[record["driver"] for record in chunk] for chunk in chunks]
+        one_track = all(len({record["track"] for record in chunk}) == 1 for chunk in chunks)
+    except (TypeError, KeyError, ValueError):
+        raise InputError(f"{path}: not a list of results as evaluate.py writes it") from None
+    if not one_track or any(some != names[0] for some in names):
+        raise InputError(f"{path}: needs each driver once on each circuit")
+    return chunks
+
+
+def driver_labels(drivers: Sequence[str]) -> list[str]:
+    """What the page calls each driver; the whole path where the short name is not unique."""
+    short = [driver_name(driver) for driver in drivers]
+    return [a if short.count(a) == 1 else b for a, b in zip(short, drivers, strict=True)]
+
+
+def lap_section(circuits: Sequence[Sequence[Record]], labels: Sequence[str]) -> str:
+    """A row per circuit: each driver's best flying lap, and its difference to the reference."""
+    references = [records[0].get("reference_lap_s") for records in circuits]
+    compared_with = circuits[0][0].get("ratio_to", "")
+    has_column = compared_with not in ("the expert", "")
+    head = ["circuit", *(["reference"] if has_column else []), *labels]
+    rows = [
+        f"<tr>{header_cell(records[0])}"
+        + (f"<td>{lap(seconds)}</td>" if has_column else "")
+        + "".join(lap_cell(record, seconds, is_best(record, records)) for record in records)
+        + "</tr>"
+        for records, seconds in zip(circuits, references, strict=True)
+    ]
+    rows.append(mean_row(circuits, references, has_column))
+    return section(
+        "laps",
+        "Lap times",
+        f"<p>Best flying lap in seconds; below it the difference to {escaped(compared_with)}. "
+        "★ is the fastest of a circuit.</p>" + table_html(head, rows),
+    )
+
+
+def header_cell(record: Record) -> str:
+    length = f" <small>{record['length_m'] / 1000:.2f} km</small>" if "length_m" in record else ""
+    return f'<th scope="row">{escaped(record["track"])}{length}</th>'
+
+
+def lap_cell(record: Record, reference_s: float | None, best: bool) -> str:
+    """Lap, star, difference; or how the drive ended."""
+    seconds = record["flying_lap_s"]
+    lines = [("★ " if best else "") + lap(seconds)]
+    if seconds is not None and reference_s and seconds != reference_s:
+        lines.append(f"<small>{difference(seconds, reference_s)}</small>")
+    if not record["finished"]:
+        ended = record.get("end", "not finished").replace("_", " ")
+        lines.append(f"<small>{escaped(ended)} in lap {record.get('laps', 0) + 1}</small>")
+    return f"<td{' class=best' if best else ''}>{'<br>'.join(lines)}</td>"
+
+
+def is_best(record: Record, rivals: Sequence[Record]) -> bool:
+    """Whether it is the fastest of several that finished."""
+    laps = [rival["flying_lap_s"] for rival in rivals if rival["finished"]]
+    return len(rivals) > 1 and record["finished"] and record["flying_lap_s"] == min(laps)
+
+
+def mean_row(
+    circuits: Sequence[Sequence[Record]], references: Sequence[float | None], has_column: bool
+) -> str:
+    """Means over the circuits that all drivers finished and that have a reference."""
+    shared = [
+        (records, seconds)
+        for records, seconds in zip(circuits, references, strict=True)
+        if seconds and all(record["finished"] for record in records)
+    ]
+    cells = []
+    reference_s = mean(seconds for _, seconds in shared) if shared else None
+    for i in range(len(circuits[0])):
+        done = sum(records[i]["finished"] for records in circuits)
+        finished = f"<small>{done} of {len(circuits)} finished</small>"
+        if reference_s is None:
+            cells.append(f"<td>{ABSENT}<br>{finished}</td>")
+            continue
+        seconds = mean(records[i]["flying_lap_s"] for records, _ in shared)
+        shown = lap(seconds)
+        if seconds != reference_s:
+            shown += f"<br><small>{difference(seconds, reference_s)}</small>"
+        cells.append(f"<td>{shown}<br>{finished}</td>")
+    what = f'<th scope="row">mean <small>of {len(shared)} that all finished</small></th>'
+    return f"<tr class=mean>{what}{f'<td>{lap(reference_s)}</td>' if has_column else ''}" + (
+        "".join(cells) + "</tr>"
+    )
+
+
+def lap(seconds: float | None) -> str:
+    return decimal(seconds, 2)
+
+
+def difference(seconds: float, reference_s: float) -> str:
+    """`+1.23 s, +1.0 %`, with a true minus sign."""
+    gap = seconds - reference_s
+    return f"{gap:+.2f} s, {100.0 * gap / reference_s:+.1f} %".replace("-", "−")
+
+
+# ---------------------------------------------------------------- the run
+
+
+def run_section(folder: Path) -> str:
+    """Stages with workers, times and throughput; memory."""
+    head, *rows = stage_rows(folder)
+    plan = folder / "plan.txt"
+    begun = f"<p>Plan: {escaped(plan.read_text(encoding='utf-8'))}.</p>" if plan.exists() else ""
+    cells = [
+        f'<tr><th scope="row">{escaped(name)}</th>'
+        + "".join(f"<td>{escaped(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for name, *rest in rows
+    ]
+    memory = f"<p>{escaped(memory_line(folder / 'memory.json')).capitalize()}.</p>"
+    return section("stages", "Stages", begun + table_html(head, cells) + memory)
+
+
+def learning_curves(folder: Path) -> list[dict[str, Any]]:
+    """The learning curves that the run has; wall time in minutes from the start of each stage."""
+    curves = []
+    for stage, name, steps in CURVES:
+        path = folder / stage / "curve.csv"
+        if path.exists():
+            curves.append({"name": name, "steps_are": steps} | read_curve(path, steps))
+    return curves
+
+
+def read_curve(path: Path, steps: str) -> dict[str, list[float | None]]:
+    """Columns of a curve.csv, None where a number is missing. Raises InputError."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {steps, *CURVE_COLUMNS} <= set(rows[0]):
+        wanted = ", ".join((steps, *CURVE_COLUMNS))
+        raise InputError(f"{path}: needs a row and the columns {wanted}")
+    try:
+        columns = {name: [number(row[name]) for row in rows] for name in (steps, *CURVE_COLUMNS)}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; expected numbers") from None
+    return {"steps": columns.pop(steps)} | columns
+
+
+def number(text: str | None) -> float | None:
+    value = float(text or "nan")
+    return round(value, 6) if math.isfinite(value) else None
+
+
+# ---------------------------------------------------------------- replays
+
+
+def replays(
+    evaluation: Path, circuits: Sequence[Sequence[Record]], labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What ghosts.json has, with the names that the page uses; nothing where there is no file."""
+    path = evaluation / "ghosts.json"
+    if not path.exists():
+        return []
+    ghosts = read_json(path)
+    drivers = [record["driver"] for record in circuits[0]]
+    if [(g["track"], [lap["driver"] for lap in g["laps"]]) for g in ghosts] != [
+        (records[0]["track"], drivers) for records in circuits
+    ]:
+        raise InputError(f"{path}: is not of the evaluation that results.json is of")
+    for circuit, records in zip(ghosts, circuits, strict=True):
+        for ghost, label, record in zip(circuit["laps"], labels, records, strict=True):
+            ghost["driver"] = label
+            ghost["note"] = "" if record["finished"] else record["end"].replace("_", " ")
+    return ghosts
+
+
+# ---------------------------------------------------------------- HTML
+
+
+def section(name: str, heading: str, content: str) -> str:
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{heading}</h2>{content}</section>'
+
+
+def table_html(head: Sequence[str], rows: Sequence[str]) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow; rows are HTML."""
+    cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
+    body = "\n".join(rows)
+    return (
+        '<div class="wide" tabindex="0" role="region" aria-label="table">'
+        f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def escaped(text: Any) -> str:
+    return html.escape(str(text).strip())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write report.html into a finished run's folder.")
+    parser.add_argument("folder", type=Path, help="the run's folder, runs/NAME")
+    folder = parser.parse_args().folder
+    path = folder / "report.html"
+    write_report(path, f"Run {folder.resolve().name}", folder / "evaluation", folder)
+    print(f"report: {path}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -4,7 +4,8 @@
     python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
     python evaluate.py --driver expert --track club --out runs/default/evaluation
 
-Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and report.html.
+Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and
+report.html, a page that shows all of it.
 """
 
 import argparse

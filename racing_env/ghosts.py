@@ -73,7 +73,7 @@ def ghost(result: LapResult) -> dict[str, Any]:
     return {
         "driver": result.driver,
         "sample_s": SAMPLE_S,
-        "end_s": round(end_s, 3),
+        "end_s": round(end_s, 5),
         "flying": result.laps > 1,
     } | {
         name: _rounded(np.interp(samples, lap.time_s, values), digits)
@@ -86,8 +86,6 @@ def _closed_line(points: np.ndarray) -> dict[str, list[float]]:
     return {"x": _rounded(closed[:, 0], 1), "y": _rounded(closed[:, 1], 1)}
 
 
-def _rounded(values: np.ndarray, digits: int) -> list[float] | list[int]:
-    """Python numbers; whole ones without `.0`, which would be two bytes each."""
-    if digits == 0:
-        return [round(float(value)) for value in values]
-    return [round(float(value), digits) + 0.0 for value in values]
+def _rounded(values: np.ndarray, digits: int) -> list[float]:
+    numbers = np.round(values, digits) + 0.0  # no -0.0
+    return (numbers.astype(int) if digits == 0 else numbers).tolist()

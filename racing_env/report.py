@@ -20,17 +20,10 @@ from typing import Any
 from racing_env.command_line import run
 from racing_env.errors import InputError
 from racing_env.files import replaced_atomically
-from racing_env.summary import (
-    ABSENT,
-    decimal,
-    driver_name,
-    memory_line,
-    read_json,
-    stage_rows,
-)
+from racing_env.summary import decimal, driver_name, memory_line, read_json, stage_rows
 
 PAGE = Path(__file__).parent / "report_page"
-SCRIPTS = ("plots.js", "curves.js", "race.js", "replay.js")  # in the order that they need each other
+SCRIPTS = ("plots.js", "curves.js", "race.js", "replay.js")  # each needs those before it
 CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
 CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
 
@@ -114,12 +107,12 @@ def lap_section(circuits: Sequence[Sequence[Record]], labels: Sequence[str]) -> 
         + "</tr>"
         for records, seconds in zip(circuits, references, strict=True)
     ]
-    rows.append(mean_row(circuits, references, has_column))
+    rows += [mean_row(circuits, references, has_column), finished_row(circuits, has_column)]
     return section(
         "laps",
         "Lap times",
         f"<p>Best flying lap in seconds; below it the difference to {escaped(compared_with)}. "
-        "★ is the fastest of a circuit.</p>" + table_html(head, rows),
+        "★ is the fastest of a circuit.</p>" + table_html("laps", head, rows),
     )
 
 
@@ -131,12 +124,12 @@ def header_cell(record: Record) -> str:
 def lap_cell(record: Record, reference_s: float | None, best: bool) -> str:
     """Lap, star, difference; or how the drive ended."""
     seconds = record["flying_lap_s"]
-    lines = [("★ " if best else "") + lap(seconds)]
-    if seconds is not None and reference_s and seconds != reference_s:
-        lines.append(f"<small>{difference(seconds, reference_s)}</small>")
+    lines = [("★ " if best else "") + lap(seconds), *difference(seconds, reference_s)]
     if not record["finished"]:
         ended = record.get("end", "not finished").replace("_", " ")
-        lines.append(f"<small>{escaped(ended)} in lap {record.get('laps', 0) + 1}</small>")
+        words = ended, f"in lap {record.get('laps', 0) + 1}"
+        spans = " ".join(f"<span>{escaped(word)}</span>" for word in words)
+        lines.append(f"<small>{spans}</small>")
     return f"<td{' class=best' if best else ''}>{'<br>'.join(lines)}</td>"
 
 
@@ -155,33 +148,35 @@ def mean_row(
         for records, seconds in zip(circuits, references, strict=True)
         if seconds and all(record["finished"] for record in records)
     ]
-    cells = []
     reference_s = mean(seconds for _, seconds in shared) if shared else None
+    cells = [f"<td>{lap(reference_s)}</td>"] if has_column else []
     for i in range(len(circuits[0])):
-        done = sum(records[i]["finished"] for records in circuits)
-        finished = f"<small>{done} of {len(circuits)} finished</small>"
-        if reference_s is None:
-            cells.append(f"<td>{ABSENT}<br>{finished}</td>")
-            continue
-        seconds = mean(records[i]["flying_lap_s"] for records, _ in shared)
-        shown = lap(seconds)
-        if seconds != reference_s:
-            shown += f"<br><small>{difference(seconds, reference_s)}</small>"
-        cells.append(f"<td>{shown}<br>{finished}</td>")
-    what = f'<th scope="row">mean <small>of {len(shared)} that all finished</small></th>'
-    return f"<tr class=mean>{what}{f'<td>{lap(reference_s)}</td>' if has_column else ''}" + (
-        "".join(cells) + "</tr>"
-    )
+        seconds = mean(records[i]["flying_lap_s"] for records, _ in shared) if shared else None
+        cells.append(f"<td>{'<br>'.join([lap(seconds), *difference(seconds, reference_s)])}</td>")
+    count = f"<small>of {len(shared)} that all finished</small>"
+    return f'<tr class=mean><th scope="row">mean {count}</th>{"".join(cells)}</tr>'
+
+
+def finished_row(circuits: Sequence[Sequence[Record]], has_column: bool) -> str:
+    counts = [
+        sum(record["finished"] for record in of_driver) for of_driver in zip(*circuits, strict=True)
+    ]
+    cells = "".join(f"<td>{count} of {len(circuits)}</td>" for count in counts)
+    return f'<tr><th scope="row">finished</th>{"<td></td>" if has_column else ""}{cells}</tr>'
 
 
 def lap(seconds: float | None) -> str:
     return decimal(seconds, 2)
 
 
-def difference(seconds: float, reference_s: float) -> str:
-    """`+1.23 s, +1.0 %`, with a true minus sign."""
+def difference(seconds: float | None, reference_s: float | None) -> list[str]:
+    """A line of HTML with `+1.23 s +1.0 %`; none where there is nothing to compare."""
+    if seconds is None or reference_s is None or seconds == reference_s:
+        return []
     gap = seconds - reference_s
-    return f"{gap:+.2f} s, {100.0 * gap / reference_s:+.1f} %".replace("-", "−")
+    texts = f"{gap:+.2f} s", f"{100.0 * gap / reference_s:+.1f} %"
+    spans = " ".join(f"<span>{text.replace('-', '−')}</span>" for text in texts)
+    return [f"<small>{spans}</small>"]
 
 
 # ---------------------------------------------------------------- the run
@@ -198,8 +193,9 @@ def run_section(folder: Path) -> str:
         + "</tr>"
         for name, *rest in rows
     ]
-    memory = f"<p>{escaped(memory_line(folder / 'memory.json')).capitalize()}.</p>"
-    return section("stages", "Stages", begun + table_html(head, cells) + memory)
+    memory = escaped(memory_line(folder / "memory.json")).replace("peak", "Peak", 1)
+    stages = table_html("stages", head, cells)
+    return section("stages", "Stages", f"{begun}{stages}<p>{memory}.</p>")
 
 
 def learning_curves(folder: Path) -> list[dict[str, Any]]:
@@ -261,12 +257,15 @@ def section(name: str, heading: str, content: str) -> str:
     return f'<section aria-labelledby="{name}"><h2 id="{name}">{heading}</h2>{content}</section>'
 
 
-def table_html(head: Sequence[str], rows: Sequence[str]) -> str:
-    """A table that scrolls sideways by itself where the screen is narrow; rows are HTML."""
+def table_html(label: str, head: Sequence[str], rows: Sequence[str]) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow; rows are HTML.
+
+    label: the id of the heading that names it.
+    """
     cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
     body = "\n".join(rows)
     return (
-        '<div class="wide" tabindex="0" role="region" aria-label="table">'
+        f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">'
         f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 

@@ -58,6 +58,7 @@ function axis(title, more) {
 const CONFIG = {
   responsive: true,
   displaylogo: false,
+  displayModeBar: touch.matches ? false : "hover",
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
 

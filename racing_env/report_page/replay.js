@@ -1,7 +1,9 @@
 // The replay: cars on the map and a cursor in the charts, at one time of all laps.
 
-const CLOSE_M = 120; // half the side of the close view
+const CLOSE_M = 150; // half the side of the close view,
+const CLOSE_EDGE_M = 105; // which moves on when the car is so far from its centre
 const FRAME_MS = 30; // a frame is not drawn sooner after another; slow machines draw fewer
+const CHART_MARGIN = { l: 60, r: 12, t: 8, b: 44 };
 const CHARTS = [
   { name: "speed_kph", title: "speed [km/h]", digits: 0, unit: "km/h" },
   { name: "pedal_percent", title: "throttle / brake [%]", digits: 0, unit: "%" },
@@ -13,10 +15,12 @@ let circuit = null; // of data.circuits
 let chosen = []; // whether each of its laps is shown
 let leader = 0; // the lap that the others are compared with
 let time = 0; // seconds since all cars crossed the start line
+let centre = null; // the car's place that the close view shows
 let playing = false;
 let lastFrame = 0;
 
 const shownLaps = () => circuit.laps.filter((_, i) => chosen[i]);
+const isClose = () => element("view").value === "close";
 const endTime = () => Math.max(...shownLaps().map((lap) => lap.end_s), 0.1);
 const signed = (value, digits) => (value > 0 ? "+" : "") + value.toFixed(digits).replace("-", "−");
 
@@ -82,7 +86,7 @@ function chooseLeader(i) {
 
 function drawAll() {
   time = Math.min(time, endTime());
-  element("time").max = endTime().toFixed(2);
+  element("time").max = (Math.ceil(10 * endTime()) / 10).toFixed(1);
   drawMap();
   drawCharts();
   describe();
@@ -140,8 +144,7 @@ function drawMap() {
   };
   const indices = circuit.laps.map((_, i) => i);
   const cars = {
-    x: [],
-    y: [],
+    ...carPlaces(),
     mode: "markers",
     hoverinfo: "skip",
     marker: {
@@ -152,14 +155,15 @@ function drawMap() {
     },
   };
   const ends = crossesWhereDrivesEnded();
-  const hidden = { visible: false, constrain: "domain" };
+  const hidden = { visible: false };
+  const [x, y] = isClose() ? closeRanges(carAt(lap, time)) : [];
   const layout = baseLayout({
     margin: { l: 4, r: 4, t: 4, b: 60 },
     hovermode: "closest",
     hoverdistance: 40,
     dragmode: dragMode("pan"),
-    xaxis: hidden,
-    yaxis: { ...hidden, scaleanchor: "x" },
+    xaxis: { ...hidden, range: x },
+    yaxis: { ...hidden, range: y, scaleanchor: "x" },
   });
   Plotly.react("map", [road, start, racingLine, ...paths, coloured, ends, cars], layout, CONFIG);
 }
@@ -189,15 +193,15 @@ function drawCharts() {
     })),
   );
   const layout = baseLayout({
-    margin: { l: 60, r: 12, t: 8, b: 44 },
+    margin: CHART_MARGIN,
     hovermode: "x",
     hoverdistance: -1,
     dragmode: dragMode("zoom"),
     xaxis: axis("distance along the centre line [km]", {
       anchor: "y4",
+      automargin: false, // the cursor relies on the margins
       range: [0, circuit.length_m / KM],
     }),
-    shapes: [cursor(0)],
   });
   const domains = [[0.68, 1], [0.46, 0.65], [0.24, 0.43], [0, 0.21]];
   CHARTS.forEach(({ title }, row) => {
@@ -209,19 +213,6 @@ function drawCharts() {
     });
   });
   Plotly.react("charts", traces, layout, CONFIG);
-}
-
-function cursor(km) {
-  return {
-    type: "line",
-    xref: "x",
-    yref: "paper",
-    x0: km,
-    x1: km,
-    y0: 0,
-    y1: 1,
-    line: { color: colour("text"), width: 1.5 },
-  };
 }
 
 // Plotly reads some HTML in its texts; a name must not be any.
@@ -248,25 +239,59 @@ function describe() {
 
 function showMoment() {
   const cars = circuit.laps.map((lap) => carAt(lap, time));
-  const at = cars[leader];
-  const index = element("map").data.length - 1;
-  const xs = cars.map((car, i) => (chosen[i] ? car.x_m : null));
-  const ys = cars.map((car, i) => (chosen[i] ? car.y_m : null));
-  const view = element("view").value === "close" ? closeTo(at) : {};
-  Plotly.update("map", { x: [xs], y: [ys] }, view, [index]);
-  const km = at.s_m / KM;
-  Plotly.relayout("charts", { "shapes[0].x0": km, "shapes[0].x1": km });
+  placeCars();
+  followLeader(cars[leader]);
+  placeCursor();
   element("time").value = time;
-  element("clock").textContent = `${time.toFixed(1)} of ${endTime().toFixed(1)} s`;
   element("time").setAttribute("aria-valuetext", `${time.toFixed(1)} seconds`);
+  element("clock").textContent = `${time.toFixed(1)} of ${endTime().toFixed(1)} s`;
   fillReadout(cars);
 }
 
-function closeTo({ x_m: x, y_m: y }) {
+function carPlaces() {
+  const cars = circuit.laps.map((lap) => carAt(lap, time));
   return {
-    "xaxis.range": [x - CLOSE_M, x + CLOSE_M],
-    "yaxis.range": [y - CLOSE_M, y + CLOSE_M],
+    x: cars.map((car, i) => (chosen[i] ? car.x_m : null)),
+    y: cars.map((car, i) => (chosen[i] ? car.y_m : null)),
   };
+}
+
+// An animation moves one trace; any other update would draw the whole map again. It ends later: a
+// time that is asked for meanwhile is shown next.
+let [placing, placeAgain] = [false, false];
+async function placeCars() {
+  placeAgain = placing;
+  if (placing) return;
+  placing = true;
+  do {
+    placeAgain = false;
+    const what = { data: [carPlaces()], traces: [element("map").data.length - 1] };
+    const atOnce = { frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
+    await Plotly.animate("map", what, { mode: "immediate", ...atOnce });
+  } while (placeAgain);
+  placing = false;
+}
+
+function followLeader(car) {
+  if (!isClose()) return;
+  const off = Math.max(Math.abs(car.x_m - centre.x_m), Math.abs(car.y_m - centre.y_m));
+  if (off <= CLOSE_EDGE_M) return;
+  const [x, y] = closeRanges(car);
+  Plotly.relayout("map", { "xaxis.range": x, "yaxis.range": y });
+}
+
+function closeRanges(car) {
+  centre = car;
+  return [car.x_m, car.y_m].map((middle) => [middle - CLOSE_M, middle + CLOSE_M]);
+}
+
+// A line over the charts where the leader is; part of the plot, it would take a tenth of a second.
+function placeCursor() {
+  const [low, high] = element("charts").layout.xaxis.range;
+  const share = (carAt(circuit.laps[leader], time).s_m / KM - low) / (high - low);
+  const width = element("charts").clientWidth - CHART_MARGIN.l - CHART_MARGIN.r;
+  element("cursor").hidden = share < 0 || share > 1;
+  element("cursor").style.left = `${CHART_MARGIN.l + share * width}px`;
 }
 
 function fillReadout(cars) {
@@ -306,7 +331,6 @@ function setPlaying(on) {
   if (on && time >= endTime()) time = 0;
   lastFrame = performance.now();
   element("play").textContent = on ? "❚❚ Pause" : "▶ Play";
-  element("play").setAttribute("aria-pressed", on);
   if (on) requestAnimationFrame(frame);
 }
 
@@ -343,6 +367,7 @@ function listen() {
     drawDriverBoxes();
     drawAll();
   });
+  element("charts").on("plotly_afterplot", placeCursor);
   for (const [id, act] of [["map", pointAtMap], ["charts", pointAtChart]]) {
     element(id).on("plotly_hover", (event) => playing || act(event));
     element(id).on("plotly_click", act);

@@ -107,3 +107,4 @@ train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
     "$out/rl/policy.safetensors" --track $circuits --out "$out/evaluation"
 "$PYTHON" -m racing_env.summary "$out"
+"$PYTHON" -m racing_env.report "$out"

@@ -158,9 +158,8 @@ def mean_row(
 
 
 def finished_row(circuits: Sequence[Sequence[Record]], has_column: bool) -> str:
-    counts = [
-        sum(record["finished"] for record in of_driver) for of_driver in zip(*circuits, strict=True)
-    ]
+    by_driver = zip(*circuits, strict=True)
+    counts = [sum(record["finished"] for record in records) for records in by_driver]
     cells = "".join(f"<td>{count} of {len(circuits)}</td>" for count in counts)
     return f'<tr><th scope="row">finished</th>{"<td></td>" if has_column else ""}{cells}</tr>'
 

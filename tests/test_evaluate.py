@@ -62,9 +62,16 @@ def test_out_has_a_picture_and_telemetry(evaluated):
     out = evaluated[0] / "out"
     assert (out / "club.png").read_bytes().startswith(b"\x89PNG")
     tables = sorted(out.glob("club-*.csv"))
-    assert len(tables) == 2 and len(list(out.iterdir())) == 4
+    others = {"club.png", "results.json", "ghosts.json", "report.html"}
+    assert len(tables) == 2
+    assert {path.name for path in out.iterdir()} == others | {table.name for table in tables}
     for table in tables:
         assert table.read_text().startswith("s_m,x_m,y_m,psi_rad,kappa_radpm,vx_mps,ax_mps2,")
+
+
+def test_out_has_a_report_with_both_drivers(evaluated):
+    text = (evaluated[0] / "out" / "report.html").read_text(encoding="utf-8")
+    assert "club" in text and "off track" in text and '"flying":true' in text
 
 
 def test_table_is_aligned_and_names_the_failure(evaluated):
@@ -85,6 +92,7 @@ def test_reference_file_gives_the_ratio(tmp_path):
     oval, club = json.loads((tmp_path / "laps.json").read_text())
     assert oval["ratio"] == pytest.approx(oval["flying_lap_s"] / 10.0)
     assert club["ratio"] is None
+    assert oval["reference_lap_s"] == 10.0 and club["reference_lap_s"] is None
 
 
 BAD_CALLS = {

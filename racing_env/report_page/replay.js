@@ -100,8 +100,8 @@ function drawMap() {
   const speeds = circuit.laps.flatMap((some) => some.speed_kph);
   const road = {
     ...still,
-    x: [...right.x, ...left.x.toReversed()],
-    y: [...right.y, ...left.y.toReversed()],
+    x: [...right.x, ...[...left.x].reverse()],
+    y: [...right.y, ...[...left.y].reverse()],
     fill: "toself",
     fillcolor: colour("road"),
     line: { color: colour("border"), width: 1 },

@@ -213,3 +213,194 @@ def test_command_line(tmp_path):
     shutil.rmtree(folder / "evaluation")
     done = subprocess.run([*command, folder], cwd=root, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+# ---------------------------------------------------------------- in a browser
+
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+CAR_X = "document.getElementById('map').data.at(-1).x"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("the browser tests need Chromium; on Debian: apt install chromium")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, page_path):
+    """A function that opens the page; at the end nothing must have gone wrong in it."""
+    wrong, contexts = [], []
+
+    def open_with(**settings):
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda request: request.url == page_path.as_uri() or wrong.append(request.url),
+        )
+        page.goto(page_path.as_uri())
+        wait_until(page, f"{CAR_X}?.length === 3")
+        return page
+
+    yield open_with
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def wait_until(page, condition: str) -> None:
+    """Ask until the JavaScript holds; the page forbids the eval that Playwright would wait with."""
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"not within 20 s: {condition}")
+
+
+def seconds(page) -> float:
+    return float(page.locator("#clock").text_content().split()[0])
+
+
+def car_x(page) -> list[float | None]:
+    return page.evaluate(CAR_X)
+
+
+def test_browser_shows_names_as_text(open_page):
+    page = open_page(**DESKTOP)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+    assert page.locator("#circuit option").all_text_contents()[1] == f"ring 1 {HOSTILE}"
+    assert page.locator("#readout tbody th").all_text_contents() == list(LABELS)
+    assert page.locator("#map .main-svg").count() > 0
+    for plot in ("#map", "#charts", "#curve-plot"):
+        assert len(page.locator(plot).get_attribute("aria-label")) > 50
+
+
+def test_browser_plays_in_real_time_and_pauses(open_page):
+    page = open_page(**DESKTOP)
+    before = car_x(page)
+    page.click("#play")
+    page.wait_for_timeout(1500)
+    page.click("#play")
+    reached = seconds(page)
+    assert 0.7 < reached < 15.0  # a busy machine may have held up the click that ends it
+    assert all(a != b for a, b in zip(before, car_x(page), strict=True))
+    page.wait_for_timeout(300)
+    assert seconds(page) == reached
+    assert page.locator("#play").text_content().endswith("Play")
+
+
+def test_browser_plays_faster_and_stops_at_the_end(open_page):
+    page = open_page(**DESKTOP)
+    page.select_option("#pace", "10")
+    page.locator("#time").fill("100")
+    page.click("#play")
+    wait_until(page, "document.getElementById('play').textContent.includes('Play')")
+    assert seconds(page) == 105.0
+    page.click("#play")  # again from the start
+    page.wait_for_timeout(100)
+    assert seconds(page) < 100.0
+
+
+def test_browser_by_keyboard(open_page):
+    page = open_page(**DESKTOP)
+    page.focus("#time")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert seconds(page) == 0.5
+    page.focus("#play")
+    page.keyboard.press("Space")
+    wait_until(page, "parseFloat(document.getElementById('clock').textContent) > 0.7")
+    page.keyboard.press("Space")
+    page.focus("#circuit")
+    page.keyboard.press("ArrowDown")
+    assert "ring 1" in page.locator("#map").get_attribute("aria-label")
+    assert seconds(page) == 0.0
+
+
+def test_browser_chooses_drivers(open_page):
+    page = open_page(**DESKTOP)
+    boxes = page.locator("#drivers input")
+    boxes.nth(0).uncheck()
+    assert page.locator("#leader").input_value() == "1"
+    assert page.locator("#readout tbody th").all_text_contents() == list(LABELS[1:])
+    wait_until(page, f"{CAR_X}[0] === null")
+    page.select_option("#leader", "0")  # who is compared with is shown
+    assert boxes.nth(0).is_checked()
+    for i in (2, 1, 0):
+        boxes.nth(i).click()
+    assert boxes.nth(0).is_checked()  # one remains
+
+
+def test_browser_links_charts_and_map(open_page):
+    page = open_page(**DESKTOP)
+    cursor = page.locator("#cursor")
+    before = cursor.bounding_box()["x"]
+    charts = page.locator("#charts")
+    charts.scroll_into_view_if_needed()
+    box = charts.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 80)
+    wait_until(page, "parseFloat(document.getElementById('clock').textContent) > 30")
+    assert cursor.bounding_box()["x"] - before > 0.3 * box["width"]
+    middle = box["x"] + 0.5 * box["width"]
+    assert cursor.bounding_box()["x"] == pytest.approx(middle, abs=6)
+    wait_until(page, f"{CAR_X}[0] < -800")  # half a lap round the ring
+    page.evaluate("document.getElementById('map').scrollIntoView()")
+    buttons = page.locator("#map .modebar-btn").all()
+    assert buttons and "Share" not in [b.get_attribute("data-title")[:5] for b in buttons]
+    place = page.evaluate(
+        "() => { const { xaxis, yaxis } = document.getElementById('map')._fullLayout;"
+        "const box = document.getElementById('map').getBoundingClientRect();"
+        "return [box.x + xaxis._offset + xaxis.d2p(0), box.y + yaxis._offset + yaxis.d2p(900)]; }"
+    )
+    page.mouse.move(*place)
+    wait_until(page, "parseFloat(document.getElementById('clock').textContent) < 30")
+    assert seconds(page) == pytest.approx(25.0, abs=1.0)
+
+
+def test_browser_follows_the_car_in_the_close_view(open_page):
+    page = open_page(**DESKTOP)
+    page.select_option("#view", "close")
+    page.locator("#time").fill("50")
+    wait_until(page, "document.getElementById('map').layout.xaxis.range[1] < -500")
+    low, high = page.evaluate("document.getElementById('map').layout.yaxis.range")
+    assert low < 0.0 < high and high - low < 400.0
+
+
+def test_browser_learning_curves_over_steps(open_page):
+    page = open_page(**DESKTOP)
+    title = "document.getElementById('curve-plot').layout.xaxis.title.text"
+    assert "wall time" in page.evaluate(title)
+    page.get_by_label("steps").check()
+    assert "million" in page.evaluate(title)
+
+
+def test_browser_on_a_phone_scrolls_only_down(open_page):
+    page = open_page(**PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".modebar").count() == 0
+    page.tap("#play")
+    wait_until(page, "parseFloat(document.getElementById('clock').textContent) > 0.3")
+
+
+def test_browser_light_and_dark(open_page):
+    page = open_page(**DESKTOP, color_scheme="dark")
+    colours = (
+        "[getComputedStyle(document.body).backgroundColor, "
+        "document.getElementById('map').data[0].fillcolor]"
+    )
+    dark = page.evaluate(colours)
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(colours)
+    assert all(a != b for a, b in zip(dark, light, strict=True))

@@ -59,7 +59,7 @@ const CONFIG = {
   responsive: true,
   displaylogo: false,
   displayModeBar: touch.matches ? false : "hover",
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]], // none goes online
 };
 
 function onThemeChange(draw) {

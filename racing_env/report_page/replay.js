@@ -158,7 +158,7 @@ function drawMap() {
   const hidden = { visible: false };
   const [x, y] = isClose() ? closeRanges(carAt(lap, time)) : [];
   const layout = baseLayout({
-    margin: { l: 4, r: 4, t: 4, b: 60 },
+    margin: { l: 4, r: 4, t: touch.matches ? 4 : 32, b: 60 }, // above: Plotly's buttons
     hovermode: "closest",
     hoverdistance: 40,
     dragmode: dragMode("pan"),

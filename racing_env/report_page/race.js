@@ -49,13 +49,3 @@ function behind(lap, other, s) {
   const [own, reached] = [timeAt(lap, s), timeAt(other, s)];
   return own === null || reached === null ? null : own - reached;
 }
-
-// The sample of a lap that is nearest to a point of the map.
-function nearestSample(lap, x, y) {
-  let [best, least] = [0, Infinity];
-  lap.x_m.forEach((value, i) => {
-    const distance = (value - x) ** 2 + (lap.y_m[i] - y) ** 2;
-    if (distance < least) [best, least] = [i, distance];
-  });
-  return best;
-}

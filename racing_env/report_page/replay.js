@@ -118,13 +118,14 @@ function drawMap() {
     x: some.x_m,
     y: some.y_m,
     visible: chosen[i],
+    hoverinfo: i === leader ? "none" : "skip", // what is pointed at is a sample of the leader's
     line: { color: driverStyle(i).colour, width: 1, dash: driverStyle(i).dash },
   }));
   const coloured = {
+    ...still,
     x: lap.x_m,
     y: lap.y_m,
     mode: "markers",
-    hoverinfo: "none",
     marker: {
       color: lap.speed_kph,
       colorscale: speedScale(),
@@ -352,8 +353,7 @@ function pointAtChart(event) {
 }
 
 function pointAtMap(event) {
-  const lap = circuit.laps[leader];
-  moveTo(sampleTime(lap, nearestSample(lap, event.points[0].x, event.points[0].y)));
+  moveTo(sampleTime(circuit.laps[leader], event.points[0].pointIndex));
 }
 
 function listen() {

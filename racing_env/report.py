@@ -23,7 +23,7 @@ from racing_env.files import replaced_atomically
 from racing_env.summary import decimal, driver_name, memory_line, read_json, stage_rows
 
 PAGE = Path(__file__).parent / "report_page"
-SCRIPTS = ("plots.js", "curves.js", "race.js", "replay.js")  # each needs those before it
+SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
 CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
 CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
 
@@ -90,15 +90,23 @@ def by_circuit(path: Path) -> list[list[Record]]:
 
 def driver_labels(drivers: Sequence[str]) -> list[str]:
     """What the page calls each driver; the whole path where the short name is not unique."""
-    short = [driver_name(driver) for driver in drivers]
+    short = [
+        name if (name := driver_name(driver)) != driver else short_path(driver)
+        for driver in drivers
+    ]
     return [a if short.count(a) == 1 else b for a, b in zip(short, drivers, strict=True)]
+
+
+def short_path(driver: str) -> str:
+    """The last folder and the name of a policy's path; `expert` as it is."""
+    return "/".join(Path(driver).with_suffix("").parts[-2:])
 
 
 def lap_section(circuits: Sequence[Sequence[Record]], labels: Sequence[str]) -> str:
     """A row per circuit: each driver's best flying lap, and its difference to the reference."""
     references = [records[0].get("reference_lap_s") for records in circuits]
-    compared_with = circuits[0][0].get("ratio_to", "")
-    has_column = compared_with not in ("the expert", "")
+    compared_with = circuits[0][0].get("ratio_to", "the expert")
+    has_column = compared_with != "the expert"
     head = ["circuit", *(["reference"] if has_column else []), *labels]
     rows = [
         f"<tr>{header_cell(records[0])}"
@@ -198,7 +206,7 @@ def run_section(folder: Path) -> str:
 
 
 def learning_curves(folder: Path) -> list[dict[str, Any]]:
-    """The learning curves that the run has; wall time in minutes from the start of each stage."""
+    """The learning curves that the run has; wall time from the start of each stage."""
     curves = []
     for stage, name, steps in CURVES:
         path = folder / stage / "curve.csv"

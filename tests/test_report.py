@@ -17,7 +17,7 @@ from racing_env.files import write_json
 
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="hacked=1">&amp;\'"'
 DRIVERS = ("expert", "runs/x/bc/policy.safetensors", f"{HOSTILE}/policy.safetensors")
-LABELS = ("expert", "clone", DRIVERS[2])
+LABELS = ("expert", "clone", 'script><img src=x onerror="hacked=1">&amp;\'"/policy')
 SIZE_MAX_BYTES = 8_000_000  # for twelve circuits
 
 

@@ -396,11 +396,9 @@ def test_browser_on_a_phone_scrolls_only_down(open_page):
 
 def test_browser_light_and_dark(open_page):
     page = open_page(**DESKTOP, color_scheme="dark")
-    colours = (
-        "[getComputedStyle(document.body).backgroundColor, "
-        "document.getElementById('map').data[0].fillcolor]"
-    )
-    dark = page.evaluate(colours)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    road = "document.getElementById('map').data[0].fillcolor"
+    dark = [page.evaluate(colour) for colour in (paper, road)]
     page.emulate_media(color_scheme="light")
-    light = page.evaluate(colours)
-    assert all(a != b for a, b in zip(dark, light, strict=True))
+    for colour, before in zip((paper, road), dark, strict=True):
+        wait_until(page, f"{colour} !== '{before}'")

@@ -113,9 +113,8 @@ def main() -> None:
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     out.mkdir(parents=True, exist_ok=True)
     clone = load_policy(args.policy)
-    circuits = load_circuits(args.track, cli.available_cores())
+    bank = pack_circuits(load_circuits(args.track, cli.available_cores()), RACECAR)
     held_back = load_circuits(args.judge_on, cli.available_cores())
-    bank = pack_circuits(circuits, RACECAR)
     settings = TrainingSettings(seed=args.seed)
     if args.algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
@@ -125,6 +124,7 @@ def main() -> None:
         cli.progress_bar(timesteps, earlier["timesteps"] if earlier else 0, "step") as bar,
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
     ):
+        del bank  # hundreds of megabytes, which the processes map from a file
         model: BaseAlgorithm
         if args.algo == "apg":
             model = agents.apg(env, args.seed, device)

@@ -4,10 +4,13 @@
     PYTHONPATH=. python benchmarks/memory.py --policy runs/default/bc/policy.safetensors \\
         --data runs/default/demonstrations --json benchmarks/results/memory.json
 
-Runs each script twice, with few and with more workers, and compares the peaks of their trees.
+Runs each script twice, with few and with more workers, and compares the peaks of their trees. A
+peak may lie before the workers' time (while circuits are loaded), so the largest worker is shown
+as well.
 """
 
 import argparse
+import contextlib
 import platform
 import subprocess
 import sys
@@ -18,24 +21,28 @@ from pathlib import Path
 import psutil
 
 from racing_env.files import write_json
-from racing_env.memory import tree_memory_bytes
+from racing_env.memory import memory_bytes, tree_memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW, MANY = 1, 3
 
 
-def peak_mb(command: list[str]) -> float:
-    """Peak memory (MB) of a command's process tree."""
+def peaks_mb(command: list[str]) -> tuple[float, float]:
+    """Peak memory (MB) of a command's process tree, and of the largest process below its first."""
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    peak, over = 0, threading.Event()
+    tree, largest, over = 0, 0, threading.Event()
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal tree, largest
         while not over.wait(0.2):
-            peak = max(peak, tree_memory_bytes(psutil.Process(process.pid)))
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends as it is looked at
+                root = psutil.Process(process.pid)
+                tree = max(tree, tree_memory_bytes(root))
+                for child in root.children(recursive=True):
+                    largest = max(largest, memory_bytes(child))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -44,7 +51,7 @@ def peak_mb(command: list[str]) -> float:
     watcher.join()
     if code:
         raise RuntimeError(f"{' '.join(command)} ended with exit code {code}")
-    return peak / 1e6
+    return tree / 1e6, largest / 1e6
 
 
 def main() -> None:
@@ -69,15 +76,17 @@ def main() -> None:
                     "rl": ["train_rl.py", "--policy", args.policy, "--timesteps", "300000",
                            "--envs", str(workers), "--out", out],
                 }  # fmt: skip
-                peaks.append(peak_mb(commands[stage]))
+                peaks.append(peaks_mb(commands[stage]))
+            (few, _), (many, largest) = peaks
             results[stage] = {
-                f"tree_with_{FEW}_mb": peaks[0],
-                f"tree_with_{MANY}_mb": peaks[1],
-                "per_worker_mb": (peaks[1] - peaks[0]) / (MANY - FEW),
+                f"tree_with_{FEW}_mb": few,
+                f"tree_with_{MANY}_mb": many,
+                "per_worker_mb": (many - few) / (MANY - FEW),
+                f"largest_worker_of_{MANY}_mb": largest,
             }
             print(
-                f"{stage:15s} tree {peaks[0]:6.0f} MB with {FEW}, {peaks[1]:6.0f} MB with {MANY}: "
-                f"{results[stage]['per_worker_mb']:5.0f} MB a worker"
+                f"{stage:15s} tree {few:6.0f} MB with {FEW}, {many:6.0f} MB with {MANY}: "
+                f"{results[stage]['per_worker_mb']:5.0f} MB a worker; the largest {largest:5.0f} MB"
             )
     if args.json:
         write_json(

@@ -27,7 +27,7 @@ def tree_memory_bytes(root: psutil.Process, without_pid: int | None = None) -> i
         processes = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
-    return sum(_memory_bytes(process) for process in processes if process.pid != without_pid)
+    return sum(memory_bytes(process) for process in processes if process.pid != without_pid)
 
 
 def descendants_cpu_s() -> float:
@@ -42,7 +42,7 @@ def descendants_cpu_s() -> float:
     return total
 
 
-def _memory_bytes(process: psutil.Process) -> int:
+def memory_bytes(process: psutil.Process) -> int:
     try:
         memory = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 
 KERNEL_SOURCES = (
-    "circuit_bank.py", "dynamics.py", "expert.py", "observation.py", "simulator.py",
+    "circuit_bank.py", "dynamics.py", "expert.py", "gradients.py", "observation.py", "simulator.py",
     "speed_profile.py", "vehicle.py",
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = {
     "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",
     "train_bc.py": "--data demonstrations --epochs 2 --dagger-rounds 1 --judge-on oval --out bc",
-    "train_rl.py": "--policy bc/policy.safetensors --data demonstrations --timesteps 4096 --envs 1 "
+    "train_rl.py": "--policy bc/policy.safetensors --data demonstrations --timesteps 5120 --envs 1 "
     "--cars 16 --track oval --judge-on oval --out rl",
     "evaluate.py": "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "
     "--laps 1 --json evaluation.json",
@@ -42,7 +42,7 @@ def test_pipeline(tmp_path):
         summary = strict_json(tmp_path / stage / "summary.json")
         assert keys <= set(summary), stage
         assert summary["wall_s"] > 0
-    assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 4096
+    assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 5120
     for stage in ("bc", "rl"):
         policy = load_policy(tmp_path / stage / "policy.safetensors")
         assert policy.record["made_by"] == f"train_{stage}.py"

@@ -48,9 +48,10 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def machine() -> dict[str, Any]:
+def machine(run: Path) -> dict[str, Any]:
+    """On what, with what and when the run was made; its folder lies in the checkout it ran in."""
     commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "rev-parse", "HEAD"], cwd=run, capture_output=True, text=True, check=True
     )
     return {
         "command": "./train_optimized.sh",
@@ -94,8 +95,8 @@ def stages_table(run: Path, on: dict[str, Any]) -> str:
     memory = read_json(run / "memory.json")
     return "\n".join(
         [
-            f"One `{on['command']}` on {on['cores']} cores ({on['processor']}), {on['date']},",
-            "`benchmarks/results/*.json`:",
+            f"One `{on['command']}` on {on['cores']} cores ({on['processor']}), {on['date']}",
+            "(`benchmarks/results/*.json`):",
             "",
             "| stage | workers | wall time | throughput |",
             "| --- | ---: | ---: | ---: |",
@@ -127,7 +128,7 @@ def main() -> None:
     run = parser.parse_args().run
     for source, target in RECORDS.items():
         shutil.copy(run / source, RESULTS / target)
-    on = machine()
+    on = machine(run)
     write_json(RESULTS / "machine.json", on)
     shutil.copy(run / "rl/policy.safetensors", ROOT / "policies/racecar.safetensors")
     shutil.copy(run / "rl/curve.csv", ROOT / "policies/racecar.csv")

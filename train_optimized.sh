@@ -36,7 +36,7 @@ demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scr
 if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
     demo_budget=(--episodes 30 --track random:1:12)
-    bc_budget=(--epochs 14 --dagger-rounds 6 "${judges[@]}")
+    bc_budget=(--epochs 9 --dagger-rounds 3 "${judges[@]}")
     rl_budget=(--timesteps 600000 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from racing_env.files import write_json
-from racing_env.memory import memory_bytes, tree_memory_bytes
+from racing_env.memory import memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW, MANY = 1, 3
@@ -40,9 +40,9 @@ def peaks_mb(command: list[str]) -> tuple[float, float]:
         while not over.wait(0.2):
             with contextlib.suppress(psutil.NoSuchProcess):  # it ends as it is looked at
                 root = psutil.Process(process.pid)
-                tree = max(tree, tree_memory_bytes(root))
-                for child in root.children(recursive=True):
-                    largest = max(largest, memory_bytes(child))
+                workers = [memory_bytes(child) for child in root.children(recursive=True)]
+                tree = max(tree, memory_bytes(root) + sum(workers))
+                largest = max(largest, *workers, 0)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -19,7 +19,7 @@ from statistics import mean
 from typing import Any
 
 from racing_env.files import write_json
-from racing_env.summary import driver_name, duration, read_json
+from racing_env.summary import duration, laps_compared, read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -64,11 +64,7 @@ def machine(run: Path) -> dict[str, Any]:
 
 
 def laps_table(results: list[dict[str, Any]]) -> str:
-    drivers: dict[str, dict[str, dict[str, Any]]] = {}
-    for result in results:
-        drivers.setdefault(driver_name(result["driver"]), {})[result["track"]] = result
-    finished = {d: {t for t, lap in laps.items() if lap["finished"]} for d, laps in drivers.items()}
-    common = sorted(set.intersection(*finished.values()))
+    drivers, common = laps_compared(results)
     lines = [
         f"Mean of the best flying laps on the {len(common)} circuits that all three finish",
         "(`benchmarks/results/evaluation.json`):",
@@ -80,8 +76,9 @@ def laps_table(results: list[dict[str, Any]]) -> str:
         times = [laps[track]["flying_lap_s"] for track in common]
         expert = [drivers["expert"][track]["flying_lap_s"] for track in common]
         profile = [laps[track]["profile_lap_s"] for track in common]
+        finished = sum(lap["finished"] for lap in laps.values())
         lines.append(
-            f"| {SAID[driver]} | {len(finished[driver])} of {len(laps)} | {mean(times):.2f} s "
+            f"| {SAID[driver]} | {finished} of {len(laps)} | {mean(times):.2f} s "
             f"| {mean(a / b for a, b in zip(times, expert, strict=True)):.3f} "
             f"| {mean(a / b for a, b in zip(times, profile, strict=True)):.3f} |"
         )

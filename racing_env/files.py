@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Files: written so that a reader never meets half of one, tables read back."""
 
 import csv
 import json
@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from racing_env.errors import InputError
 
 
 @contextmanager
@@ -41,6 +43,21 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table = csv.DictWriter(file, rows[0].keys())
         table.writeheader()
         table.writerows(rows)
+
+
+def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, list[float]]:
+    """These columns of a CSV with a header, NaN where a number is missing.
+
+    Raises InputError if there is no row, or one of the columns is missing or not of numbers.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not set(names) <= set(rows[0]):
+        raise InputError(f"{path}: needs a row and the columns {', '.join(names)}")
+    try:
+        return {name: [float(row[name] or "nan") for row in rows] for name in names}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; expected numbers") from None
 
 
 def _umask() -> int:

@@ -4,7 +4,6 @@ Colours are Okabe and Ito's, which stay apart for the colour-blind; speed is a m
 light. Only this module imports matplotlib.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from racing_env.circuit import Circuit
-from racing_env.errors import InputError
 from racing_env.evaluation import LapResult, Telemetry
-from racing_env.files import replaced_atomically
+from racing_env.files import read_columns, replaced_atomically
 from racing_env.track import borders
 
 DRIVER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -62,7 +60,8 @@ def learning_curve(csv_path: str | Path, path: str | Path) -> None:
     The CSV has the columns wall_s, finished, circuits, lap_ratio (empty or nan where no circuit
     was finished), and may have more. Raises InputError for anything else.
     """
-    wall_s, finished, circuits, ratio = _learning_columns(Path(csv_path))
+    columns = read_columns(csv_path, LEARNING_COLUMNS)
+    wall_s, finished, circuits, ratio = np.array([columns[name] for name in LEARNING_COLUMNS])
     minutes = wall_s / 60.0
     figure = Figure(figsize=(9, 6.5), layout="constrained", facecolor="white")
     laps, ratios = figure.subplots(2, 1, sharex=True)
@@ -78,18 +77,6 @@ def learning_curve(csv_path: str | Path, path: str | Path) -> None:
         _style(axes)
     laps.set_title("Learning on circuits held back from training", loc="left", color=TEXT_COLOUR)
     _save(figure, path)
-
-
-def _learning_columns(path: Path) -> np.ndarray:
-    """(4, rows) of LEARNING_COLUMNS."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not set(LEARNING_COLUMNS) <= set(rows[0]):
-        raise InputError(f"{path}: needs a row and the columns {', '.join(LEARNING_COLUMNS)}")
-    try:
-        return np.array([[float(row[name] or "nan") for row in rows] for name in LEARNING_COLUMNS])
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; expected numbers") from None
 
 
 def _rank(result: LapResult) -> tuple[bool, float, float]:

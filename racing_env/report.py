@@ -7,7 +7,6 @@ written; curves and replays are drawn by Plotly, which is part of the page.
 """
 
 import argparse
-import csv
 import html
 import json
 import math
@@ -19,7 +18,7 @@ from typing import Any
 
 from racing_env.command_line import run
 from racing_env.errors import InputError
-from racing_env.files import replaced_atomically
+from racing_env.files import read_columns, replaced_atomically
 from racing_env.summary import decimal, driver_name, memory_line, read_json, stage_rows
 
 PAGE = Path(__file__).parent / "report_page"
@@ -217,20 +216,14 @@ def learning_curves(folder: Path) -> list[dict[str, Any]]:
 
 def read_curve(path: Path, steps: str) -> dict[str, list[float | None]]:
     """Columns of a curve.csv, None where a number is missing. Raises InputError."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {steps, *CURVE_COLUMNS} <= set(rows[0]):
-        wanted = ", ".join((steps, *CURVE_COLUMNS))
-        raise InputError(f"{path}: needs a row and the columns {wanted}")
-    try:
-        columns = {name: [number(row[name]) for row in rows] for name in (steps, *CURVE_COLUMNS)}
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; expected numbers") from None
+    columns = {
+        name: [number(value) for value in values]
+        for name, values in read_columns(path, (steps, *CURVE_COLUMNS)).items()
+    }
     return {"steps": columns.pop(steps)} | columns
 
 
-def number(text: str | None) -> float | None:
-    value = float(text or "nan")
+def number(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 

@@ -54,23 +54,27 @@ def stage_rows(folder: Path) -> list[list[str]]:
     return rows
 
 
-def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
-    """One row a driver: circuits finished, and mean laps over those that all drivers finished."""
+def laps_compared(
+    results: Iterable[dict[str, Any]],
+) -> tuple[dict[str, dict[str, dict[str, Any]]], list[str]]:
+    """Each driver's results by circuit, and the circuits that all drivers finished."""
     laps: dict[str, dict[str, dict[str, Any]]] = {}
     for result in results:
         laps.setdefault(driver_name(result["driver"]), {})[result["track"]] = result
-    finished = {
-        driver: {track for track, lap in tracks.items() if lap["finished"]}
-        for driver, tracks in laps.items()
-    }
-    common = set.intersection(*finished.values()) if finished else set()
+    finished = [{t for t, lap in tracks.items() if lap["finished"]} for tracks in laps.values()]
+    return laps, sorted(set.intersection(*finished)) if finished else []
+
+
+def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
+    """One row a driver: circuits finished, and mean laps over those that all drivers finished."""
+    laps, common = laps_compared(results)
     rows = [["driver", "circuits finished", "mean flying lap", "mean standing lap"]]
     for driver, tracks in laps.items():
-        shared = [tracks[track] for track in sorted(common)]
+        shared = [tracks[track] for track in common]
         rows.append(
             [
                 driver,
-                f"{len(finished[driver])} of {len(tracks)}",
+                f"{sum(lap['finished'] for lap in tracks.values())} of {len(tracks)}",
                 decimal(mean_of(shared, "flying_lap_s"), 3, " s"),
                 decimal(mean_of(shared, "standing_lap_s"), 3, " s"),
             ]

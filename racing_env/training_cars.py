@@ -16,7 +16,6 @@ import numpy as np
 
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
-from racing_env.dynamics import CONTROL_STEP_S
 from racing_env.gradients import VARIANTS, StepGradient
 from racing_env.recording import place_at_random
 from racing_env.simulator import ON_TRACK, REWARD_TERMS, REWARD_WEIGHTS, RewardWeights, Simulator
@@ -154,7 +153,9 @@ class TrainingCars:
         if taping:
             now = (block.actions, block.terminations, block.truncations)
             self.tape.append(Moment(*before, *(array.copy() for array in now)))
-        outside = cars.rewards[:, BORDER] < -self.settings.weights.border_per_s * CONTROL_STEP_S
+        outside = (
+            cars.rewards[:, BORDER] < -simulator.weights.border_per_s * simulator.control_step_s
+        )
         trouble = outside | block.terminations
         self.trouble_m[trouble] = simulator.place_s_m()[trouble]
         over = np.flatnonzero(block.terminations | block.truncations)

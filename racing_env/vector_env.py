@@ -142,10 +142,7 @@ class BatchVecEnv(VecEnv):
             block.jacobians[:] = jacobians[:, cars]
         self._tell(PULL_BACK)
         self._wait()
-        return (
-            np.concatenate([block.gradients for block in self._blocks], axis=1),
-            np.concatenate([block.judged for block in self._blocks], axis=1),
-        )
+        return self._gathered("gradients", axis=1), self._gathered("judged", axis=1)
 
     def close(self) -> None:
         for pipe in self._pipes:
@@ -181,8 +178,8 @@ class BatchVecEnv(VecEnv):
         self._workers[i].join(timeout=5.0)
         raise _death(i, self._workers[i])
 
-    def _gathered(self, field: str) -> np.ndarray:
-        return np.concatenate([getattr(block, field) for block in self._blocks])
+    def _gathered(self, field: str, axis: int = 0) -> np.ndarray:
+        return np.concatenate([getattr(block, field) for block in self._blocks], axis=axis)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         return [getattr(self, attr_name)] * len(self._indices(indices))

@@ -1,16 +1,13 @@
 """The scripts one after another, each with what the one before left, on a tiny budget."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run
 
 from racing_env.policy import load_policy
 
-ROOT = Path(__file__).parents[1]
 STAGES = {
     "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",
     "train_bc.py": "--data demonstrations --epochs 2 --dagger-rounds 1 --judge-on oval --out bc",
@@ -32,10 +29,7 @@ def strict_json(path: Path):
 
 def test_pipeline(tmp_path):
     for script, flags in STAGES.items():
-        done = subprocess.run(
-            [sys.executable, str(ROOT / script), *flags.split()],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ,
-        )  # fmt: skip
+        done = run(script, *flags.split(), cwd=tmp_path)
         assert done.returncode == 0, (script, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
     for stage, keys in SUMMARIES.items():

@@ -1,7 +1,7 @@
 """Many circuits in one table, as the simulator's kernels read them.
 
-A row is a station of a centre line (about every metre), all its quantities beside each other, so
-that looking one up costs one or two cache lines. Circuits follow one another in the table.
+A row is a station of a centre line (about every metre): a cache line with what tells where a car
+is, and one with what it sees of the racing line ahead. Circuits follow one another in the table.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from racing_env.dynamics import inlined
 from racing_env.vehicle import Vehicle
 
 (
-    X, Y, COS, SIN, KAPPA, ROOM_RIGHT, ROOM_LEFT,
-    LINE_X, LINE_Y, LINE_OFFSET, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_TIME, LINE_ACCEL,
+    X, Y, COS, SIN, KAPPA, ROOM_LEFT, ROOM_RIGHT, LINE_TIME,
+    LINE_X, LINE_Y, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_ROOM_LEFT, LINE_ROOM_RIGHT,
 ) = range(16)  # fmt: skip
 COLUMNS = 16
 
@@ -47,7 +47,10 @@ def pack_circuits(circuits: Sequence[Circuit], vehicle: Vehicle) -> CircuitBank:
 
 
 def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
-    """Rows of one circuit. Room: how far the car's centre may go to either side (m)."""
+    """Rows of one circuit. Room: how far the car's centre may go to either side (m).
+
+    The racing line's offset from the centre line is the difference of their rooms.
+    """
     track = circuit.track
     table = np.empty((len(track.x_m), COLUMNS))
     cos, sin = np.cos(track.psi_rad), np.sin(track.psi_rad)
@@ -58,15 +61,12 @@ def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
     table[:, ROOM_LEFT] = track.width_left_m - 0.5 * vehicle.width_m
     table[:, LINE_X] = track.x_m - sin * circuit.line_offset_m
     table[:, LINE_Y] = track.y_m + cos * circuit.line_offset_m
-    table[:, LINE_OFFSET] = circuit.line_offset_m
     table[:, LINE_COS], table[:, LINE_SIN] = np.cos(line_heading), np.sin(line_heading)
     table[:, LINE_KAPPA] = circuit.line_kappa_radpm
     table[:, LINE_SPEED] = circuit.line_speed_mps
+    table[:, LINE_ROOM_LEFT] = table[:, ROOM_LEFT] - circuit.line_offset_m
+    table[:, LINE_ROOM_RIGHT] = table[:, ROOM_RIGHT] + circuit.line_offset_m
     table[:, LINE_TIME] = circuit.line_time_s
-    elapsed = np.diff(circuit.line_time_s, append=circuit.lap_time_s)
-    table[:, LINE_ACCEL] = np.diff(
-        circuit.line_speed_mps, append=circuit.line_speed_mps[0]
-    ) / np.maximum(elapsed, 1e-6)
     return table
 
 
@@ -79,6 +79,14 @@ def with_mapped_table(circuits: CircuitBank, table_file: str | Path) -> CircuitB
 def blend(table, row, next_row, fraction, column):
     """A column's value between two stations."""
     return table[row, column] + fraction * (table[next_row, column] - table[row, column])
+
+
+@inlined
+def next_line_time(circuits, c, station):
+    """Time (s) at which the speed profile of circuit c reaches the station after this one."""
+    if station + 1 < circuits.count[c]:
+        return circuits.table[circuits.first[c] + station + 1, LINE_TIME]
+    return circuits.line_lap_s[c]
 
 
 @inlined

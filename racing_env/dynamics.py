@@ -23,7 +23,7 @@ X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
 
 CONTROL_STEP_S = 0.05
-SUBSTEPS = 3
+SUBSTEPS = 2
 
 SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a standing car
 STOP_SPEED_MPS = 0.5  # brakes and rolling resistance fade out below it, so they never push back
@@ -42,15 +42,13 @@ def arctangent(x):
     magnitude = abs(x)
     z = min(magnitude, 1.0) / max(magnitude, 1.0)
     q = z * z
-    p = 0.0024567214768574097
-    p = p * q - 0.014401345953735031
-    p = p * q + 0.03978120482983581
-    p = p * q - 0.07234855833926929
-    p = p * q + 0.10498945375808201
-    p = p * q - 0.1416122901673873
-    p = p * q + 0.19985906743494694
-    p = p * q - 0.3333259702691162
-    p = p * q + 0.9999998863828523
+    q2 = q * q
+    low = 0.9999998863828523 - 0.3333259702691162 * q
+    low += q2 * (0.19985906743494694 - 0.1416122901673873 * q)
+    high = 0.10498945375808201 - 0.07234855833926929 * q
+    high += q2 * (0.03978120482983581 - 0.014401345953735031 * q)
+    q4 = q2 * q2
+    p = low + q4 * (high + q4 * 0.0024567214768574097)
     p = p * z
     p = p if magnitude <= 1.0 else 0.5 * math.pi - p
     return p if x >= 0.0 else -p
@@ -60,15 +58,25 @@ def arctangent(x):
 def sine(x):
     """sin(x) for |x| <= pi, absolute error below 1e-10: odd polynomial."""
     q = x * x
-    p = -6.550113062625757e-13
-    p = p * q + 1.5874253098007007e-10
-    p = p * q - 2.5035390237077108e-08
-    p = p * q + 2.7556453637296696e-06
-    p = p * q - 0.00019841244358567362
-    p = p * q + 0.00833333293499765
-    p = p * q - 0.1666666663869165
-    p = p * q + 0.9999999999426805
+    q2 = q * q
+    low = 0.9999999999426805 - 0.1666666663869165 * q
+    low += q2 * (0.00833333293499765 - 0.00019841244358567362 * q)
+    high = 2.7556453637296696e-06 - 2.5035390237077108e-08 * q
+    high += q2 * (1.5874253098007007e-10 - 6.550113062625757e-13 * q)
+    p = low + q2 * q2 * high
     return p * x
+
+
+@inlined
+def cosine(x):
+    """cos(x) for |x| <= pi, absolute error below 1e-10."""
+    return sine(0.5 * math.pi - abs(x))
+
+
+@inlined
+def wrapped_angle(x):
+    """The same angle within [-pi, pi)."""
+    return x - 2.0 * math.pi * np.floor((x + math.pi) * (0.5 / math.pi))
 
 
 @inlined
@@ -81,7 +89,7 @@ def lateral_tyre_force_n(slip_tangent, load_n, vehicle):
     bent_slip = stiff_slip - vehicle.tyre_e * (stiff_slip - arctangent(stiff_slip))
     angle = vehicle.tyre_c * arctangent(bent_slip)
     shape = sine(min(max(angle, -math.pi), math.pi))
-    load_factor = 1.0 + vehicle.tyre_load_sensitivity * load_n / vehicle.tyre_nominal_load_n
+    load_factor = 1.0 + vehicle.tyre_load_sensitivity / vehicle.tyre_nominal_load_n * load_n
     return vehicle.friction * load_n * load_factor * shape
 
 
@@ -180,8 +188,9 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
         - vehicle.cog_to_rear_m * (rl_y + rr_y)
         + half_track * ((right_along - left_along) + (rr_x - rl_x))
     )
-    mass = vehicle.mass_kg
-    return force_x / mass, force_y / mass, torque / vehicle.yaw_inertia_kgm2
+    # Reciprocals of constants leave the loop over the cars; divisions by them would not.
+    per_mass = 1.0 / vehicle.mass_kg
+    return force_x * per_mass, force_y * per_mass, torque * (1.0 / vehicle.yaw_inertia_kgm2)
 
 
 @inlined
@@ -198,11 +207,11 @@ def actuator_at_stages(value, target, rate, h):
     the exact mean over the step, also when the actuator reaches its target half-way.
     """
     move = target - value
-    reach_s = abs(move) / rate
+    reach = abs(move) * (1.0 / (rate * h))  # in steps
     end = moved_towards(value, target, h * rate)
-    mean = target - 0.5 * move * reach_s / h
+    mean = target - 0.5 * move * reach
     settled_middle = 0.25 * (6.0 * mean - value - end)
-    return (0.5 * (value + end) if reach_s >= h else settled_middle), end
+    return (0.5 * (value + end) if reach >= 1.0 else settled_middle), end
 
 
 @inlined
@@ -211,6 +220,7 @@ def _rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     now_ax, now_ay, yaw_acceleration = accelerations(
         vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle
     )
+    per_filter_s = 1.0 / vehicle.load_filter_s
     # psi is the turn since the start of the control step: a fraction of a radian
     sin_psi = sine(min(max(psi, -1.5), 1.5))
     cos_psi = math.sqrt(1.0 - sin_psi * sin_psi)
@@ -221,8 +231,8 @@ def _rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
         now_ax + vy * yaw_rate,
         now_ay - vx * yaw_rate,
         yaw_acceleration,
-        (now_ax - ax) / vehicle.load_filter_s,
-        (now_ay - ay) / vehicle.load_filter_s,
+        (now_ax - ax) * per_filter_s,
+        (now_ay - ay) * per_filter_s,
     )
 
 
@@ -285,8 +295,8 @@ def step_dynamics(state, action, vehicle, dt_s, substeps, scratch):
             state[DRIVE, i] = drive2
             state[BRAKE, i] = brake2
     for i in range(n):
-        cos_psi, sin_psi = math.cos(state[PSI, i]), math.sin(state[PSI, i])
+        psi = wrapped_angle(state[PSI, i])
+        cos_psi, sin_psi = cosine(psi), sine(psi)
         state[X, i] += cos_psi * turned_x[i] - sin_psi * turned_y[i]
         state[Y, i] += sin_psi * turned_x[i] + cos_psi * turned_y[i]
-        psi = state[PSI, i] + turn[i]
-        state[PSI, i] = psi - 2.0 * math.pi * np.floor((psi + math.pi) / (2.0 * math.pi))
+        state[PSI, i] = wrapped_angle(psi + turn[i])

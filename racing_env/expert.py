@@ -133,7 +133,8 @@ def _act(state, cars, circuits, margins, vehicle, gains, out):
         )
         row = first + station
         next_row = first + (station + 1 if station + 1 < count else 0)
-        offset -= bank.blend(table, row, next_row, fraction, bank.LINE_OFFSET)
+        offset += bank.blend(table, row, next_row, fraction, bank.LINE_ROOM_LEFT)
+        offset -= bank.blend(table, row, next_row, fraction, bank.ROOM_LEFT)
         line_cos = bank.blend(table, row, next_row, fraction, bank.LINE_COS)
         line_sin = bank.blend(table, row, next_row, fraction, bank.LINE_SIN)
         # direction of travel, not of the nose: what has to point along the line
@@ -143,7 +144,9 @@ def _act(state, cars, circuits, margins, vehicle, gains, out):
         kappa = bank.blend(table, row, next_row, fraction, bank.LINE_KAPPA)
         margin = margins[car]
         target = margin * bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
-        acceleration = margin * margin * table[row, bank.LINE_ACCEL]
+        passed_s = bank.next_line_time(circuits, c, station) - table[row, bank.LINE_TIME]
+        gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
+        acceleration = margin * margin * gained / max(passed_s, 1e-6)
         steering = _steering_rad(state, car, max(vx, 3.0), kappa, offset, heading, vehicle, gains)
         force = _pedals_n(state, car, target, acceleration, vehicle, gains)
         out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)

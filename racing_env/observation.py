@@ -65,8 +65,8 @@ def axle_slips(state, car, vehicle):
     speed = max(state[dyn.VX, car], dyn.SLIP_SPEED_FLOOR_MPS)
     front_y = state[dyn.VY, car] + state[dyn.YAW_RATE, car] * vehicle.cog_to_front_m
     rear_y = state[dyn.VY, car] - state[dyn.YAW_RATE, car] * vehicle.cog_to_rear_m
-    front = state[dyn.STEER, car] - math.atan(front_y / speed)
-    return front, -math.atan(rear_y / speed)
+    front = state[dyn.STEER, car] - dyn.arctangent(front_y / speed)
+    return front, -dyn.arctangent(rear_y / speed)
 
 
 @inlined
@@ -75,8 +75,8 @@ def observe(state, car, table, first, count, step_m, station, fraction, offset, 
     row = first + station
     next_row = first + (station + 1 if station + 1 < count else 0)
     vx = state[dyn.VX, car]
-    psi = state[dyn.PSI, car]
-    cos, sin = math.cos(psi), math.sin(psi)
+    psi = dyn.wrapped_angle(state[dyn.PSI, car])
+    cos, sin = dyn.cosine(psi), dyn.sine(psi)
     x, y = state[dyn.X, car], state[dyn.Y, car]
     line_cos = bank.blend(table, row, next_row, fraction, bank.LINE_COS)
     line_sin = bank.blend(table, row, next_row, fraction, bank.LINE_SIN)
@@ -92,8 +92,8 @@ def observe(state, car, table, first, count, step_m, station, fraction, offset, 
     out[5] = _clipped(state[dyn.BRAKE, car] / vehicle.brake_force_max_n)
     out[6] = _clipped(state[dyn.AX, car] / 10.0)
     out[7] = _clipped(state[dyn.AY, car] / 15.0)
-    line_offset = bank.blend(table, row, next_row, fraction, bank.LINE_OFFSET)
-    out[8] = _clipped((offset - line_offset) / 2.0)
+    line_room_left = bank.blend(table, row, next_row, fraction, bank.LINE_ROOM_LEFT)
+    out[8] = _clipped((line_room_left - room_left) / 2.0)
     out[9] = _clipped(3.0 * (sin * line_cos - cos * line_sin))
     line_speed = bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
     out[10] = _clipped((line_speed - vx) / 10.0)
@@ -103,22 +103,22 @@ def observe(state, car, table, first, count, step_m, station, fraction, offset, 
     out[14] = _clipped(front_slip / 0.1)
     out[15] = _clipped(rear_slip / 0.1)
 
-    preview_speed = max(vx, PREVIEW_SPEED_FLOOR_MPS)
+    preview_stations_per_s = max(vx, PREVIEW_SPEED_FLOOR_MPS) / step_m
     base = EGO_SIZE
     for preview_s in PREVIEW_S:
-        ahead = station + fraction + preview_speed * preview_s / step_m
+        ahead = station + fraction + preview_stations_per_s * preview_s
         ahead_station = int(ahead)
         ahead_fraction = ahead - ahead_station
-        ahead_station = ahead_station % count
+        while ahead_station >= count:  # a remainder would take longer than all the rest
+            ahead_station -= count
         row = first + ahead_station
         next_row = first + (ahead_station + 1 if ahead_station + 1 < count else 0)
         dx = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_X) - x
         dy = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_Y) - y
         distance = math.sqrt(dx * dx + dy * dy) + 1e-6
         across = (cos * dy - sin * dx) / distance
-        line_offset = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_OFFSET)
-        left = bank.blend(table, row, next_row, ahead_fraction, bank.ROOM_LEFT) - line_offset
-        right = bank.blend(table, row, next_row, ahead_fraction, bank.ROOM_RIGHT) + line_offset
+        left = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_ROOM_LEFT)
+        right = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_ROOM_RIGHT)
         speed = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_SPEED)
         kappa = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_KAPPA)
         out[base] = _clipped(across / 0.5)

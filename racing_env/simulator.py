@@ -56,8 +56,8 @@ class CarTable(NamedTuple):
     rewards: np.ndarray
 
 
-@dyn.kernel
-def _locate(state, cars, circuits, car, vehicle):
+@dyn.inlined
+def _locate(state, cars, circuits, car):
     """Bring a car's curvilinear position up to date."""
     c = cars.circuit[car]
     cars.station[car], cars.fraction[car], cars.offset_m[car] = bank.project(
@@ -69,13 +69,8 @@ def _locate(state, cars, circuits, car, vehicle):
 @dyn.inlined
 def _line_time(circuits, c, station, fraction):
     """Time (s) at which the speed profile reaches this place."""
-    first, count = circuits.first[c], circuits.count[c]
-    start = circuits.table[first + station, bank.LINE_TIME]
-    if station + 1 < count:
-        end = circuits.table[first + station + 1, bank.LINE_TIME]
-    else:
-        end = circuits.line_lap_s[c]
-    return start + fraction * (end - start)
+    start = circuits.table[circuits.first[c] + station, bank.LINE_TIME]
+    return start + fraction * (bank.next_line_time(circuits, c, station) - start)
 
 
 @dyn.inlined
@@ -96,7 +91,7 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
         first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
         place = (cars.station[car] + cars.fraction[car]) * step_m
         line_time = _line_time(circuits, c, cars.station[car], cars.fraction[car])
-        _locate(state, cars, circuits, car, vehicle)
+        _locate(state, cars, circuits, car)
         station, fraction = cars.station[car], cars.fraction[car]
         length = count * step_m
         moved = _wrapped((station + fraction) * step_m - place, length)
@@ -122,8 +117,8 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
             + cars.offset_m[car],
         )
         psi = state[dyn.PSI, car]
-        along = math.cos(psi) * circuits.table[row, bank.COS]
-        along += math.sin(psi) * circuits.table[row, bank.SIN]
+        along = dyn.cosine(psi) * circuits.table[row, bank.COS]
+        along += dyn.sine(psi) * circuits.table[row, bank.SIN]
         standing = state[dyn.VX, car] < STANDING_SPEED_MPS
         cars.standing_s[car] = cars.standing_s[car] + dt_s if standing else 0.0
         if not room >= border_margin_m:
@@ -146,9 +141,36 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
 
 
 @dyn.kernel
-def _locate_all(state, cars, circuits, vehicle):
+def _locate_all(state, cars, circuits):
     for car in range(state.shape[1]):
-        _locate(state, cars, circuits, car, vehicle)
+        _locate(state, cars, circuits, car)
+
+
+@dyn.kernel
+def _place(
+    state, cars, circuits, border_margin_m, car, c, start_s_m, line_offset_m, heading_rad, speed_mps
+):
+    """See `Simulator.place`."""
+    station = int(start_s_m / circuits.step_m[c]) % circuits.count[c]
+    row = circuits.table[circuits.first[c] + station]
+    margin = max(border_margin_m, 0.0) + 0.05
+    offset = row[bank.ROOM_LEFT] - row[bank.LINE_ROOM_LEFT] + line_offset_m
+    offset = min(max(offset, margin - row[bank.ROOM_RIGHT]), row[bank.ROOM_LEFT] - margin)
+    psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS]) + heading_rad
+    state[:, car] = 0.0
+    state[dyn.X, car] = row[bank.X] - row[bank.SIN] * offset
+    state[dyn.Y, car] = row[bank.Y] + row[bank.COS] * offset
+    state[dyn.PSI, car] = dyn.wrapped_angle(psi)
+    state[dyn.VX, car] = speed_mps
+    state[dyn.YAW_RATE, car] = speed_mps * row[bank.LINE_KAPPA]
+    state[dyn.AY, car] = speed_mps * speed_mps * row[bank.LINE_KAPPA]
+    cars.distance_m[car] = cars.time_s[car] = cars.standing_s[car] = 0.0
+    cars.laps[car] = cars.ended[car] = 0
+    cars.lap_start_s[car] = cars.lap_time_s[car] = 0.0
+    cars.rewards[car] = 0.0
+    cars.circuit[car] = c
+    cars.station[car] = station
+    _locate(state, cars, circuits, car)
 
 
 @dyn.kernel
@@ -241,27 +263,10 @@ class Simulator:
 
         line_offset_m (left positive) is cut at the border; heading_rad is relative to the line.
         """
-        circuits, cars = self.circuits, self.cars
-        first, count, step_m = (int(circuits.first[circuit]), int(circuits.count[circuit]),
-                                float(circuits.step_m[circuit]))  # fmt: skip
-        station = int(start_s_m / step_m) % count
-        row = circuits.table[first + station]
-        margin = max(self.border_margin_m, 0.0) + 0.05
-        right, left = row[bank.ROOM_RIGHT] - margin, row[bank.ROOM_LEFT] - margin
-        offset = min(max(row[bank.LINE_OFFSET] + line_offset_m, -right), left)
-        line_psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS])
-        self.state[:, car] = 0.0
-        self.state[dyn.X, car] = row[bank.X] - row[bank.SIN] * offset
-        self.state[dyn.Y, car] = row[bank.Y] + row[bank.COS] * offset
-        self.state[dyn.PSI, car] = line_psi + heading_rad
-        self.state[dyn.VX, car] = speed_mps
-        self.state[dyn.YAW_RATE, car] = speed_mps * row[bank.LINE_KAPPA]
-        self.state[dyn.AY, car] = speed_mps**2 * row[bank.LINE_KAPPA]
-        for values in cars:
-            values[car] = 0
-        cars.circuit[car] = circuit
-        cars.station[car] = station
-        _locate(self.state, cars, circuits, car, self.vehicle)
+        _place(
+            self.state, self.cars, self.circuits, self.border_margin_m,
+            car, circuit, start_s_m, line_offset_m, heading_rad, speed_mps,
+        )  # fmt: skip
 
     def step(self, actions: np.ndarray, out: np.ndarray | None = None) -> None:
         """Move every car by one control step; actions: (n, 2), clipped to [-1, 1].
@@ -295,7 +300,7 @@ class Simulator:
 
     def locate(self) -> None:
         """Find the cars' places on their tracks again, after a small change of their state."""
-        _locate_all(self.state, self.cars, self.circuits, self.vehicle)
+        _locate_all(self.state, self.cars, self.circuits)
 
     def only(self, keep: np.ndarray) -> "Simulator":
         """The same simulator without the cars that keep (n,) bool leaves out."""

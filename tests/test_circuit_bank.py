@@ -162,8 +162,10 @@ def test_circuits_follow_one_another_in_the_table(circuits, packed):
         assert packed.line_lap_s[c] == circuit.lap_time_s
         line = np.hypot(rows[:, bank.LINE_X] - track.x_m, rows[:, bank.LINE_Y] - track.y_m)
         np.testing.assert_allclose(line, np.abs(circuit.line_offset_m), atol=1e-9)
-        # the profile's accelerations lead from each station's speed to the next
-        gained = rows[:, bank.LINE_ACCEL] * np.diff(circuit.line_time_s, append=circuit.lap_time_s)
-        np.testing.assert_allclose(
-            rows[:, bank.LINE_SPEED] + gained, np.roll(rows[:, bank.LINE_SPEED], -1), atol=1e-6
-        )
+        offset = rows[:, bank.ROOM_LEFT] - rows[:, bank.LINE_ROOM_LEFT]
+        np.testing.assert_allclose(offset, circuit.line_offset_m, atol=1e-9)
+        offset = rows[:, bank.LINE_ROOM_RIGHT] - rows[:, bank.ROOM_RIGHT]
+        np.testing.assert_allclose(offset, circuit.line_offset_m, atol=1e-9)
+        last = packed.count[c] - 1
+        assert bank.next_line_time(packed, c, 0) == circuit.line_time_s[1]
+        assert bank.next_line_time(packed, c, last) == circuit.lap_time_s

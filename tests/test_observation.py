@@ -117,8 +117,7 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
         dx = there[bank.LINE_X] - simulator.state[dyn.X, 0]
         dy = there[bank.LINE_Y] - simulator.state[dyn.Y, 0]
         bearing = np.sin(np.arctan2(dy, dx) - psi) / 0.5
-        left = there[bank.ROOM_LEFT] - there[bank.LINE_OFFSET]
-        right = there[bank.ROOM_RIGHT] + there[bank.LINE_OFFSET]
+        left, right = there[bank.LINE_ROOM_LEFT], there[bank.LINE_ROOM_RIGHT]
         expected = [
             bearing, there[bank.LINE_KAPPA] / 0.04, (there[bank.LINE_SPEED] - speed) / 20.0,
             min(left, 8.0) / 4.0, min(right, 8.0) / 4.0,

@@ -14,6 +14,7 @@ import time
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
+from racing_env.files import locked_folder, write_json
 
 EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
@@ -37,19 +38,22 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    with locked_folder(args.out):
+        collect(args)
+
+
+def collect(args: argparse.Namespace) -> None:
     import numpy as np
 
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
     from racing_env.dataset import DatasetWriter
-    from racing_env.files import write_json
     from racing_env.recording import EpisodeTask, compile_kernels, record_episodes
     from racing_env.vehicle import RACECAR
 
     # ---------------------------------------------------------------- set-up
     settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}
     writer = DatasetWriter(args.out, settings, args.resume)
-    os.makedirs(args.out, exist_ok=True)
     circuits = load_circuits(args.track, args.workers)
     bank = pack_circuits(circuits, RACECAR)
     names = [circuit.track.name for circuit in circuits]

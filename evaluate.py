@@ -13,6 +13,7 @@ import csv
 import math
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 
 from racing_env import command_line as cli
 from racing_env.errors import InputError
+from racing_env.files import locked_folder, write_json
 
 EXPERT = "expert"
 CIRCUITS = 20  # generated ones, where no track is named
@@ -27,6 +29,11 @@ CIRCUITS = 20  # generated ones, where no track is named
 
 def main() -> None:
     args = arguments()
+    with locked_folder(args.out) if args.out else nullcontext():
+        evaluate(args)
+
+
+def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
     if args.json and args.json.is_dir():
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
@@ -35,7 +42,6 @@ def main() -> None:
 
     from racing_env import evaluation as ev
     from racing_env.circuit_sources import load_circuits
-    from racing_env.files import write_json
     from racing_env.ghosts import write_ghosts
     from racing_env.policy import load_policy
     from racing_env.report import write_report
@@ -49,8 +55,6 @@ def main() -> None:
         raise InputError(
             f"{args.reference}: has none of the circuits; expected some of {', '.join(tracks):.200}"
         )
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
 
     # ---------------------------------------------------------------- drive
     results = {}

@@ -20,6 +20,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
+from racing_env.files import locked_folder, replaced_atomically, write_csv, write_json
 
 LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
 ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much pedal
@@ -50,6 +51,11 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    with locked_folder(args.out):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
@@ -59,7 +65,6 @@ def main() -> None:
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
-    from racing_env.files import replaced_atomically, write_csv, write_json
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import (
         choose_device,
@@ -88,7 +93,6 @@ def main() -> None:
     tracks = manifest["settings"].get("tracks")
     if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
         raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
-    out.mkdir(parents=True, exist_ok=True)
     processes = max(args.workers, 1)
     start_worker_server("racing_env.batches")  # torch once, shared by the workers of all rounds
     circuits = load_circuits(tracks, processes)
@@ -206,7 +210,7 @@ def main() -> None:
                 }
             )
             write_csv(out / "curve.csv", curve)
-            with replaced_atomically(checkpoint) as path:
+            with replaced_atomically(checkpoint) as path, path.open("wb") as file:
                 torch.save(
                     {
                         "round": round_number,
@@ -216,7 +220,7 @@ def main() -> None:
                         "best": list(best),
                         "settings": settings,
                     },
-                    path,
+                    file,
                 )
 
     # ---------------------------------------------------------------- report

@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
+from racing_env.files import locked_folder, write_json
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 20_000_000, "ppo": 12_000_000, "sac": 1_000_000}
@@ -63,26 +64,29 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    started = time.perf_counter()
     args = arguments()
+    with locked_folder(args.out):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    started = time.perf_counter()
     import torch
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.logger import configure
 
     from racing_env import agents
     from racing_env.callbacks import (
-        Checkpoints,
         GivenNoise,
         JudgeDrivers,
         LogEpisodes,
         WarmUp,
         rank,
-        restore,
     )
+    from racing_env.checkpoints import Checkpoints, restore
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
     from racing_env.errors import InputError
-    from racing_env.files import write_json
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
     from racing_env.plots import learning_curve
@@ -103,15 +107,15 @@ def main() -> None:
     timesteps = args.timesteps or TIMESTEPS[args.algo]
     cars = args.cars or max(ALL_CARS[args.algo] // args.envs, 1)
     all_cars = args.envs * (cars if args.vec_env == "batch" else 1)
-    same = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
+    asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
+    same = asked | {"checkpoint_version": 2}
     if args.algo == "sac":
         same["cars"] = all_cars  # the replay buffer's shape
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     # what decides the weights; how the cars are shared out does not
-    decides = same | {"cars": all_cars, "timesteps": timesteps, "policy": args.policy,
-                      "data": args.data}  # fmt: skip
+    decides = asked | {"cars": all_cars, "timesteps": timesteps, "policy": args.policy,
+                       "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    out.mkdir(parents=True, exist_ok=True)
     clone = load_policy(args.policy)
     bank = pack_circuits(load_circuits(args.track, cli.available_cores()), RACECAR)
     held_back = load_circuits(args.judge_on, cli.available_cores())
@@ -157,7 +161,7 @@ def main() -> None:
             judge.check_finite()
             raise
         finally:
-            checkpoints.save(model)
+            checkpoints.save()
         busy_s = time.process_time() + descendants_cpu_s()
         running_s = time.perf_counter() - started
 

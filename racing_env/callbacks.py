@@ -1,4 +1,4 @@
-"""What happens around stable-baselines3's learning loop: judging, schedules, checkpoints, logs."""
+"""What happens around stable-baselines3's learning loop: judging, schedules, logs."""
 
 import math
 import time
@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from racing_env.agents import (
     MovingAverage,
@@ -23,9 +20,8 @@ from racing_env.agents import (
 from racing_env.circuit import Circuit
 from racing_env.errors import InputError
 from racing_env.evaluation import drive_laps, policy_driver, summary
-from racing_env.files import replaced_atomically, write_csv
+from racing_env.files import write_csv
 from racing_env.policy import save_policy
-from racing_env.replay import buffer_state, restore_buffer
 
 
 def rank(row: Mapping[str, Any]) -> tuple[int, float]:
@@ -78,7 +74,7 @@ class JudgeDrivers(BaseCallback):
         if not is_finite(self.model):
             raise InputError(
                 f"{self.out}: weights are not finite after {self.num_timesteps} transitions; the "
-                "best driver until then is kept, --resume goes on from the last checkpoint"
+                "best driver until then is kept; try another --seed and --out"
             )
 
     def _update_average(self) -> None:
@@ -151,56 +147,3 @@ class GivenNoise(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
-
-
-class Checkpoints(BaseCallback):
-    """All that --resume needs in one file, every `every` transitions and when the run stops.
-
-    Tensors and numbers only, read by torch's loader that executes nothing.
-    """
-
-    def __init__(self, path: Path, every: int, judge: JudgeDrivers, settings: dict[str, Any]):
-        super().__init__()
-        self.path, self.every, self.judge, self.settings = path, every, judge, settings
-        self.last = 0
-
-    def _on_training_start(self) -> None:
-        self.last = self.num_timesteps
-
-    def _on_rollout_start(self) -> None:
-        if self.num_timesteps - self.last >= self.every:
-            self.save(self.model)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def save(self, model: BaseAlgorithm) -> None:
-        """Save, unless the model is spoilt: the last good one is kept then."""
-        if not is_finite(model):
-            return
-        state = {
-            "settings": self.settings,
-            "timesteps": model.num_timesteps,
-            "parameters": model.get_parameters(),
-            "average": [torch.from_numpy(array) for array in self.judge.average.arrays],
-            "averaged": self.judge.averaged,
-            "curve": self.judge.curve,
-            "wall_s": self.judge.wall_s,
-        }
-        if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
-            state["replay"] = buffer_state(model.replay_buffer)
-        with replaced_atomically(self.path) as path:
-            torch.save(state, path)
-        self.last = model.num_timesteps
-
-
-def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any]) -> None:
-    """Give a fresh model and judge what `Checkpoints.save` kept of earlier ones."""
-    model.set_parameters(state["parameters"], device=model.device)
-    model.num_timesteps = state["timesteps"]
-    if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
-        restore_buffer(model.replay_buffer, state["replay"])
-    for mean, value in zip(judge.average.arrays, state["average"], strict=True):
-        mean[...] = value.cpu().numpy()
-    judge.averaged, judge.curve = state["averaged"], state["curve"]
-    judge.earlier_s = state["wall_s"]

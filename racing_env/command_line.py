@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that `--help` answers at once.
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ EXIT_INTERRUPTED = 130
 
 def run(main: Callable[[], None]) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
     try:
         main()
     except KeyboardInterrupt:

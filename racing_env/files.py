@@ -1,6 +1,7 @@
-"""Files: written so that a reader never meets half of one, tables read back."""
+"""Files: written whole or not at all, by one run at a time; tables read back."""
 
 import csv
+import fcntl
 import json
 import os
 import tempfile
@@ -11,24 +12,67 @@ from typing import Any
 
 from racing_env.errors import InputError
 
+TEMPORARY = ".unfinished-"  # prefix of files that are being written
+
+
+@contextmanager
+def locked_folder(folder: str | Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it until the block, or the process, ends.
+
+    What a run that was killed left unfinished is removed. Raises InputError if another run is at
+    work there, OSError if nothing can be written there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another run is at work there; wait for it, or use another --out"
+            ) from None
+        for unfinished in folder.rglob(f"{TEMPORARY}*"):
+            unfinished.unlink()
+        with _saying_where(folder), tempfile.TemporaryFile(prefix=TEMPORARY, dir=folder):
+            pass  # it can be written to: better known before the work than after it
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _saying_where(path: Path) -> Iterator[None]:
+    """Have each OSError name the path and say what would help; numpy's alone says neither."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        if error.errno is None:  # numpy's: "1000 requested and 10 written"
+            reason = f"{error}; is the disk full?"
+        raise OSError(f"{path}: cannot be written ({reason}); see to it and start again") from error
+
 
 @contextmanager
 def replaced_atomically(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of `path`; renamed to it when the block ends without error.
 
     Parent folders are made. If the block raises, `path` is as it was and the temporary file gone.
+    An OSError names the path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _saying_where(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f"{TEMPORARY}{path.stem}-"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -64,16 +64,31 @@ def _transitions(folder: str | Path) -> list[np.ndarray]:
     return [np.concatenate(part) for part in parts]
 
 
-def buffer_state(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
-    """What a buffer holds, the oldest first: arrays only, to be saved without pickles."""
-    rows = np.arange(buffer.pos - buffer.size(), buffer.pos)  # negative: from the end
-    return {name: torch.from_numpy(getattr(buffer, name)[rows]) for name in STORED}
+def buffer_state(buffer: ReplayBuffer) -> dict[str, Any]:
+    """What a buffer holds, and where it goes on: tensors, numbers and strings only.
+
+    The tensors are views: what is added later shows in those rows that are overwritten next.
+    """
+    size = buffer.size()
+    state: dict[str, Any] = {
+        name: torch.from_numpy(getattr(buffer, name)[:size]) for name in STORED
+    }
+    state["pos"] = buffer.pos
+    if isinstance(buffer, DemonstrationReplayBuffer):
+        state["rng"] = buffer.rng.bit_generator.state
+    return state
 
 
-def restore_buffer(buffer: ReplayBuffer, state: Mapping[str, torch.Tensor]) -> None:
-    """Fill a fresh buffer with the newest that `buffer_state` kept."""
-    size = min(len(state["rewards"]), buffer.buffer_size)
+def restore_buffer(buffer: ReplayBuffer, state: Mapping[str, Any]) -> None:
+    """Fill a fresh buffer with what `buffer_state` kept; one of another size with the newest."""
+    kept = len(state["rewards"])
+    size = min(kept, buffer.buffer_size)
     for name in STORED:
-        getattr(buffer, name)[:size] = state[name][-size:].numpy() if size else 0
+        values = state[name].cpu().numpy()
+        if kept != buffer.buffer_size:
+            values = np.roll(values, -state["pos"], axis=0)[kept - size :]  # the oldest first
+        getattr(buffer, name)[:size] = values
     buffer.full = size == buffer.buffer_size
-    buffer.pos = size % buffer.buffer_size
+    buffer.pos = state["pos"] if kept == buffer.buffer_size else size % buffer.buffer_size
+    if isinstance(buffer, DemonstrationReplayBuffer):
+        buffer.rng.bit_generator.state = state["rng"]

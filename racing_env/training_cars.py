@@ -1,7 +1,8 @@
 """Cars that learn: a batch of the simulator that starts episodes by itself.
 
-Every car has a random stream of its own, named by the seed and its number, so that a car's episodes
-are the same in whichever process it drives.
+Every episode has a random stream of its own, named by the seed, the car's number and the episode's,
+so that a car's episodes are the same in whichever process it drives, and go on the same when a run
+is stopped and resumed.
 """
 
 import contextlib
@@ -16,9 +17,17 @@ import numpy as np
 
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
+from racing_env.dynamics import STATE_SIZE
 from racing_env.gradients import VARIANTS, StepGradient
 from racing_env.recording import place_at_random
-from racing_env.simulator import ON_TRACK, REWARD_TERMS, REWARD_WEIGHTS, RewardWeights, Simulator
+from racing_env.simulator import (
+    ON_TRACK,
+    REWARD_TERMS,
+    REWARD_WEIGHTS,
+    CarTable,
+    RewardWeights,
+    Simulator,
+)
 from racing_env.vehicle import RACECAR, Vehicle
 
 EPISODE_S = 40.0
@@ -28,7 +37,9 @@ RETRY_SHARE = (
 RETRY_BACK_M = (60.0, 220.0)
 BORDER = REWARD_TERMS.index("border")
 # what goes through a worker's pipe
-STEP, RESET, PULL_BACK, CLOSE, READY = b"s", b"r", b"b", b"c", b"."
+STEP, RESET, PULL_BACK, SAVE, LOAD, CLOSE, READY = b"s", b"r", b"b", b"v", b"l", b"c", b"."
+# numbers in a car's snapshot: see TrainingCars.save
+SNAPSHOT_SIZE = STATE_SIZE + len(CarTable._fields) - 1 + 2 * len(REWARD_TERMS) + 3
 # A car about to spin has gradients of thousands of times the usual: nothing else would be heard.
 ACTION_GRADIENT_LIMIT = 1.0
 
@@ -69,6 +80,7 @@ class Block(NamedTuple):
     truncations: np.ndarray  # (cars,) bool
     returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
     lengths: np.ndarray  # (cars,) int32
+    snapshots: np.ndarray  # (cars, SNAPSHOT_SIZE) float64
     # of all steps of the tape, to pull gradients back through
     jacobians: np.ndarray  # (steps, cars, 2, SIZE) float32: of the driver's actions, by what he saw
     gradients: np.ndarray  # (steps, cars, 2) float32: of the pay that followed, by the actions
@@ -80,6 +92,7 @@ def _fields(cars: int, tape_steps: int) -> list[tuple[type, tuple[int, ...]]]:
     return [
         (np.float32, seen), (np.float32, seen), (np.float32, (cars, 2)), (np.float32, (cars,)),
         (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, terms), (np.int32, (cars,)),
+        (np.float64, (cars, SNAPSHOT_SIZE)),
         (np.float32, (*tape, 2, observation.SIZE)), (np.float32, (*tape, 2)), (np.bool_, tape),
     ]  # fmt: skip
 
@@ -114,7 +127,8 @@ class TrainingCars:
         self.settings = settings
         n = len(block.rewards)
         self.simulator = Simulator(circuits, n, vehicle, settings.weights, settings.border_margin_m)
-        self.rngs = [np.random.default_rng([settings.seed, first_car + i]) for i in range(n)]
+        self.first_car = first_car
+        self.episode = np.zeros(n, dtype=np.int64)  # number of the present one, from 1
         self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
@@ -129,10 +143,36 @@ class TrainingCars:
 
     def reset(self) -> None:
         """Start all cars; their clocks are staggered, so that episodes do not end together."""
-        for car, rng in enumerate(self.rngs):
+        self.episode[:] = 0
+        self.trouble_m[:] = np.nan
+        self.tape.clear()
+        for car in range(len(self.steps)):
+            steps = self._stream(car).integers(self.limit_steps)
             self._start(car)
-            self.steps[car] = rng.integers(self.limit_steps)
+            self.steps[car] = steps
         self.simulator.observe(out=self.block.observations)
+
+    def save(self) -> None:
+        """Fill block.snapshots with all that decides how the cars go on; the tape is left out."""
+        parts = [array.reshape(len(self.steps), -1) for array in self._kept()]
+        np.concatenate(parts, axis=1, out=self.block.snapshots)
+
+    def load(self) -> None:
+        """Go on from block.snapshots, with an empty tape."""
+        column = 0
+        for array in self._kept():
+            width = array[0].size
+            values = self.block.snapshots[:, column : column + width]
+            array[...] = values.reshape(array.shape)
+            column += width
+        self.tape.clear()
+        self.simulator.observe(out=self.block.observations)
+
+    def _kept(self) -> list[np.ndarray]:
+        """What a snapshot is made of, arrays of shape (cars,) or (cars, numbers)."""
+        simulator = self.simulator
+        return [simulator.state.T, *simulator.cars, self.steps, self.sums, self.trouble_m,
+                self.episode]  # fmt: skip
 
     def step(self) -> None:
         """Do block.actions, fill the rest of the block, and start ended cars anew."""
@@ -202,7 +242,8 @@ class TrainingCars:
         self.tape.clear()
 
     def _start(self, car: int) -> None:
-        rng, simulator = self.rngs[car], self.simulator
+        self.episode[car] += 1
+        rng, simulator = self._stream(car), self.simulator
         if np.isfinite(self.trouble_m[car]) and rng.random() < RETRY_SHARE:
             circuit = int(simulator.cars.circuit[car])
             place_m = self.trouble_m[car] - rng.uniform(*RETRY_BACK_M)
@@ -213,6 +254,12 @@ class TrainingCars:
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan
+
+    def _stream(self, car: int) -> np.random.Generator:
+        """The present episode's random numbers; number 0 staggers the clocks."""
+        return np.random.default_rng(
+            [self.settings.seed, self.first_car + car, int(self.episode[car])]
+        )
 
 
 def serve(
@@ -234,14 +281,13 @@ def serve(
     training_cars = TrainingCars(
         with_mapped_table(circuits, table_file), block, first_car, settings
     )
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the learner is gone: so are we
+    obey = {
+        STEP: training_cars.step, RESET: training_cars.reset, SAVE: training_cars.save,
+        LOAD: training_cars.load, PULL_BACK: training_cars.pull_back,
+    }  # fmt: skip
+    with contextlib.suppress(EOFError, OSError):  # the learner is gone: so are we
         while (command := pipe.recv_bytes()) != CLOSE:
-            if command == RESET:
-                training_cars.reset()
-            elif command == PULL_BACK:
-                training_cars.pull_back()
-            else:
-                training_cars.step()
+            obey[command]()
             pipe.send_bytes(READY)
-    del training_cars, block  # their arrays lie in the memory
+    del obey, training_cars, block  # their arrays lie in the memory
     memory.close()

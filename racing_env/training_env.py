@@ -59,3 +59,14 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
         self.block.jacobians[:, 0] = jacobians
         self.cars.pull_back()
         return self.block.gradients[:, 0].copy(), self.block.judged[:, 0].copy()
+
+    def snapshot(self) -> np.ndarray:
+        """As `racing_env.vector_env.snapshots`, of this car: (SNAPSHOT_SIZE,)."""
+        self.cars.save()
+        return self.block.snapshots[0].copy()
+
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Go on from a snapshot of this car; it needs no reset then."""
+        self.block.snapshots[0] = snapshot
+        self.cars.load()
+        self.started = True

@@ -21,11 +21,14 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, with_mapped_table
 from racing_env.circuit_sources import START_METHOD
+from racing_env.files import replaced_atomically
 from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import (
     CLOSE,
+    LOAD,
     PULL_BACK,
     RESET,
+    SAVE,
     STEP,
     Block,
     TrainingCars,
@@ -86,8 +89,8 @@ class BatchVecEnv(VecEnv):
             raise
 
     def _start_workers(self, circuits: CircuitBank, processes: int, cars: int) -> None:
-        self._table_file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(self._table_file, circuits.table)
+        with replaced_atomically(self._table_file) as path, path.open("wb") as file:
+            np.save(file, circuits.table)
         _compile(with_mapped_table(circuits, self._table_file), self.settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
@@ -143,6 +146,19 @@ class BatchVecEnv(VecEnv):
         self._tell(PULL_BACK)
         self._wait()
         return self._gathered("gradients", axis=1), self._gathered("judged", axis=1)
+
+    def snapshots(self) -> np.ndarray:
+        """As the function `snapshots`."""
+        self._tell(SAVE)
+        self._wait()
+        return self._gathered("snapshots")
+
+    def restore(self, snapshots: np.ndarray) -> None:
+        """As the function `restore_cars`."""
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.snapshots[:] = snapshots[cars]
+        self._tell(LOAD)
+        self._wait()
 
     def close(self) -> None:
         for pipe in self._pipes:
@@ -216,6 +232,10 @@ class NamingSubprocVecEnv(SubprocVecEnv):
         with self._naming_deaths():
             return super().step_wait()
 
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
+        with self._naming_deaths():
+            return super().env_method(method_name, *args, indices=indices, **kwargs)
+
     def close(self) -> None:
         """SB3's own waits for ever for a process that has answered, or died, before."""
         for process in self.processes:
@@ -259,6 +279,25 @@ def pull_back(env: VecEnv, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarra
         for car in range(env.num_envs)
     ]
     return np.stack([car[0] for car in cars], axis=1), np.stack([car[1] for car in cars], axis=1)
+
+
+def snapshots(env: VecEnv) -> np.ndarray:
+    """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64; not between pull-backs.
+
+    env: made by `make_vec_env`; what one kind of it gives, another can go on from.
+    """
+    if isinstance(env, BatchVecEnv):
+        return env.snapshots()
+    return np.stack(env.env_method("snapshot"))
+
+
+def restore_cars(env: VecEnv, kept: np.ndarray) -> None:
+    """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
+    if isinstance(env, BatchVecEnv):
+        env.restore(kept)
+        return
+    for car in range(env.num_envs):
+        env.env_method("restore", kept[car], indices=car)
 
 
 def make_vec_env(

@@ -16,21 +16,10 @@ from tqdm import tqdm
 
 from racing_env import callbacks, observation
 from racing_env.agents import MovingAverage, TanhMeanPolicy, actor_layers, driver_of
-from racing_env.callbacks import (
-    Checkpoints,
-    GivenNoise,
-    JudgeDrivers,
-    LogEpisodes,
-    WarmUp,
-    rank,
-    restore,
-)
+from racing_env.callbacks import GivenNoise, JudgeDrivers, LogEpisodes, WarmUp, rank
 from racing_env.errors import InputError
-from racing_env.network import HIDDEN_SIZES, load_checkpoint
+from racing_env.network import HIDDEN_SIZES
 from racing_env.policy import load_policy
-
-CPU = torch.device("cpu")
-SETTINGS = {"algo": "ppo"}
 
 
 class Anywhere(gym.Env):
@@ -130,44 +119,12 @@ def test_average_has_every_iterate_once(results, tmp_path):
     np.testing.assert_allclose(judge.average.policy.weights[0], wanted, atol=1e-6)
 
 
-def test_checkpoints_and_restore(results, tmp_path):
-    results[:] = [(2, 1.2), (3, 1.1)]
-    path = tmp_path / "checkpoint" / "training.pt"
-    model = new_model()
-    judge = new_judge(model, tmp_path)
-    saves = []
-    checkpoints = Checkpoints(path, 32, judge, SETTINGS)
-    save = checkpoints.save
-    checkpoints.save = lambda model: (saves.append(model.num_timesteps), save(model))
-    model.learn(80, [judge, checkpoints])
-    assert saves == [32, 64]
-    save(model)
-
-    other = new_model(seed=1)
-    new = new_judge(other, tmp_path)
-    restore(other, new, load_checkpoint(path, SETTINGS, CPU))
-    assert other.num_timesteps == 80 and new.curve == judge.curve and new.earlier_s > 0.0
-    for name, value in model.policy.state_dict().items():
-        assert torch.equal(other.policy.state_dict()[name], value)
-    ours, theirs = (m.policy.optimizer.state_dict() for m in (model, other))
-    for i, state in ours["state"].items():
-        assert all(torch.equal(theirs["state"][i][name], state[name]) for name in state)
-    for mean, wanted in zip(new.average.arrays, judge.average.arrays, strict=True):
-        np.testing.assert_array_equal(mean, wanted)
-
-
-def test_nothing_spoilt_is_saved_nor_judged(results, tmp_path):
-    path = tmp_path / "training.pt"
+def test_spoilt_weights_are_refused(results, tmp_path):
     model = new_model()
     judge = new_judge(model, tmp_path)
     model.learn(16, [judge])
-    checkpoints = Checkpoints(path, 32, judge, SETTINGS)
-    checkpoints.save(model)
-    before = path.read_bytes()
     with torch.no_grad():
         model.policy.value_net.weight[0, 0] = math.inf
-    checkpoints.save(model)
-    assert path.read_bytes() == before
     with pytest.raises(InputError, match="weights are not finite after 16 transitions"):
         model.learn(16, [judge], reset_num_timesteps=False)
 

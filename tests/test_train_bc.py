@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from demonstrations import write_demonstrations
 from processes import run, start
 
-from racing_env.circuit_bank import pack_circuits
-from racing_env.circuit_sources import load_circuits
 from racing_env.dataset import DatasetWriter, Episode, read_manifest
 from racing_env.policy import load_policy
-from racing_env.recording import EpisodeTask, record_episode
-from racing_env.simulator import Simulator
-from racing_env.vehicle import RACECAR
 
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--seed", 1)
 
@@ -30,14 +26,7 @@ def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Four short episodes on the oval."""
-    folder = tmp_path_factory.mktemp("demonstrations")
-    simulator = Simulator(pack_circuits(load_circuits(["oval"]), RACECAR), 1)
-    writer = DatasetWriter(folder, {"tracks": ["oval"]})
-    for seed in np.random.SeedSequence(0).spawn(4):
-        writer.add(record_episode(simulator, ["oval"], EpisodeTask(seed, 20.0), None))
-    writer.flush()
-    return folder
+    return write_demonstrations(tmp_path_factory.mktemp("demonstrations"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from demonstrations import write_demonstrations
 from processes import ROOT, start
 from stable_baselines3 import PPO
 
-from racing_env import agents, observation
+from racing_env import observation
 from racing_env.callbacks import LogEpisodes
 from racing_env.network import HIDDEN_SIZES
 from racing_env.policy import Policy, load_policy, save_policy
@@ -137,73 +139,114 @@ def test_stable_baselines3_s_own_processes():
 # ---------------------------------------------------------------- going on
 
 
-def interrupt_at(monkeypatch, timesteps: int, error: type[BaseException] = KeyboardInterrupt):
-    """Ctrl-C as soon as there have been so many transitions."""
+def at(monkeypatch, timesteps: int, what) -> None:
+    """Call what() as soon as there have been so many transitions."""
 
     def on_step(self):
         if self.num_timesteps >= timesteps:
-            raise error
+            what()
         return True
 
-    monkeypatch.setattr("racing_env.callbacks.LogEpisodes._on_step", on_step)
+    monkeypatch.setattr(LogEpisodes, "_on_step", on_step)
 
 
-@pytest.mark.parametrize("algo", ["apg", "ppo", "sac"])
-def test_interrupted_and_resumed(algo, monkeypatch):
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def curve(out: str):
+    with open(Path(out, "curve.csv")) as file:
+        return [{**row, "wall_s": ""} for row in csv.DictReader(file)]
+
+
+@pytest.fixture
+def short_rollouts(monkeypatch):
     monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
     monkeypatch.setattr("racing_env.agents.APG_STEPS", 32)
-    arguments = (*SHORT, "--algo", algo, "--envs", 1, "--cars", 8)
+    monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
+    monkeypatch.setattr(train_rl, "JUDGE_EVERY", dict.fromkeys(train_rl.JUDGE_EVERY, 256))
+
+
+SLOW_RUNS = [("ppo", "batch"), ("sac", "batch"),
+             ("apg", "subproc"), ("ppo", "subproc"), ("sac", "subproc")]  # fmt: skip
+RUNS = [
+    *[("apg", "batch"), ("apg", "dummy"), ("ppo", "dummy"), ("sac", "dummy")],
+    *[pytest.param(*run, marks=pytest.mark.slow) for run in SLOW_RUNS],
+]
+
+
+@pytest.mark.parametrize(("algo", "vec_env"), RUNS)
+def test_resumed_is_as_never_stopped(algo, vec_env, monkeypatch, short_rollouts):
+    cars = ("--envs", 1, "--cars", 8) if vec_env == "batch" else ("--envs", 8)
+    if vec_env == "subproc":
+        cars = ("--envs", 2)
+    arguments = (*SHORT, "--algo", algo, "--vec-env", vec_env, *cars)
+
+    def look():
+        if not Path("killed").exists():  # what SIGKILL would leave
+            shutil.copytree("whole", "killed")
+
     with monkeypatch.context() as patch:
-        interrupt_at(patch, 600)
-        code, lines = train(*arguments)
+        at(patch, 600, look)
+        assert train(*arguments, out="whole") == (0, [])
+    assert saved("killed")["timesteps"] < 600 < saved("whole")["timesteps"]
+    assert train(*arguments, "--resume", out="killed") == (0, [])
+
+    with monkeypatch.context() as patch:  # within a rollout
+        at(patch, 600, interrupt)
+        code, lines = train(*arguments, out="stopped")
     assert code == 130 and len(lines) == 1 and "--resume" in lines[0]
-    state = saved()
-    assert state["timesteps"] == 600 and [row["timesteps"] for row in state["curve"]] == [0]
-    load_policy("rl/policy.safetensors")
+    assert len(curve("stopped")) > 1
+    with monkeypatch.context() as patch:  # and within an update
+        patch.setattr("torch.optim.Adam.step", interrupt)
+        assert train(*arguments, "--resume", out="stopped")[0] == 130
+    assert train(*arguments, "--resume", out="stopped") == (0, [])
 
-    rates, noise, first = [], [], []
+    for out in ("killed", "stopped"):
+        assert learnt(out) == learnt("whole")
+        assert curve(out) == curve("whole")
+        if algo == "sac":
+            for name, values in saved("whole")["replay"].items():
+                assert np.array_equal(saved(out)["replay"][name], values), name
 
-    def look(self):
-        first.append({n: v.clone() for n, v in self.model.policy.state_dict().items()})
-        if algo != "sac":
-            noise.append(np.exp(self.model.policy.log_std.detach().numpy()).tolist())
-            steps = [float(s["step"]) for s in self.model.policy.optimizer.state.values()]
-            rates.append((max(steps), self.model.policy.optimizer.param_groups[0]["lr"]))
-
-    monkeypatch.setattr(LogEpisodes, "_on_rollout_start", look)
-    assert train(*arguments, "--resume") == (0, [])
-    for name, value in state["parameters"]["policy"].items():
-        if name != "log_std":
-            assert torch.equal(first[0][name], value), name
-    if algo != "sac":
-        start, end = map(np.array, train_rl.NOISE[algo])
-        np.testing.assert_allclose(noise[1], start + (end - start) * 600 / 1024, rtol=1e-5)
-        # the optimiser's state is there, and its rate goes on to fall
-        kept = state["parameters"]["policy.optimizer"]["state"].values()
-        assert rates[0][0] == max(float(values["step"]) for values in kept) > 0
-        top, bottom = agents.PPO_LEARNING_RATE if algo == "ppo" else agents.APG_LEARNING_RATE
-        assert rates[1][1] == pytest.approx(top + (bottom - top) * 856 / 1024)
-    else:
-        # the step that Ctrl-C met was counted, not stored
-        assert len(saved()["replay"]["rewards"]) == 1024 // 8 - 1
-    state = saved()
-    assert state["timesteps"] >= 1024
-    assert [row["timesteps"] for row in state["curve"]] == [0, state["timesteps"]]
-
-    before = {path: path.read_bytes() for path in Path("rl").glob("*.[!j]*") if path.is_file()}
-    assert train(*arguments, "--resume") == (0, [])
+    before = {path: path.read_bytes() for path in Path("whole").glob("*.[!j]*") if path.is_file()}
+    assert train(*arguments, "--resume", out="whole") == (0, [])  # there is nothing left to do
     assert {path: path.read_bytes() for path in before} == before
-    again = saved()
-    assert again["timesteps"] == state["timesteps"] and again["curve"] == state["curve"]
-    for name, value in state["parameters"]["policy"].items():
-        assert torch.equal(again["parameters"]["policy"][name], value)
+    assert learnt("whole") == learnt("killed")
+
+
+def test_replayed_demonstrations_go_on_too(monkeypatch, short_rollouts):
+    write_demonstrations(Path("demonstrations"))
+    arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--vec-env", "dummy",
+                 "--envs", 8, "--timesteps", 256)  # fmt: skip
+    assert train(*arguments, out="whole") == (0, [])
+    with monkeypatch.context() as patch:
+        at(patch, 100, interrupt)
+        assert train(*arguments, out="stopped")[0] == 130
+    assert train(*arguments, "--resume", out="stopped") == (0, [])
+    assert learnt("stopped") == learnt("whole")
+
+
+def test_the_kind_of_environment_may_change(monkeypatch, short_rollouts):
+    with monkeypatch.context() as patch:
+        at(patch, 600, interrupt)
+        assert train(*SHORT, "--vec-env", "dummy", "--envs", 4)[0] == 130
+    assert train(*SHORT, "--envs", 2, "--cars", 2, "--resume") == (0, [])
+    assert train(*SHORT, "--envs", 1, "--cars", 4, out="whole") == (0, [])
+    assert learnt("rl") == learnt("whole")
+
+
+def test_another_number_of_cars_goes_on_with_new_ones(monkeypatch, short_rollouts):
+    with monkeypatch.context() as patch:
+        at(patch, 600, interrupt)
+        assert train(*SHORT, "--envs", 1, "--cars", 8)[0] == 130
+    assert saved()["timesteps"] == 512
+    assert train(*SHORT, "--envs", 1, "--cars", 4, "--resume") == (0, [])
+    assert saved()["timesteps"] == 1024 and len(saved()["cars"]) == 4
 
 
 def test_interrupted_before_anything_was_learnt(monkeypatch):
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
-
-    def interrupt(self):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("racing_env.callbacks.JudgeDrivers.judge", interrupt)
@@ -211,8 +254,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("racing_env.vector_env.BatchVecEnv.reset", interrupt)
         assert train(*arguments, "--resume")[0] == 130
-    assert saved()["timesteps"] == 0 and saved()["curve"] == []
-    assert not os.path.exists("rl/policy.safetensors")
+    assert not os.path.exists("rl/policy.safetensors")  # nor a checkpoint
     assert train(*arguments, "--resume") == (0, [])
     assert [row["timesteps"] for row in saved()["curve"]] == [0, 1280]
 

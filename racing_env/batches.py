@@ -109,5 +109,15 @@ def batch_loader(
     )
 
 
+def batches(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The batches of an epoch. Raises ChildProcessError if a process of the loader dies."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise ChildProcessError(f"{error}".splitlines()[0]) from None
+        raise
+
+
 def _start_worker(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle

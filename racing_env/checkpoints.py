@@ -108,7 +108,8 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
 
 def random_state(device: torch.device) -> dict[str, Any]:
     """The state of the generators that SB3 draws from: torch's and numpy's global ones."""
-    _, keys, position, has_normal, normal = np.random.get_state()  # noqa: NPY002
+    mersenne: Any = np.random.get_state()  # noqa: NPY002
+    _, keys, position, has_normal, normal = mersenne
     state = {
         "torch": torch.get_rng_state(),
         "numpy": [torch.from_numpy(keys.astype(np.int64)), position, has_normal, normal],

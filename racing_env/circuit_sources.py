@@ -2,8 +2,9 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from racing_env.circuit import Circuit, prepare_circuit
@@ -14,7 +15,6 @@ from racing_env.vehicle import RACECAR, Vehicle
 # Workers start from a clean server process that has the compiled simulator loaded and neither
 # torch nor the parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
-LIVENESS_CHECK_S = 1.0
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -55,34 +55,88 @@ def parallel_map(
 ) -> Iterator[Result]:
     """function(job) for each job, in order, from processes that end with the iterator.
 
-    Raises what the function raises, and ChildProcessError if a process dies: a Pool would start
-    another and wait for the lost result for ever.
+    Raises what the function raises, and ChildProcessError if a process dies. Each process has a
+    pipe of its own: those of a Pool share locks, and one that is killed while it holds a lock lets
+    the others, and the Pool's end, wait for ever.
     """
     context = multiprocessing.get_context(START_METHOD)
     context.set_forkserver_preload(["racing_env.recording"])
-    others = multiprocessing.active_children()
-    with context.Pool(workers, _start, (initializer, tuple(arguments))) as pool:
-        processes = [child for child in multiprocessing.active_children() if child not in others]
-        results = pool.imap(function, jobs)
-        while True:
-            try:
-                yield results.next(timeout=LIVENESS_CHECK_S)
-            except multiprocessing.TimeoutError:
-                _check_alive(processes)
-            except StopIteration:
-                return
+    team: dict[Connection, Any] = {}
+    try:
+        for i in range(min(workers, len(jobs))):
+            ours, theirs = context.Pipe()
+            process = context.Process(  # type: ignore[attr-defined]
+                target=_work, args=(theirs, function, initializer, tuple(arguments)),
+                name=f"worker-{i}", daemon=True,
+            )  # fmt: skip
+            team[ours] = process
+            process.start()
+            theirs.close()
+        yield from _answers(team, jobs)
+    finally:
+        for pipe, process in team.items():
+            pipe.close()
+            if process.pid is not None:  # else Ctrl-C came before its start
+                process.terminate()
+                process.join()
 
 
-def _start(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _answers(team: Mapping[Connection, Any], jobs: Sequence[Any]) -> Iterator[Any]:
+    """Give the jobs to the processes and put their answers into order."""
+    numbered = iter(enumerate(jobs))
+    ready: dict[int, Any] = {}
+    wanted = 0
+
+    def give(pipe: Connection) -> None:
+        if (job := next(numbered, None)) is not None:
+            pipe.send(job)
+
+    pipe: Any = None
+    try:
+        for pipe in (*team, *team):  # a second job waits in the pipe while the first is done
+            give(pipe)
+        while wanted < len(jobs):
+            for pipe in wait(list(team)):
+                number, ready[number], error = pipe.recv()
+                if error is not None:
+                    raise error
+                give(pipe)
+            while wanted in ready:
+                yield ready.pop(wanted)
+                wanted += 1
+    except (EOFError, ConnectionError):
+        raise _death(team[pipe]) from None
+
+
+def _work(
+    pipe: Connection,
+    function: Callable[[Any], Any],
+    initializer: Callable[..., None] | None,
+    arguments: tuple[Any, ...],
+) -> None:
+    """What a process does: jobs, until the pipe breaks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if initializer is not None:
         initializer(*arguments)
+    while True:
+        try:
+            number, job = pipe.recv()
+        except (EOFError, ConnectionError):
+            return
+        answer: tuple[int, Any, Exception | None]
+        try:
+            answer = number, function(job), None
+        except Exception as error:  # the parent raises it
+            answer = number, None, error
+        try:
+            pipe.send(answer)
+        except ConnectionError:
+            return
 
 
-def _check_alive(processes: Sequence[Any]) -> None:
-    for process in processes:
-        if not process.is_alive():
-            raise ChildProcessError(
-                f"worker process {process.name} has died, exit code {process.exitcode}"
-                + (" (killed; was memory short?)" if process.exitcode == -signal.SIGKILL else "")
-            )
+def _death(process: Any) -> ChildProcessError:
+    process.join(timeout=5.0)
+    return ChildProcessError(
+        f"worker process {process.name} has died, exit code {process.exitcode}"
+        + (" (killed; was memory short?)" if process.exitcode == -signal.SIGKILL else "")
+    )

@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
-from racing_env.files import locked_folder, replaced_atomically, write_csv, write_json
+from racing_env.files import locked_folder, write_csv, write_json
 
 LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
 ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much pedal
@@ -72,6 +72,7 @@ def train(args: argparse.Namespace) -> None:
         load_checkpoint,
         policy_from_layers,
         policy_network,
+        save_checkpoint,
     )
     from racing_env.policy import save_policy
     from racing_env.recording import EpisodeTask, record_episodes
@@ -210,18 +211,17 @@ def train(args: argparse.Namespace) -> None:
                 }
             )
             write_csv(out / "curve.csv", curve)
-            with replaced_atomically(checkpoint) as path, path.open("wb") as file:
-                torch.save(
-                    {
-                        "round": round_number,
-                        "network": network.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "curve": curve,
-                        "best": list(best),
-                        "settings": settings,
-                    },
-                    file,
-                )
+            save_checkpoint(
+                checkpoint,
+                {
+                    "round": round_number,
+                    "network": network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "curve": curve,
+                    "best": list(best),
+                    "settings": settings,
+                },
+            )
 
     # ---------------------------------------------------------------- report
     print("round  examples  train loss  validation  finished  lap / profile")

@@ -17,7 +17,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from racing_env.callbacks import JudgeDrivers
 from racing_env.errors import InputError
-from racing_env.files import replaced_atomically
+from racing_env.network import save_checkpoint
 from racing_env.replay import buffer_state, restore_buffer
 from racing_env.vector_env import restore_cars, snapshots
 
@@ -74,8 +74,7 @@ class Checkpoints(BaseCallback):
     def save(self) -> None:
         """Save the last copy; nothing before the first rollout."""
         if self.state is not None:
-            with replaced_atomically(self.path) as path, path.open("wb") as file:
-                torch.save(self.state, file)
+            save_checkpoint(self.path, self.state)
             self.last = self.state["timesteps"]
 
 

@@ -116,13 +116,15 @@ def _work(
 ) -> None:
     """What a process does: jobs, until the pipe breaks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    if initializer is not None:
-        initializer(*arguments)
+    started = initializer is None
     while True:
         try:
             number, job = pipe.recv()
         except (EOFError, ConnectionError):
             return
+        if initializer is not None and not started:
+            initializer(*arguments)  # not before: a parent that was stopped at this process's start
+            started = True  # has removed what the initializer needs
         answer: tuple[int, Any, Exception | None]
         try:
             answer = number, function(job), None

@@ -9,6 +9,7 @@ from torch import nn
 
 from racing_env import observation
 from racing_env.errors import InputError
+from racing_env.files import replaced_atomically
 from racing_env.policy import ACTION_SIZE, Policy
 
 HIDDEN_SIZES = (64, 64)
@@ -52,6 +53,17 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors, numbers and strings, atomically. Raises OSError if that cannot be done."""
+    with replaced_atomically(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # torch's own, about the end of a file that is cut short
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(

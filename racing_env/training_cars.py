@@ -276,6 +276,10 @@ def serve(
     Here rather than with the vector environment, so that workers need not load torch.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
+    try:
+        command = pipe.recv_bytes()
+    except (EOFError, OSError):
+        return  # the learner was stopped at this start; the memory may be gone, too
     memory = SharedMemory(memory_name)
     block = open_block(memory.buf, cars, settings.tape_steps)
     training_cars = TrainingCars(
@@ -286,8 +290,9 @@ def serve(
         LOAD: training_cars.load, PULL_BACK: training_cars.pull_back,
     }  # fmt: skip
     with contextlib.suppress(EOFError, OSError):  # the learner is gone: so are we
-        while (command := pipe.recv_bytes()) != CLOSE:
+        while command != CLOSE:
             obey[command]()
             pipe.send_bytes(READY)
+            command = pipe.recv_bytes()
     del obey, training_cars, block  # their arrays lie in the memory
     memory.close()

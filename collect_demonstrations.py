@@ -25,8 +25,8 @@ def arguments() -> argparse.Namespace:
     )
     cores = cli.available_cores()
     flag = parser.add_argument
-    flag("--episodes", type=cli.positive_int, default=100, help="episodes to drive (100)")
-    flag("--workers", type=cli.positive_int, default=max(cores - 1, 1),
+    flag("--episodes", type=cli.size_int, default=100, help="episodes to drive (100)")
+    flag("--workers", type=cli.worker_int, default=max(cores - 1, 1),
          help="worker processes (cores - 1)")  # fmt: skip
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="CSV files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip

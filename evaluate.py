@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 
 from racing_env import command_line as cli
 from racing_env.errors import InputError
-from racing_env.files import locked_folder, write_json
+from racing_env.files import locked_folder, refuse_special_file, write_json
 
 EXPERT = "expert"
 CIRCUITS = 20  # generated ones, where no track is named
@@ -123,6 +123,7 @@ def arguments() -> argparse.Namespace:
 
 def read_references(path: Path) -> dict[str, float]:
     """Lap times (s) by circuit. Raises InputError that names the file and the line."""
+    refuse_special_file(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

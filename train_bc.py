@@ -36,10 +36,10 @@ def arguments() -> argparse.Namespace:
     flag = parser.add_argument
     flag("--data", default="runs/default/demonstrations", help="folder of demonstrations")
     flag("--out", default="runs/default/bc", help="folder for the policy")
-    flag("--epochs", type=cli.positive_int, default=50, help="in all, over all rounds (50)")
-    flag("--batch-size", type=cli.positive_int, default=256, help="examples per update (256)")
+    flag("--epochs", type=cli.size_int, default=50, help="in all, over all rounds (50)")
+    flag("--batch-size", type=cli.size_int, default=256, help="examples per update (256)")
     flag("--dagger-rounds", type=cli.count_int, default=6, help="rounds of driving (6)")
-    flag("--workers", type=cli.count_int, default=cli.available_cores() // 2,
+    flag("--workers", type=cli.processes_int, default=cli.available_cores() // 2,
          help="processes that load batches and drive; 0: the main process (cores / 2)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip

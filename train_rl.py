@@ -45,12 +45,12 @@ def arguments() -> argparse.Namespace:
          help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
          help="transitions (apg 20 million, ppo 12 million, sac 1 million)")  # fmt: skip
-    flag("--envs", type=cli.positive_int, default=min(max(cli.available_cores() - 1, 1), 8),
+    flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes, one thread each (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
-    flag("--cars", type=cli.positive_int,
+    flag("--cars", type=cli.size_int,
          help="cars a process of --vec-env batch (apg 128, ppo 2048, sac 64; / envs)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
@@ -102,6 +102,10 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(
             f"{out}: already holds a training; use --resume to go on with it, or another --out"
         )
+    if args.cars and args.vec_env != "batch":
+        raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
+    if (out / "policy.safetensors").resolve() == Path(args.policy).resolve():
+        raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
     device = choose_device(args.device)
     torch.set_num_threads(1)
     timesteps = args.timesteps or TIMESTEPS[args.algo]

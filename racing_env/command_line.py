@@ -26,6 +26,9 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; everything finished is saved, --resume goes on", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except MemoryError:
+        print("error: memory is short; ask for less", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
@@ -34,6 +37,21 @@ def run(main: Callable[[], None]) -> None:
 def positive_int(text: str) -> int:
     """argparse type: an integer of at least 1."""
     return _int_from(text, 1)
+
+
+def size_int(text: str) -> int:
+    """argparse type: how many of what takes memory, 1 to a million."""
+    return _int_from(text, 1, 10**6)
+
+
+def worker_int(text: str) -> int:
+    """argparse type: how many processes, 1 to 1000."""
+    return _int_from(text, 1, 1000)
+
+
+def processes_int(text: str) -> int:
+    """argparse type: how many processes, 0 to 1000."""
+    return _int_from(text, 0, 1000)
 
 
 def count_int(text: str) -> int:
@@ -52,13 +70,15 @@ def positive_float(text: str) -> float:
     return value
 
 
-def _int_from(text: str, least: int) -> int:
+def _int_from(text: str, least: int, most: int = 10**12) -> int:
     try:
         value = int(text)
     except ValueError:
         value = least - 1
-    if not least <= value <= 10**12:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not an integer of at least {least} and at most {most}"
+        )
     return value
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from racing_env import observation
 from racing_env.errors import InputError
-from racing_env.files import replaced_atomically, write_json
+from racing_env.files import refuse_special_file, replaced_atomically, write_json
 from racing_env.vehicle import RACECAR, Vehicle
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+MANIFEST_SIZE_MAX_BYTES = 100_000_000
 FIELDS: dict[str, tuple[type, tuple[int, ...]]] = {
     "observations": (np.float32, (observation.SIZE,)),
     "actions": (np.float32, (2,)),  # what the car did
@@ -120,13 +121,17 @@ def dataset_header(vehicle: Vehicle = RACECAR) -> dict[str, Any]:
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
     """The manifest of a data set; raises InputError if it is none that this program can read."""
-    path = Path(folder) / MANIFEST
+    path = _own_file(folder, MANIFEST)
     try:
+        if path.stat().st_size > MANIFEST_SIZE_MAX_BYTES:
+            raise InputError(f"{path}: larger than {MANIFEST_SIZE_MAX_BYTES} bytes, not a manifest")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"{folder}: no {MANIFEST} there; expected a folder that collect_demonstrations.py wrote"
         ) from None
+    except InputError:
+        raise
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("settings"), dict):
@@ -164,6 +169,15 @@ def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
             )
 
 
+def _own_file(folder: str | Path, name: str) -> Path:
+    """A file of a data set; raises InputError for a link that leads out of its folder."""
+    path = Path(folder) / name
+    if path.is_symlink() and path.resolve().parent != Path(folder).resolve():
+        raise InputError(f"{path}: is a link out of the folder; the file itself is needed there")
+    refuse_special_file(path)
+    return path
+
+
 def _entries(path: Path, manifest: dict[str, Any], key: str) -> list[dict[str, Any]]:
     entries = manifest.get(key)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -179,7 +193,7 @@ def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.nda
     """A shard's fields as read-only memory maps; raises InputError naming a file that is wrong."""
     arrays: dict[str, np.ndarray] = {}
     for field, (dtype, shape) in FIELDS.items():
-        path = Path(folder) / f"{shard['name']}.{field}.npy"
+        path = _own_file(folder, f"{shard['name']}.{field}.npy")
         try:
             values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
         except Exception as error:  # a damaged header raises anything, down to TokenError

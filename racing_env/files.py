@@ -104,6 +104,12 @@ def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, list[float
         raise InputError(f"{path}: {error}; expected numbers") from None
 
 
+def refuse_special_file(path: Path) -> None:
+    """Raise InputError for a pipe, a device or the like: reading one may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: is not an ordinary file; one is needed")
+
+
 def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)

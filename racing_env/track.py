@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from racing_env.errors import InputError
-from racing_env.files import replaced_atomically
+from racing_env.files import refuse_special_file, replaced_atomically
 from racing_env.vehicle import RACECAR, Vehicle
 
 COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
@@ -180,6 +180,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: is a directory; a CSV file of one circuit is needed")
     if not path.exists():
         raise InputError(f"{path}: no such file; a CSV file of one circuit is needed")
+    refuse_special_file(path)
     try:
         size = path.stat().st_size
         if size > FILE_SIZE_MAX_BYTES:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,32 @@ def test_any_text_is_an_integer_or_refused(text):
         assert cli.count_int(text) >= 0
     except argparse.ArgumentTypeError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_what_takes_memory_or_processes_is_limited():
+    assert cli.size_int("1000000") == 10**6 and cli.worker_int("1000") == 1000
+    assert cli.processes_int("0") == 0
+    for read, text in [(cli.size_int, "1000001"), (cli.worker_int, "1001"), (cli.worker_int, "0"),
+                       (cli.processes_int, "1001"), (cli.size_int, "9" * 50)]:  # fmt: skip
+        with pytest.raises(argparse.ArgumentTypeError, match="at most"):
+            read(text)
+
+
+def test_short_memory_is_one_line_and_code_2(capsys):
+    def main():
+        raise MemoryError
+
+    with pytest.raises(SystemExit) as end:
+        cli.run(main)
+    assert (
+        end.value.code == 2 and capsys.readouterr().err == "error: memory is short; ask for less\n"
+    )
+
+
+def test_sigterm_is_met_as_ctrl_c_is(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert end.value.code == 130 and "--resume" in capsys.readouterr().err
 
 
 def test_zero_is_a_count_but_not_positive():

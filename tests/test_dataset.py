@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -210,6 +211,29 @@ def test_shards_have_the_steps_that_the_manifest_says(folder, steps):
 def test_missing_file(folder):
     (folder / "shard-00001.actions.npy").unlink()
     assert_refused(folder, "shard-00001.actions.npy")
+
+
+@pytest.mark.parametrize("name", ["shard-00001.actions.npy", "manifest.json"])
+def test_links_out_of_the_folder_are_refused(folder, tmp_path_factory, name):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / name
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)  # the very same content
+    with pytest.raises(InputError, match=f"{name}: is a link out of the folder"):
+        verify_checksums(folder, read_manifest(folder))
+
+
+@pytest.mark.parametrize("name", ["shard-00001.actions.npy", "manifest.json"])
+def test_pipes_are_refused_and_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match="is not an ordinary file"):
+        verify_checksums(folder, read_manifest(folder))
+
+
+def test_a_huge_manifest_is_not_read(folder):
+    os.truncate(folder / "manifest.json", 10**12)  # sparse
+    with pytest.raises(InputError, match="larger than"):
+        read_manifest(folder)
 
 
 def test_truncated_file(folder):

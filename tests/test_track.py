@@ -269,6 +269,13 @@ def test_bad_files_are_refused(tmp_path, content, message):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_what_never_ends_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(InputError, match="is not an ordinary file"):
+            read_track(path)
+
+
 def test_directory_missing_and_huge_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="is a directory"):
         read_track(tmp_path)

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -127,6 +128,17 @@ def test_the_same_for_every_number_of_processes(algo):
     arguments = (*SHORT, "--algo", algo)
     assert train(*arguments, "--envs", 1, "--cars", 8, out="a") == (0, [])
     assert train(*arguments, "--envs", 2, "--cars", 4, out="b") == (0, [])
+    assert learnt("a") == learnt("b")
+
+
+def test_a_clock_that_goes_back_changes_nothing(monkeypatch):
+    arguments = (*SHORT, "--vec-env", "dummy", "--envs", 2)
+    assert train(*arguments, out="a") == (0, [])
+    seconds = itertools.count(10**9, -1000)
+    monkeypatch.setattr("time.time", lambda: float(next(seconds)))
+    monkeypatch.setattr("time.time_ns", lambda: next(seconds) * 10**9)
+    monkeypatch.setattr("tqdm.std.time", lambda: float(next(seconds)))
+    assert train(*arguments, out="b") == (0, [])
     assert learnt("a") == learnt("b")
 
 
@@ -376,7 +388,8 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
 @pytest.mark.parametrize(
     "arguments",
     [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--algo", "td3"],
-     ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"]],
+     ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"], ["--envs", "1000000"],
+     ["--cars", "9" * 12], ["--timesteps", "-0.5"], ["--seed", "nan"]],
     ids=str,
 )  # fmt: skip
 def test_bad_flags(arguments):
@@ -392,6 +405,8 @@ def test_bad_flags(arguments):
         (["--policy", "small.safetensors"], "small.safetensors: has layers [8, 2]"),
         (["--out", "text.txt"], "text.txt"),
         (["--out", "done"], "use --resume"),
+        (["--out", ".", "--policy", "policy.safetensors", "--resume"], "lies in --out"),
+        (["--vec-env", "dummy"], "--cars 2: --vec-env dummy has one car an environment"),
         (["--out", "broken", "--resume"], "training.pt: not a readable checkpoint"),
         (["--track", "nowhere"], "nowhere"),
         (["--judge-on", "nowhere"], "nowhere"),
@@ -402,6 +417,7 @@ def test_bad_flags(arguments):
 def test_bad_input_is_one_line_and_exit_code_2(here, arguments, word):
     (here / "text.txt").write_text("nothing\n")
     save_policy(random_policy(8), "small.safetensors")
+    save_policy(random_policy(*HIDDEN_SIZES), "policy.safetensors")
     for name in ("done", "broken"):
         (here / name / "checkpoint").mkdir(parents=True)
         (here / name / "checkpoint" / "training.pt").write_bytes(b"PK\x03\x04 nothing")

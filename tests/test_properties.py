@@ -16,8 +16,7 @@ from racing_env.track import read_track, write_track
 from racing_env.track_generator import generate_track
 from racing_env.vehicle import RACECAR
 
-COVERED_ERROR_M = 0.6  # the place jumps by this much where the car is far off a bending centre line
-
+IN_A_FOLDER = [HealthCheck.function_scoped_fixture]  # whose files each example replaces
 PEDALS = st.floats(-1.0, 1.0) | st.sampled_from([-1.0, 0.0, 1.0])
 ACTIONS = st.lists(
     st.tuples(PEDALS, PEDALS, st.integers(1, 20)), min_size=1, max_size=15

@@ -23,7 +23,7 @@ from racing_env.files import locked_folder, write_json
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 20_000_000, "ppo": 12_000_000, "sac": 1_000_000}
-ALL_CARS = {"apg": 128, "ppo": 2048, "sac": 64}  # in all processes together
+CARS = {"apg": 128, "ppo": 2048, "sac": 64}
 JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 50_000}
 WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
@@ -46,12 +46,12 @@ def arguments() -> argparse.Namespace:
     flag("--timesteps", type=cli.positive_int,
          help="transitions (apg 20 million, ppo 12 million, sac 1 million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
-         help="environment processes, one thread each (cores - 1, at most 8)")  # fmt: skip
+         help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
-         help="cars a process of --vec-env batch (apg 128, ppo 2048, sac 64; / envs)")  # fmt: skip
+         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 64)")  # fmt: skip
     flag("--data", help="demonstrations; with --algo sac they are half of each batch")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
@@ -109,15 +109,16 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     timesteps = args.timesteps or TIMESTEPS[args.algo]
-    cars = args.cars or max(ALL_CARS[args.algo] // args.envs, 1)
-    all_cars = args.envs * (cars if args.vec_env == "batch" else 1)
+    cars = (args.cars or CARS[args.algo]) if args.vec_env == "batch" else args.envs
+    if args.vec_env == "batch" and cars <= args.envs:
+        raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
     same = asked | {"checkpoint_version": 2}
     if args.algo == "sac":
-        same["cars"] = all_cars  # the replay buffer's shape
+        same["cars"] = cars  # the replay buffer's shape
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     # what decides the weights; how the cars are shared out does not
-    decides = asked | {"cars": all_cars, "timesteps": timesteps, "policy": args.policy,
+    decides = asked | {"cars": cars, "timesteps": timesteps, "policy": args.policy,
                        "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     clone = load_policy(args.policy)

@@ -102,8 +102,8 @@ def main() -> None:
         "dummy, 1 environment": vector(bank, "dummy", 1, 1),
         "subproc, 1 process": vector(bank, "subproc", 1, 1),
         "subproc, 2 processes": vector(bank, "subproc", 2, 1),
-        "batch, 1 process x 1024 cars": vector(bank, "batch", 1, 1024),
-        "batch, 2 processes x 512 cars": vector(bank, "batch", 2, 512),
+        "batch, 1024 cars, 1 process beside the learner": vector(bank, "batch", 1, 1024),
+        "batch, 1024 cars, 3 processes": vector(bank, "batch", 3, 1024),
     }
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(f"car-steps per second ({machine})")

@@ -141,6 +141,13 @@ class TrainingCars:
                 )
             )
 
+    def do(self, command: bytes) -> None:
+        """What a learner asks for through a pipe, or without one."""
+        {
+            STEP: self.step, RESET: self.reset, SAVE: self.save, LOAD: self.load,
+            PULL_BACK: self.pull_back,
+        }[command]()  # fmt: skip
+
     def reset(self) -> None:
         """Start all cars; their clocks are staggered, so that episodes do not end together."""
         self.episode[:] = 0
@@ -285,14 +292,10 @@ def serve(
     training_cars = TrainingCars(
         with_mapped_table(circuits, table_file), block, first_car, settings
     )
-    obey = {
-        STEP: training_cars.step, RESET: training_cars.reset, SAVE: training_cars.save,
-        LOAD: training_cars.load, PULL_BACK: training_cars.pull_back,
-    }  # fmt: skip
     with contextlib.suppress(EOFError, OSError):  # the learner is gone: so are we
         while command != CLOSE:
-            obey[command]()
+            training_cars.do(command)
             pipe.send_bytes(READY)
             command = pipe.recv_bytes()
-    del obey, training_cars, block  # their arrays lie in the memory
+    del training_cars, block  # their arrays lie in the memory
     memory.close()

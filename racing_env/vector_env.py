@@ -1,13 +1,15 @@
 """Batches of cars in worker processes, as a vector environment of stable-baselines3.
 
 Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
-and ends lie in shared memory, and only a byte a step goes through a pipe.
+and ends lie in shared memory, and only a byte a step goes through a pipe. The learner, who would
+otherwise wait for the others, steps a batch too.
 """
 
 import contextlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -52,10 +54,10 @@ def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
 
 
 class BatchVecEnv(VecEnv):
-    """`processes` workers with `cars` cars each; environment i is car i.
+    """`cars` cars, shared out to `processes` workers and this process; environment i is car i.
 
-    scratch: a folder for the circuits' table, which the workers map rather than copy.
-    Raises ChildProcessError naming the worker if one dies.
+    scratch: a folder for the circuits' table, which the workers map rather than copy. Raises
+    ValueError if there is not a car for each process, ChildProcessError naming a worker that died.
     """
 
     render_mode = None
@@ -69,8 +71,10 @@ class BatchVecEnv(VecEnv):
         scratch: str | Path,
     ):
         limit = observation.LIMIT
+        if cars <= processes:
+            raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
         super().__init__(
-            processes * cars,
+            cars,
             gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
         )
@@ -80,15 +84,17 @@ class BatchVecEnv(VecEnv):
         self._blocks: list[Block] = []
         self._pipes: list[Connection] = []
         self._workers: list[Any] = []
-        self._ranges = [slice(i * cars, (i + 1) * cars) for i in range(processes)]
+        firsts = [cars * i // (processes + 1) for i in range(processes + 2)]
+        self._ranges = [slice(*ends) for ends in pairwise(firsts)]  # the last one is the learner's
         self._nothing: dict[str, Any] = {}
         try:
-            self._start_workers(circuits, processes, cars)
+            self._start_workers(circuits)
+            self._start_own(circuits)
         except BaseException:  # Ctrl-C too
             self.close()
             raise
 
-    def _start_workers(self, circuits: CircuitBank, processes: int, cars: int) -> None:
+    def _start_workers(self, circuits: CircuitBank) -> None:
         with replaced_atomically(self._table_file) as path, path.open("wb") as file:
             np.save(file, circuits.table)
         _compile(with_mapped_table(circuits, self._table_file), self.settings)
@@ -96,13 +102,14 @@ class BatchVecEnv(VecEnv):
         table_file = str(self._table_file)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["racing_env.training_cars"])
-        for i in range(processes):
+        for i, share in enumerate(self._ranges[:-1]):
+            cars = share.stop - share.start
             memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
             self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=serve,
-                args=(theirs, memory.name, cars, i * cars, table_file, circuits, self.settings),
+                args=(theirs, memory.name, cars, share.start, table_file, circuits, self.settings),
                 name=f"cars-{i}",
                 daemon=True,
             )
@@ -112,9 +119,18 @@ class BatchVecEnv(VecEnv):
             self._pipes.append(ours)
             self._workers.append(worker)
 
+    def _start_own(self, circuits: CircuitBank) -> None:
+        cars = self._ranges[-1].stop - self._ranges[-1].start
+        tape_steps = self.settings.tape_steps
+        block = open_block(bytearray(block_bytes(cars, tape_steps)), cars, tape_steps)
+        self._blocks.append(block)
+        self._own_cars = TrainingCars(
+            with_mapped_table(circuits, self._table_file), block, self._ranges[-1].start,
+            self.settings,
+        )  # fmt: skip
+
     def reset(self) -> np.ndarray:
-        self._tell(RESET)
-        self._wait()
+        self._do(RESET)
         return self._gathered("observations")
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -123,42 +139,39 @@ class BatchVecEnv(VecEnv):
         self._tell(STEP)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        self._own_cars.do(STEP)
         self._wait()
         truncations = self._gathered("truncations")
         dones = self._gathered("terminations") | truncations
         infos = [self._nothing] * self.num_envs
-        for car in np.flatnonzero(dones):
-            block = self._blocks[car // len(self._blocks[0].rewards)]
-            row = car % len(block.rewards)
-            terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
-            length = int(block.lengths[row])
-            infos[car] = {
-                "terminal_observation": block.last_observations[row].copy(),
-                "TimeLimit.truncated": bool(truncations[car]),
-                "episode": {"r": sum(terms.values()), "l": length, **terms},
-            }
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            for row in np.flatnonzero(dones[cars]).tolist():
+                terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
+                length = int(block.lengths[row])
+                infos[cars.start + row] = {
+                    "terminal_observation": block.last_observations[row].copy(),
+                    "TimeLimit.truncated": bool(block.truncations[row]),
+                    "episode": {"r": sum(terms.values()), "l": length, **terms},
+                }
         return self._gathered("observations"), self._gathered("rewards"), dones, infos
 
     def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As the function `pull_back`."""
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             block.jacobians[:] = jacobians[:, cars]
-        self._tell(PULL_BACK)
-        self._wait()
+        self._do(PULL_BACK)
         return self._gathered("gradients", axis=1), self._gathered("judged", axis=1)
 
     def snapshots(self) -> np.ndarray:
         """As the function `snapshots`."""
-        self._tell(SAVE)
-        self._wait()
+        self._do(SAVE)
         return self._gathered("snapshots")
 
     def restore(self, snapshots: np.ndarray) -> None:
         """As the function `restore_cars`."""
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             block.snapshots[:] = snapshots[cars]
-        self._tell(LOAD)
-        self._wait()
+        self._do(LOAD)
 
     def close(self) -> None:
         for pipe in self._pipes:
@@ -175,6 +188,11 @@ class BatchVecEnv(VecEnv):
             memory.unlink()
         self._memories, self._pipes, self._workers = [], [], []
         self._table_file.unlink(missing_ok=True)
+
+    def _do(self, command: bytes) -> None:
+        self._tell(command)
+        self._own_cars.do(command)
+        self._wait()
 
     def _tell(self, command: bytes) -> None:
         for i, pipe in enumerate(self._pipes):
@@ -308,7 +326,7 @@ def make_vec_env(
     settings: TrainingSettings,
     scratch: str | Path,
 ) -> VecEnv:
-    """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with one car each."""
+    """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with a car a process."""
     if kind == "batch":
         return BatchVecEnv(circuits, processes, cars, settings, scratch)
     makers: list[Callable[[], gym.Env]] = [

@@ -127,7 +127,7 @@ def test_the_same_twice_and_for_other_seeds_not():
 def test_the_same_for_every_number_of_processes(algo):
     arguments = (*SHORT, "--algo", algo)
     assert train(*arguments, "--envs", 1, "--cars", 8, out="a") == (0, [])
-    assert train(*arguments, "--envs", 2, "--cars", 4, out="b") == (0, [])
+    assert train(*arguments, "--envs", 2, "--cars", 8, out="b") == (0, [])
     assert learnt("a") == learnt("b")
 
 
@@ -243,7 +243,7 @@ def test_the_kind_of_environment_may_change(monkeypatch, short_rollouts):
     with monkeypatch.context() as patch:
         at(patch, 600, interrupt)
         assert train(*SHORT, "--vec-env", "dummy", "--envs", 4)[0] == 130
-    assert train(*SHORT, "--envs", 2, "--cars", 2, "--resume") == (0, [])
+    assert train(*SHORT, "--envs", 2, "--cars", 4, "--resume") == (0, [])
     assert train(*SHORT, "--envs", 1, "--cars", 4, out="whole") == (0, [])
     assert learnt("rl") == learnt("whole")
 

@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from racing_env import observation
 from racing_env.circuit_bank import pack_circuits
 from racing_env.circuit_sources import load_circuits
+from racing_env.errors import InputError
 from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import BatchVecEnv, make_vec_env
@@ -61,7 +62,7 @@ def drive(env, steps: int):
 
 
 def test_the_same_for_every_number_of_processes(opened):
-    runs = [drive(opened(*size), 300) for size in [(1, 6), (2, 3), (3, 2)]]
+    runs = [drive(opened(*size), 300) for size in [(1, 6), (2, 6), (5, 6)]]
     assert runs[0][2].sum() > 6
     for run in runs[1:]:
         for ours, theirs in zip(runs[0][:3], run[:3], strict=True):
@@ -73,7 +74,7 @@ def test_the_same_for_every_number_of_processes(opened):
 @pytest.mark.parametrize("kind", ["dummy", "subproc"])
 def test_the_same_as_stable_baselines3_s_own(opened, bank, tmp_path, kind):
     batch = drive(opened(1, 2), 150)
-    env = make_vec_env(kind, bank, 2, 1, SETTINGS, tmp_path)
+    env = make_vec_env(kind, bank, 1 if kind == "batch" else 2, 2, SETTINGS, tmp_path)
     other = drive(env, 150)
     env.close()
     assert batch[2].any()
@@ -111,7 +112,7 @@ def test_results_are_not_overwritten_by_the_next_step(opened):
 def test_contract_of_a_vec_env(opened):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = opened(2, 2)
+        env = opened(2, 4)
     assert env.num_envs == 4 and env.reset().shape == (4, observation.SIZE)
     assert env.observation_space.contains(env.reset()[0])
     assert env.get_attr("render_mode") == [None] * 4
@@ -136,7 +137,7 @@ def test_ppo_learns_on_it(opened):
 
 
 def test_killed_worker_is_named(opened):
-    env = opened(2, 2)
+    env = opened(2, 4)
     env.reset()
     os.kill(env._workers[1].pid, signal.SIGKILL)
     with pytest.raises(ChildProcessError, match=r"process 1 \(cars-1\) has died, exit code -9"):
@@ -156,7 +157,19 @@ def test_action_that_is_not_finite_ends_the_worker_not_the_wait(opened):
     env = opened(1, 2)
     env.reset()
     with pytest.raises(ChildProcessError, match="exit code 1"):
-        env.step(np.full((2, 2), np.nan, np.float32))
+        env.step(np.array([[np.nan, 0.0], [0.0, 0.0]], np.float32))
+
+
+def test_action_of_the_learner_s_own_car_that_is_not_finite(opened):
+    env = opened(1, 2)
+    env.reset()
+    with pytest.raises(InputError, match="two finite numbers"):
+        env.step(np.array([[0.0, 0.0], [np.nan, 0.0]], np.float32))
+
+
+def test_a_car_for_each_process(opened):
+    with pytest.raises(ValueError, match="2 cars are too few"):
+        opened(2, 2)
 
 
 def test_workers_do_not_load_torch(opened):
@@ -167,7 +180,7 @@ def test_workers_do_not_load_torch(opened):
 
 
 def test_close_twice_and_within_a_step(opened):
-    env = opened(2, 2)
+    env = opened(2, 4)
     env.reset()
     env.step_async(np.zeros((4, 2), np.float32))
     env.close()
@@ -184,7 +197,7 @@ from racing_env.vehicle import RACECAR
 
 if __name__ == "__main__":
     bank = pack_circuits(load_circuits(["oval"]), RACECAR)
-    env = BatchVecEnv(bank, 2, 2, TrainingSettings(), sys.argv[1])
+    env = BatchVecEnv(bank, 2, 4, TrainingSettings(), sys.argv[1])
     env.reset()
     env.close()
 """

@@ -59,7 +59,7 @@ def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from racing_env.batches import Demonstrations, batch_loader, batches
+    from racing_env.batches import Demonstrations, batch_loader, epoch_of
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits, start_worker_server
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
@@ -156,7 +156,7 @@ def train(args: argparse.Namespace) -> None:
                     )
                 epoch_started = time.perf_counter()
                 network.train()
-                for observations, actions in batches(loader):
+                for observations, actions in epoch_of(loader):
                     observations = observations.to(device, non_blocking=True)
                     actions = actions.to(device, non_blocking=True)
                     loss = (((network(observations) - actions) / scale) ** 2).mean()

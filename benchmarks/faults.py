@@ -34,7 +34,7 @@ from racing_env.policy import load_policy
 
 ROOT = Path(__file__).parents[1]
 
-HANG_S = 90.0  # far more than any of these stages takes
+HANG_S = 300.0  # far more than any of these stages takes
 ORPHAN_S = 20.0  # until processes whose parent was killed must have ended, too
 KILLS = [
     *[("script", number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)],
@@ -74,12 +74,12 @@ def learnt(folder: Path) -> dict[str, bytes]:
 
 STAGES = {
     "demonstrations": Stage(
-        "collect_demonstrations.py", "--episodes 30 --workers 2 --track oval --seed 1",
+        "collect_demonstrations.py", "--episodes 20 --workers 2 --track oval --seed 1",
         lambda folder: files(folder, "manifest.json", "shard-*.npy"),
     ),
     "bc": Stage(
         "train_bc.py", "--data {whole}/demonstrations --epochs 3 --dagger-rounds 2 --workers 2 "
-        "--judge-on oval --device cpu --seed 1",
+        "--batch-size 1024 --judge-on oval --device cpu --seed 1",
         lambda folder: files(folder, "policy.safetensors", "curve.csv", "dagger-*/*"),
     ),
     "rl": Stage(

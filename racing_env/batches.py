@@ -109,14 +109,16 @@ def batch_loader(
     )
 
 
-def batches(loader: DataLoader[Any]) -> Iterator[Batch]:
+def epoch_of(loader: DataLoader[Any]) -> Iterator[Batch]:
     """The batches of an epoch. Raises ChildProcessError if a process of the loader dies."""
     try:
         yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" in str(error):
-            raise ChildProcessError(f"{error}".splitlines()[0]) from None
-        raise
+    except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        # the others are met where a batch that is on its way was the dead process's
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ChildProcessError(f"a process that loads batches has died ({reason})") from None
 
 
 def _start_worker(number: int) -> None:

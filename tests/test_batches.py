@@ -1,8 +1,10 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
 
-from racing_env.batches import BatchSampler, Demonstrations, batch_loader
+from racing_env.batches import BatchSampler, Demonstrations, batch_loader, epoch_of
 from racing_env.circuit import mirror_circuit, prepare_circuit
 from racing_env.circuit_bank import pack_circuits
 from racing_env.dataset import DatasetWriter, Episode
@@ -145,6 +147,16 @@ def test_loader_is_the_same_for_every_number_of_workers(folders, batches, worker
     assert len(found) == len(batches)
     for ours, wanted in zip(found, batches, strict=True):
         assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])
+
+
+def test_a_killed_process_is_named(folders):
+    train = Demonstrations(folders, validation=False, seed=0)
+    epoch = epoch_of(batch_loader(train, 2, 0, 1, CPU))
+    next(epoch)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(ChildProcessError, match="process that loads batches has died"):
+        list(epoch)
 
 
 def test_empty_part(folders):

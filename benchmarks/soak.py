@@ -94,8 +94,8 @@ def main() -> None:
     )
     flag = parser.add_argument
     flag("--steps", type=cli.positive_int, default=10_000_000, help="in all (10 million)")
-    flag("--envs", type=cli.positive_int, default=2, help="worker processes (2)")
-    flag("--cars", type=cli.positive_int, default=64, help="cars in each (64)")
+    flag("--envs", type=cli.positive_int, default=2, help="worker processes beside this one (2)")
+    flag("--cars", type=cli.positive_int, default=128, help="cars in all (128)")
     flag("--seed", type=cli.count_int, default=0, help="of the actions (0)")
     flag("--json", help="file for the figures")
     args = parser.parse_args()

@@ -21,14 +21,16 @@ stage() {
         return
     fi
     echo "== $name"
-    { "$PYTHON" "$@" 2>&1 | tee -ia "$log"; } </dev/null &
+    { "$PYTHON" "$@" 2>&1 | tee -ia "$log"; } </dev/null 8>&- &
     stage_pid=$!
+    echo "$stage_pid" >"$out/logs/running"
     # A signal ends a wait, not the stage.
     while kill -0 "$stage_pid" 2>/dev/null; do
         status=0
         wait "$stage_pid" 2>/dev/null || status=$?
     done
     stage_pid=""
+    rm -f "$out/logs/running"
     if [[ -n $stop_code ]]; then
         echo "interrupted in stage $name; start again with --out $out to go on" >&2
         exit "$stop_code"
@@ -53,4 +55,18 @@ begin_stages() {
     set -m
     trap 'pass_on 130' INT
     trap 'pass_on 143' TERM HUP
+    exec 8> >(mourn)
+}
+
+# mourn: interrupt the running stage when standard input, which only this run holds open, closes:
+# a run that is killed can pass nothing on itself.
+mourn() {
+    trap '' INT TERM HUP
+    local group
+    read -r || true
+    if [[ -e $out/logs/running ]]; then
+        group=$(<"$out/logs/running")
+        rm -f "$out/logs/running"
+        kill -INT -- "-$group" 2>/dev/null || true
+    fi
 }

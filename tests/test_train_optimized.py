@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from benchmarks.faults import session_of  # noqa: E402
+
 SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
 
 STAGE = """
@@ -339,6 +342,30 @@ def test_an_interrupt_reaches_the_stage(checkout: Path, sent: signal.Signals, co
     assert "saved" in stdout
     assert "interrupted in stage bc" in stderr
     assert not (checkout / "runs/default/logs/bc.finished").exists()
+
+
+def test_a_killed_run_leaves_no_stage_at_work(checkout: Path) -> None:
+    run = subprocess.Popen(
+        ["bash", str(checkout / "train_optimized.sh")],
+        env=environment(HANG="train_bc"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    hanging = checkout / "runs/default/bc/hanging"
+    deadline = time.monotonic() + 50
+    while run.poll() is None and not hanging.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(session_of(run.pid)) > 1
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 30
+    while session_of(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not session_of(run.pid)
+    assert "saved" in (checkout / "runs/default/logs/bc.log").read_text()
+    result = train(root=checkout)
+    assert result.returncode == 0 and "train_bc at work again" in result.stdout
 
 
 # ---- the interpreter

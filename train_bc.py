@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    with locked_folder(args.out):
+    with locked_folder(args.out, "checkpoint", "dagger-*"):
         train(args)
 
 

@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    with locked_folder(args.out):
+    with locked_folder(args.out, "checkpoint"):
         train(args)
 
 

@@ -16,10 +16,11 @@ TEMPORARY = ".unfinished-"  # prefix of files that are being written
 
 
 @contextmanager
-def locked_folder(folder: str | Path) -> Iterator[None]:
+def locked_folder(folder: str | Path, *parts: str) -> Iterator[None]:
     """Make a folder and keep other runs out of it until the block, or the process, ends.
 
-    What a run that was killed left unfinished is removed. Raises InputError if another run is at
+    parts: patterns of folders in it that belong to the run, too. What a run that was killed left
+    unfinished in any of them is removed. Raises InputError if another run is at
     work there, OSError if nothing can be written there.
     """
     folder = Path(folder)
@@ -32,8 +33,9 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
             raise InputError(
                 f"{folder}: another run is at work there; wait for it, or use another --out"
             ) from None
-        for unfinished in folder.rglob(f"{TEMPORARY}*"):
-            unfinished.unlink()
+        for part in (".", *parts):
+            for unfinished in folder.glob(f"{part}/{TEMPORARY}*"):
+                unfinished.unlink()
         with _saying_where(folder), tempfile.TemporaryFile(prefix=TEMPORARY, dir=folder):
             pass  # it can be written to: better known before the work than after it
         yield

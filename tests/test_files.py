@@ -1,13 +1,24 @@
 """Atomic writing: a reader finds the old file or the new one, and nothing is left lying about."""
 
+import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 
-from racing_env.files import replaced_atomically, write_json
+from racing_env.errors import InputError
+from racing_env.files import (
+    TEMPORARY,
+    locked_folder,
+    refuse_special_file,
+    replaced_atomically,
+    write_json,
+)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -90,3 +101,72 @@ def test_json(tmp_path):
         write_json(path, {"bad": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == value
     assert list(contents(tmp_path)) == ["summary.json"]
+
+
+def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path):
+    out = tmp_path / "a" / "out"
+    with locked_folder(out):
+        with pytest.raises(InputError, match="another run is at work there"), locked_folder(out):
+            pass
+        with locked_folder(tmp_path):  # the folder around it is another one
+            pass
+    with locked_folder(out):
+        pass
+    assert not list(out.iterdir())
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    code = (
+        "import sys, time; from racing_env.files import locked_folder\n"
+        "with locked_folder(sys.argv[1]): print('locked', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+    with pytest.raises(InputError, match="another run is at work there"), locked_folder(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with locked_folder(tmp_path):
+        pass
+
+
+def test_what_a_killed_run_left_unfinished_is_removed(tmp_path):
+    for part in ("", "checkpoint", "other"):
+        (tmp_path / part).mkdir(exist_ok=True)
+        for name in (f"{TEMPORARY}curve-x.csv", "curve.csv"):
+            (tmp_path / part / name).touch()
+    with locked_folder(tmp_path, "check*"):
+        pass
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {
+        "curve.csv", "checkpoint/curve.csv", "other/curve.csv", f"other/{TEMPORARY}curve-x.csv"
+    }  # fmt: skip
+
+
+def test_special_files_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(InputError, match="is not an ordinary file"):
+            refuse_special_file(path)
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path, tmp_path / "absent"):
+        refuse_special_file(path)
+
+
+def test_an_os_error_names_the_file_and_numpy_s_a_guess(tmp_path):
+    path = tmp_path / "a.npy"
+    full = OSError(errno.ENOSPC, "No space left on device", "x")
+    with (
+        pytest.raises(OSError, match=r"a\.npy: cannot be written \(No space left on device\)"),
+        replaced_atomically(path),
+    ):
+        raise full
+    numpys = OSError("1000 requested and 8 written")
+    with (
+        pytest.raises(OSError, match="1000 requested and 8 written; is the disk full"),
+        replaced_atomically(path),
+    ):
+        raise numpys
+    assert not list(tmp_path.iterdir())

@@ -39,8 +39,9 @@ def arguments() -> argparse.Namespace:
     flag("--epochs", type=cli.size_int, default=50, help="in all, over all rounds (50)")
     flag("--batch-size", type=cli.size_int, default=256, help="examples per update (256)")
     flag("--dagger-rounds", type=cli.count_int, default=6, help="rounds of driving (6)")
-    flag("--workers", type=cli.processes_int, default=cli.available_cores() // 2,
-         help="processes that load batches and drive; 0: the main process (cores / 2)")  # fmt: skip
+    flag("--workers", type=cli.processes_int,
+         help="processes that load batches and drive; 0: the main process (cores / 2 drive, the "
+         "main process loads)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -59,7 +60,7 @@ def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from racing_env.batches import Demonstrations, batch_loader, epoch_of
+    from racing_env.batches import BatchLoader, Demonstrations
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits, start_worker_server
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
@@ -94,14 +95,17 @@ def train(args: argparse.Namespace) -> None:
     tracks = manifest["settings"].get("tracks")
     if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
         raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
-    processes = max(args.workers, 1)
+    # Batches lie in memory: reading them costs less than to fetch them from another process.
+    loaders = args.workers or 0
+    workers = cli.available_cores() // 2 if args.workers is None else args.workers
+    processes = max(workers, 1)
     start_worker_server("racing_env.batches")  # torch once, shared by the workers of all rounds
     circuits = load_circuits(tracks, processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits(args.judge_on, processes)
 
     network = policy_network().to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     scale = torch.tensor(ACTION_SCALE, device=device)
     rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
     settings = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
@@ -144,10 +148,8 @@ def train(args: argparse.Namespace) -> None:
                 raise InputError(
                     f"{args.data}: no episode is left to train on; collect more episodes"
                 )
-            loader = batch_loader(
-                train, args.batch_size, args.seed + round_number, args.workers, device
-            )
-            checks = batch_loader(validation, 4096, args.seed, 0, device)
+            loader = BatchLoader(train, args.batch_size, args.seed + round_number, loaders, device)
+            checks = BatchLoader(validation, 4096, args.seed, 0, device)
             lowest, patience = math.inf, PATIENCE
             for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
                 for group in optimizer.param_groups:
@@ -156,9 +158,7 @@ def train(args: argparse.Namespace) -> None:
                     )
                 epoch_started = time.perf_counter()
                 network.train()
-                for observations, actions in epoch_of(loader):
-                    observations = observations.to(device, non_blocking=True)
-                    actions = actions.to(device, non_blocking=True)
+                for observations, actions in loader:
                     loss = (((network(observations) - actions) / scale) ** 2).mean()
                     optimizer.zero_grad()
                     loss.backward()
@@ -168,8 +168,8 @@ def train(args: argparse.Namespace) -> None:
                 network.eval()
                 with torch.no_grad():
                     errors = [
-                        (((network(o.to(device)) - a.to(device)) / scale) ** 2).mean(dim=1)
-                        for o, a in checks
+                        (((network(observations) - actions) / scale) ** 2).mean(dim=1)
+                        for observations, actions in checks
                     ]
                 validation_loss = float(torch.cat(errors).mean()) if errors else loss.item()
                 if not math.isfinite(validation_loss + loss.item()):
@@ -237,7 +237,7 @@ def train(args: argparse.Namespace) -> None:
         out / "summary.json",
         {
             "stage": "train_bc",
-            "workers": args.workers,
+            "workers": workers,
             "wall_s": wall_s,
             "busy_s": busy_s,
             "speed_up": busy_s / wall_s,

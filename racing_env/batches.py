@@ -16,13 +16,15 @@ from racing_env.observation import mirror_signs_and_order
 Batch = tuple[torch.Tensor, torch.Tensor]
 LEARNED_FIELDS = ("observations", "expert_actions")
 VALIDATION_SHARE = 0.1
+# Handing a tensor from process to process costs more than reading a batch; sixteen at once do not.
+BATCHES_PER_FETCH = 16
 
 
 class Demonstrations(Dataset[Batch]):
     """Observations and the expert's actions of some episodes of several data sets.
 
     Rows are numbered 0 to 2 * steps - 1: the second half are the mirror images of the first, which
-    are exact for this car. An item is a whole batch: `dataset[rows]` with an array of row numbers.
+    are exact for this car. An item is many examples: `dataset[rows]` with an array of row numbers.
     """
 
     def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
@@ -73,52 +75,66 @@ class Demonstrations(Dataset[Batch]):
         return torch.from_numpy(observations), torch.from_numpy(actions)
 
 
-class BatchSampler(Sampler[np.ndarray]):
-    """Row numbers of one whole batch at a time, shuffled anew in each epoch by a seed.
+class RowSampler(Sampler[np.ndarray]):
+    """Row numbers, so many at a time, shuffled anew in each epoch by a seed.
 
     An epoch is a random half of the rows: as many as were driven, each as it was or mirrored.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int):
-        self.rows, self.batch_size = rows, batch_size
+    def __init__(self, rows: int, at_a_time: int, seed: int):
+        self.rows, self.at_a_time = rows, at_a_time
         self.rng = np.random.default_rng(seed)
 
     def __len__(self) -> int:
-        return -(-self.rows // 2 // self.batch_size)
+        return -(-self.rows // 2 // self.at_a_time)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         order = self.rng.permutation(self.rows)[: self.rows // 2]
-        for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size]
+        for start in range(0, len(order), self.at_a_time):
+            yield order[start : start + self.at_a_time]
 
 
-def batch_loader(
-    dataset: Demonstrations, batch_size: int, seed: int, workers: int, device: torch.device
-) -> DataLoader[Any]:
-    """A loader whose every fetch is one batch; workers stay alive between epochs."""
-    return DataLoader(
-        dataset,
-        sampler=BatchSampler(len(dataset), batch_size, seed),
-        batch_size=None,  # the sampler hands out whole batches
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        prefetch_factor=4 if workers > 0 else None,
-        pin_memory=device.type == "cuda",
-        multiprocessing_context=START_METHOD if workers > 0 else None,
-        worker_init_fn=_start_worker,
-    )
+class BatchLoader:
+    """Batches of (observations, actions) on a device; each iteration is an epoch.
 
+    The batches are the same for every number of workers, which stay alive between epochs. A fetch
+    is several batches, read, passed on and copied to the device at once. Raises ChildProcessError
+    if a worker dies.
+    """
 
-def epoch_of(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """The batches of an epoch. Raises ChildProcessError if a process of the loader dies."""
-    try:
-        yield from loader
-    except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        # the others are met where a batch that is on its way was the dead process's
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ChildProcessError(f"a process that loads batches has died ({reason})") from None
+    def __init__(
+        self,
+        dataset: Demonstrations,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        device: torch.device,
+    ):
+        self.batch_size, self.device = batch_size, device
+        self.fetches: DataLoader[Any] = DataLoader(
+            dataset,
+            sampler=RowSampler(len(dataset), BATCHES_PER_FETCH * batch_size, seed),
+            batch_size=None,  # the sampler hands out many rows at a time
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context=START_METHOD if workers > 0 else None,
+            worker_init_fn=_start_worker,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        try:
+            for fetch in self.fetches:
+                observations, actions = (part.to(self.device, non_blocking=True) for part in fetch)
+                yield from zip(
+                    observations.split(self.batch_size), actions.split(self.batch_size), strict=True
+                )
+        except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                raise
+            # the others are met where a batch that is on its way was the dead process's
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise ChildProcessError(f"a process that loads batches has died ({reason})") from None
 
 
 def _start_worker(number: int) -> None:

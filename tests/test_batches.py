@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from racing_env.batches import BatchSampler, Demonstrations, batch_loader, epoch_of
+from racing_env.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
 from racing_env.circuit import mirror_circuit, prepare_circuit
 from racing_env.circuit_bank import pack_circuits
 from racing_env.dataset import DatasetWriter, Episode
@@ -14,6 +14,7 @@ from racing_env.vehicle import RACECAR
 from tests.test_dataset import episode
 
 CPU = torch.device("cpu")
+BATCH = 4
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +110,15 @@ def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=1e-6)
 
 
-def test_sampler_gives_half_of_the_rows_in_whole_batches():
-    sampler = BatchSampler(rows=1000, batch_size=64, seed=5)
+def test_sampler_gives_half_of_the_rows():
+    sampler = RowSampler(rows=1000, at_a_time=64, seed=5)
     first, second = list(sampler), list(sampler)
     assert len(first) == len(sampler) == 8
     assert [len(batch) for batch in first] == [64] * 7 + [500 - 7 * 64]
     rows = np.concatenate(first)
     assert len(np.unique(rows)) == 500 and rows.max() < 1000
     assert not np.array_equal(rows, np.concatenate(second))
-    again = np.concatenate(list(BatchSampler(rows=1000, batch_size=64, seed=5)))
+    again = np.concatenate(list(RowSampler(rows=1000, at_a_time=64, seed=5)))
     np.testing.assert_array_equal(rows, again)
 
 
@@ -132,13 +133,16 @@ def two_epochs(loader):
 
 def loader_of(folders, workers):
     train = Demonstrations(folders, validation=False, seed=0)
-    return batch_loader(train, 32, 7, workers, CPU)
+    return BatchLoader(train, BATCH, 7, workers, CPU)
 
 
 def test_loader_in_the_main_process(folders, batches):
     train = Demonstrations(folders, validation=False, seed=0)
     assert sum(len(actions) for _, actions in batches) == 2 * train.steps
-    assert {len(actions) for _, actions in batches[:-1]} <= {32, train.steps % 32}
+    epoch = -(-train.steps // BATCH)
+    assert len(batches) == 2 * epoch > 2 * BATCHES_PER_FETCH  # an epoch is more than one fetch
+    sizes = [len(actions) for _, actions in batches]
+    assert sizes == 2 * [*[BATCH] * (epoch - 1), train.steps - (epoch - 1) * BATCH]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -151,7 +155,7 @@ def test_loader_is_the_same_for_every_number_of_workers(folders, batches, worker
 
 def test_a_killed_process_is_named(folders):
     train = Demonstrations(folders, validation=False, seed=0)
-    epoch = epoch_of(batch_loader(train, 2, 0, 1, CPU))
+    epoch = iter(BatchLoader(train, 1, 0, 1, CPU))
     next(epoch)
     for process in multiprocessing.active_children():
         process.kill()
@@ -161,4 +165,10 @@ def test_a_killed_process_is_named(folders):
 
 def test_empty_part(folders):
     assert len(Demonstrations([], validation=True, seed=0)) == 0
-    assert list(batch_loader(Demonstrations([], True, 0), 32, 0, 0, CPU)) == []
+    assert list(BatchLoader(Demonstrations([], True, 0), 32, 0, 0, CPU)) == []
+
+
+def test_memory_is_pinned_for_cuda_alone(folders):
+    train = Demonstrations(folders, validation=False, seed=0)
+    for device, pinned in ((CPU, False), (torch.device("cuda"), True)):
+        assert BatchLoader(train, BATCH, 0, 0, device).fetches.pin_memory == pinned

@@ -122,9 +122,15 @@ def test_cores_are_those_of_the_affinity():
         assert answer.stdout.strip() == "1"
 
 
-def test_importing_it_loads_nothing_heavy():
-    code = "import sys; import racing_env.command_line; print(*sys.modules)"
+SCRIPTS = ("collect_demonstrations.py", "train_bc.py", "train_rl.py", "evaluate.py")
+
+
+@pytest.mark.parametrize("arguments", [["-c", "import racing_env"], *([s, "-h"] for s in SCRIPTS)])
+def test_help_and_the_package_load_nothing_heavy(arguments):
     answer = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    assert not {"numba", "torch", "scipy"} & set(answer.stdout.split())
+        [sys.executable, "-X", "importtime", *arguments],
+        check=True, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
+    assert "racing_env" in loaded
+    assert not {"numba", "torch", "scipy", "matplotlib", "stable_baselines3"} & loaded

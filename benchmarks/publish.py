@@ -1,28 +1,25 @@
 #!/usr/bin/env python
 """Make a finished run the one that the README shows, and its driver the one that is shipped.
 
-    PYTHONPATH=. python benchmarks/publish.py runs/default
+    python benchmarks/publish.py runs/default
 
 Copies the run's records into benchmarks/results (with the machine and the commit), its driver and
 learning curve into policies/ and docs/, and writes the README's tables from them.
 """
 
 import argparse
-import os
-import platform
-import re
 import shutil
-import subprocess
-import time
+import sys
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import RESULTS, ROOT, between, commit_of, conditions
 from racing_env.files import write_json
 from racing_env.summary import duration, laps_compared, read_json
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 RECORDS = {
     "demonstrations/summary.json": "demonstrations.json",
     "bc/summary.json": "bc.json",
@@ -39,28 +36,9 @@ SAID = {
 }
 
 
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def machine(run: Path) -> dict[str, Any]:
     """On what, with what and when the run was made; its folder lies in the checkout it ran in."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=run, capture_output=True, text=True, check=True
-    )
-    return {
-        "command": "./train_optimized.sh",
-        "commit": commit.stdout.strip(),
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": len(os.sched_getaffinity(0)),
-        "processor": processor(),
-        "python": platform.python_version(),
-    }
+    return {**conditions(), "command": "./train_optimized.sh", "commit": commit_of(run)}
 
 
 def laps_table(results: list[dict[str, Any]]) -> str:
@@ -107,14 +85,6 @@ def stages_table(run: Path, on: dict[str, Any]) -> str:
             "set size).",
         ]
     )
-
-
-def between(text: str, name: str, content: str) -> str:
-    """The text with what stands between the marks of this name replaced."""
-    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, rest = text.split(start)
-    _, after = rest.split(end)
-    return f"{before}{start}\n{content}\n{end}{after}"
 
 
 def main() -> None:

@@ -1,52 +1,59 @@
 #!/usr/bin/env python
-"""Steps per second: simulator core, Gymnasium environment, vector environments. One core each.
+"""Steps per second: simulator core, Gymnasium environment, vector environments.
 
-    PYTHONPATH=. python benchmarks/throughput.py --json benchmarks/results/throughput.json
+    python benchmarks/throughput.py --json benchmarks/results/throughput.json
 
-Everything is timed in one run on one machine, so that the ratios mean something; CPU time is that
-of this process, wall time includes the workers.
+Everything is timed in one run on one machine, all cases in turn and that several times, so that the
+ratios mean something; CPU time is that of this process and its workers.
 """
 
 import argparse
+import functools
 import os
-import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 import numpy as np
 
+from benchmarks.measuring import in_turn, spread, table, write_results
+from racing_env import command_line as cli
 from racing_env.circuit_bank import CircuitBank, pack_circuits
 from racing_env.circuit_sources import load_circuits
-from racing_env.files import write_json
+from racing_env.memory import descendants_cpu_s
 from racing_env.simulator import Simulator
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import make_vec_env
 from racing_env.vehicle import RACECAR
 
-SECONDS = 3.0
+BATCHES = (1, 64, 256, 1024)
+PROCESSES = (1, 2, 4, 8)
+ALL_CARS = 1024  # of the batched vector environment
 
 
-def timed(step: Callable[[], None], steps_per_call: int) -> dict[str, float]:
-    """Car-steps per second of wall and of CPU time of this process, after a warm-up."""
+def timed(step: Callable[[], None], steps_per_call: int, seconds: float) -> dict[str, float]:
+    """Car-steps per second of wall time and of CPU time, workers' included, after a warm-up."""
     for _ in range(20):
         step()
-    calls, wall, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < SECONDS:
+    calls, wall, cpu = 0, time.perf_counter(), time.process_time() + descendants_cpu_s()
+    while time.perf_counter() - wall < seconds:
         step()
         calls += 1
     steps = calls * steps_per_call
     return {
         "per_wall_s": steps / (time.perf_counter() - wall),
-        "per_cpu_s": steps / (time.process_time() - cpu),
+        "per_cpu_s": steps / (time.process_time() + descendants_cpu_s() - cpu),
     }
 
 
-def simulator(bank: CircuitBank, cars: int) -> dict[str, float]:
+def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
     """The batched core with observations and rewards, cars that have ended placed again."""
     batch = Simulator(bank, cars)
     for car in range(cars):
@@ -59,10 +66,10 @@ def simulator(bank: CircuitBank, cars: int) -> dict[str, float]:
         for car in map(int, np.flatnonzero(batch.cars.ended)):
             batch.place(car, car % len(bank.count), 40.0 * car, speed_mps=20.0)
 
-    return timed(step, cars)
+    return timed(step, cars, seconds)
 
 
-def environment() -> dict[str, float]:
+def environment(seconds: float) -> dict[str, float]:
     """One car through Gymnasium's `step`, resets included."""
     env = gym.make("racing_env/Race-v0", track="club").unwrapped
     env.reset(seed=0)
@@ -73,49 +80,61 @@ def environment() -> dict[str, float]:
         if terminated or truncated:
             env.reset()
 
-    return timed(step, 1)
+    return timed(step, 1, seconds)
 
 
-def vector(bank: CircuitBank, kind: str, processes: int, cars: int) -> dict[str, float]:
+def vector(
+    bank: CircuitBank, kind: str, processes: int, cars: int, seconds: float
+) -> dict[str, float]:
     """A vector environment of stable-baselines3, random actions."""
     with tempfile.TemporaryDirectory() as folder:
         env = make_vec_env(kind, bank, processes, cars, TrainingSettings(), folder)
         env.reset()
         actions = np.random.default_rng(0).uniform(-0.2, 0.2, (env.num_envs, 2))
-        result = timed(lambda: env.step(actions.astype(np.float32)) and None, env.num_envs)
+        actions = actions.astype(np.float32)
+        result = timed(lambda: env.step(actions) and None, env.num_envs, seconds)
         env.close()
     return result
+
+
+def cases(bank: CircuitBank, seconds: float) -> dict[str, Callable[[], dict[str, float]]]:
+    measures: dict[str, Any] = {
+        f"simulator, cars: {cars}": functools.partial(simulator, bank, cars, seconds)
+        for cars in BATCHES
+    }
+    measures["Gymnasium environment"] = functools.partial(environment, seconds)
+    for kind, unit in (("dummy", "environments"), ("subproc", "processes")):
+        for count in PROCESSES:
+            run = functools.partial(vector, bank, kind, count, 1, seconds)
+            measures[f"{kind}, {unit}: {count}"] = run
+    for count in PROCESSES:
+        run = functools.partial(vector, bank, "batch", count, ALL_CARS, seconds)
+        measures[f"batch of {ALL_CARS} cars, processes: {count} and the learner"] = run
+    return measures
+
+
+def steps_table(results: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        [name, f"{case['per_wall_s']:,.0f}", f"{case['per_cpu_s']:,.0f}", spread(case, "per_cpu_s")]
+        for name, case in results.items()
+    ]
+    return table(["car-steps", "per second", "per CPU-second", "spread"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="file for the results")
+    flag = parser.add_argument
+    flag("--seconds", type=cli.positive_float, default=2.0, help="a case and turn (2)")
+    flag("--repeats", type=cli.positive_int, default=3, help="turns (3)")
+    flag("--json", type=Path, help="file for the results")
     args = parser.parse_args()
     bank = pack_circuits(load_circuits(["random:1:20"]), RACECAR)
-    cases = {
-        "simulator, 1 car": simulator(bank, 1),
-        "simulator, 256 cars": simulator(bank, 256),
-        "simulator, 1024 cars": simulator(bank, 1024),
-        "Gymnasium environment": environment(),
-        "dummy, 1 environment": vector(bank, "dummy", 1, 1),
-        "subproc, 1 process": vector(bank, "subproc", 1, 1),
-        "subproc, 2 processes": vector(bank, "subproc", 2, 1),
-        "batch, 1024 cars, 1 process beside the learner": vector(bank, "batch", 1, 1024),
-        "batch, 1024 cars, 3 processes": vector(bank, "batch", 3, 1024),
-    }
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"car-steps per second ({machine})")
-    print(f"{'':32s} {'wall time':>12s} {'CPU time':>12s}")
-    for name, result in cases.items():
-        print(f"{name:32s} {result['per_wall_s']:12,.0f} {result['per_cpu_s']:12,.0f}")
-    if args.json:
-        command = (
-            "PYTHONPATH=. python benchmarks/throughput.py --json benchmarks/results/throughput.json"
-        )
-        write_json(args.json, {"machine": machine, "command": command, "cases": cases})
+    results = in_turn(cases(bank, args.seconds), args.repeats)
+    print(steps_table(results))
+    write_results(args.json, {"cases": results})
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

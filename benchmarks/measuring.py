@@ -1,0 +1,153 @@
+"""What the benchmarks share: facts of the machine, taking turns, watched commands, tables."""
+
+import contextlib
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from racing_env.command_line import available_cores
+from racing_env.files import write_json
+from racing_env.memory import memory_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+SAMPLE_S = 0.5  # between looks at a command's memory: each costs some tens of ms of a core
+
+Numbers = Mapping[str, float]
+
+
+def processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that is checked out there; empty where git does not know."""
+    with contextlib.suppress(OSError):
+        command = ["git", "rev-parse", "HEAD"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        return done.stdout.strip()
+    return ""
+
+
+def conditions() -> dict[str, Any]:
+    """On what, with what and when something was measured."""
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": commit_of(ROOT),
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": available_cores(),
+        "processor": processor(),
+        "python": platform.python_version(),
+    }
+
+
+def write_results(path: Path | None, results: Mapping[str, Any]) -> None:
+    """Results with the conditions they were measured in, if there is a path."""
+    if path:
+        write_json(path, {"conditions": conditions(), **results})
+
+
+def in_turn(cases: Mapping[Any, Callable[[], Numbers]], repeats: int) -> dict[Any, dict[str, Any]]:
+    """Measure all cases, then all again: a slow moment of the machine does not hit one of them.
+
+    For each case and number the median, and under "runs" what each turn gave.
+    """
+    runs: dict[Any, list[Numbers]] = {name: [] for name in cases}
+    for turn in range(repeats):
+        for name, measure in cases.items():
+            print(f"turn {turn + 1} of {repeats}: {name}", file=sys.stderr, flush=True)
+            runs[name].append(measure())
+    return {name: {**medians(turns), "runs": turns} for name, turns in runs.items()}
+
+
+def medians(turns: Sequence[Numbers]) -> dict[str, float]:
+    return {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
+
+
+def spread(case: Mapping[str, Any], key: str) -> str:
+    """How far the turns lie apart, as a share of their median."""
+    values = [turn[key] for turn in case["runs"]]
+    return f"{(max(values) - min(values)) / case[key]:.0%}"
+
+
+class Watched(NamedTuple):
+    """What a command took: wall time (s), peak memory (MB) of all its processes, and of the
+    largest one that it had started."""
+
+    wall_s: float
+    tree_mb: float
+    worker_mb: float
+
+
+def watch(command: Sequence[str], **environment: str) -> Watched:
+    """Run a command in the root of the repository; RuntimeError with its last lines if it fails."""
+    with tempfile.TemporaryFile("w+") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **environment}
+        )
+        peaks, over = [0, 0], threading.Event()
+        watcher = threading.Thread(target=_record_peaks, args=(process.pid, peaks, over))
+        watcher.start()
+        code = process.wait()
+        wall_s = time.perf_counter() - started
+        over.set()
+        watcher.join()
+        if code:
+            log.seek(0)
+            raise RuntimeError(f"{' '.join(command)}: exit code {code}\n{log.read()[-2000:]}")
+    return Watched(wall_s, peaks[0] / 1e6, peaks[1] / 1e6)
+
+
+def _record_peaks(pid: int, peaks: list[int], over: threading.Event) -> None:
+    while not over.wait(SAMPLE_S):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends as it is looked at
+            root = psutil.Process(pid)
+            workers = [memory_bytes(child) for child in root.children(recursive=True)]
+            peaks[0] = max(peaks[0], memory_bytes(root) + sum(workers))
+            peaks[1] = max(peaks[1], *workers, 0)
+
+
+def script(name: str, **flags: Any) -> list[str]:
+    """The command line of one of the repository's scripts: judge_on=X is --judge-on X."""
+    command = [sys.executable, name]
+    for flag, value in flags.items():
+        command += [f"--{flag.replace('_', '-')}", str(value)]
+    return command
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table that is legible as text; all columns but the first are numbers."""
+    cells = [[str(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = []
+    for row in cells:
+        padded = [row[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append(f"| {' | '.join(padded)} |")
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
+
+
+def between(text: str, name: str, content: str) -> str:
+    """The text with what stands between the marks of this name replaced."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = text.split(start)
+    _, after = rest.split(end)
+    return f"{before}{start}\n{content}\n{end}{after}"

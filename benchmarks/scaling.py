@@ -1,0 +1,209 @@
+#!/usr/bin/env python
+"""How each stage, and the whole pipeline, gains from more processes.
+
+    python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/scaling.png
+
+Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores of this machine, all
+counts in turn and that several times, and shows the medians: throughput as the script reports it,
+speed-up over the least count, efficiency (speed-up per process), peak memory. Batches of cloning
+are loaded by 0, 1, 2 and 4 processes on any machine. The pipeline is `train_optimized.sh --quick`
+with one process a stage and with its own choice.
+"""
+
+import argparse
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measuring import in_turn, script, spread, table, watch, write_results
+from racing_env import command_line as cli
+from racing_env.circuit_sources import load_circuits
+from racing_env.summary import duration, read_json
+
+EPISODES = 60
+EPOCHS = 3
+UPDATES = 30  # of the RL driver, of 20,480 transitions each
+PARTS = ("demonstrations", "bc", "rl", "pipeline")
+TRACK, JUDGE = "random:1:20", "random:500:1"
+QUICK = ("random:1:12", "random:500:8", "random:1000:6")  # train_optimized.sh --quick
+FULL = ("random:1:600", "random:500:80", "random:1000:20")
+SEQUENTIAL = {"DEMO_WORKERS": "1", "BC_WORKERS": "0", "RL_ENVS": "1"}
+
+
+def counts(up_to: int) -> list[int]:
+    """1, 2, 4, 8, ... and up_to itself."""
+    powers = [2**i for i in range(up_to.bit_length()) if 2**i < up_to]
+    return [*powers, up_to]
+
+
+def stage(throughput: str, command: Sequence[str]) -> dict[str, float]:
+    """Run a stage's script into a folder of its own; `throughput` is a key of its summary."""
+    with tempfile.TemporaryDirectory() as folder:
+        watched = watch([*command, "--out", folder])
+        return {"per_s": read_json(Path(folder) / "summary.json")[throughput], **watched._asdict()}
+
+
+def demonstrations(sizes: argparse.Namespace, workers: int) -> dict[str, float]:
+    command = script(
+        "collect_demonstrations.py", episodes=sizes.episodes, track=TRACK, workers=workers
+    )
+    return stage("transitions_per_s", command)
+
+
+def cloning(sizes: argparse.Namespace, data: str, workers: int) -> dict[str, float]:
+    command = script("train_bc.py", data=data, epochs=sizes.epochs, dagger_rounds=0,
+                     judge_on=JUDGE, device="cpu", workers=workers)  # fmt: skip
+    return stage("examples_per_s", command)
+
+
+def reinforcement(sizes: argparse.Namespace, envs: int) -> dict[str, float]:
+    command = script("train_rl.py", policy="policies/racecar.safetensors", device="cpu",
+                     timesteps=sizes.timesteps, track=TRACK, judge_on=JUDGE, envs=envs)  # fmt: skip
+    return stage("steps_per_s", command)
+
+
+def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
+    """Wall time (s) of the pipeline and of its stages, and its peak memory (MB)."""
+    with tempfile.TemporaryDirectory() as folder:
+        watched = watch(["./train_optimized.sh", *flags, "--out", folder], **choice)
+        stages = {
+            name: read_json(Path(folder) / name / "summary.json")["wall_s"] for name in PARTS[:3]
+        }
+    return {"wall_s": watched.wall_s, **stages, "tree_mb": watched.tree_mb}
+
+
+def compared(cases: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases of a stage by count, with speed-up over the first and efficiency."""
+    first = next(iter(cases.values()))
+    return [
+        {
+            "workers": workers,
+            **case,
+            "speed_up": case["per_s"] / first["per_s"],
+            "efficiency": case["per_s"] / first["per_s"] / max(workers, 1),
+        }
+        for workers, case in cases.items()
+    ]
+
+
+def stage_table(unit: str, cases: Sequence[dict[str, Any]]) -> str:
+    columns = ["processes", unit, "spread", "speed-up", "efficiency", "script's wall time",
+               "peak memory", "largest worker"]  # fmt: skip
+    rows = [
+        [case["workers"], f"{case['per_s']:,.0f}", spread(case, "per_s"),
+         f"{case['speed_up']:.2f}", f"{case['efficiency']:.2f}", f"{case['wall_s']:.1f} s",
+         f"{case['tree_mb']:,.0f} MB", f"{case['worker_mb']:,.0f} MB"]
+        for case in cases
+    ]  # fmt: skip
+    return table(columns, rows)
+
+
+def pipeline_table(cases: dict[str, dict[str, Any]]) -> str:
+    names = ["wall_s", *PARTS[:3]]
+    rows = [
+        [name, *(duration(case[key]) for key in names), f"{case['tree_mb']:,.0f} MB"]
+        for name, case in cases.items()
+    ]
+    rows.append(["ratio", *(f"{a[key] / b[key]:.2f}" for a, b in [cases.values()] for key in names),
+                 ""])  # fmt: skip
+    return table(["processes", "whole run", *PARTS[:3], "peak memory"], rows)
+
+
+UNITS = {"demonstrations": "transitions/s", "bc": "examples/s", "rl": "transitions/s"}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """All that was measured, as text and as Markdown."""
+    parts = [
+        f"{name}:\n\n{stage_table(UNITS[name], results[name])}"
+        for name in UNITS
+        if results.get(name)
+    ]
+    if results.get("pipeline"):
+        parts.append(f"pipeline:\n\n{pipeline_table(results['pipeline'])}")
+    return "\n\n".join(parts)
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """Speed-up over processes, and the line where each process adds one."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    most = 1
+    for name in UNITS:
+        if cases := results.get(name):
+            workers = [case["workers"] for case in cases]
+            most = max(most, *workers)
+            axes.plot(workers, [case["speed_up"] for case in cases], marker="o", label=name)
+    axes.plot([1, most], [1, most], color="grey", linestyle=":", label="one more per process")
+    axes.set(xlabel="processes", ylabel="speed-up over the least number", ylim=(0, None))
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Run all that was asked for; what runs once first is the caches' filling, and not measured."""
+    results: dict[str, Any] = {"repeats": args.repeats}
+    powers = counts(args.up_to)
+    load_circuits([TRACK, JUDGE], cli.available_cores())
+    with tempfile.TemporaryDirectory() as data:
+        watch(script("collect_demonstrations.py", episodes=args.episodes, track=TRACK, out=data))
+        stages: dict[str, tuple[Callable[[int], dict[str, float]], list[int]]] = {
+            "demonstrations": (functools.partial(demonstrations, args), powers),
+            "bc": (functools.partial(cloning, args, data), [0, *counts(max(args.up_to, 4))]),
+            "rl": (functools.partial(reinforcement, args), powers),
+        }
+        for name, (run, workers) in stages.items():
+            if name in args.only:
+                cases = {count: functools.partial(run, count) for count in workers}
+                results[name] = compared(in_turn(cases, args.repeats))
+    if "pipeline" in args.only:
+        load_circuits(FULL if args.full else QUICK, cli.available_cores())
+        flags = [] if args.full else ["--quick"]
+        choices = {"one a stage": SEQUENTIAL, "own choice": {}}
+        results["pipeline_command"] = " ".join(["./train_optimized.sh", *flags])
+        results["pipeline"] = in_turn(
+            {name: functools.partial(pipeline, flags, choice) for name, choice in choices.items()},
+            args.pipeline_repeats,
+        )
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flag = parser.add_argument
+    flag("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure (all)")
+    flag("--up-to", type=cli.positive_int, default=cli.available_cores(),
+         help="largest number of processes (cores)")  # fmt: skip
+    flag("--repeats", type=cli.positive_int, default=3, help="turns of each stage (3)")
+    flag("--episodes", type=cli.positive_int, default=EPISODES, help=f"to drive ({EPISODES})")
+    flag("--epochs", type=cli.positive_int, default=EPOCHS, help=f"of cloning ({EPOCHS})")
+    flag("--timesteps", type=cli.positive_int, default=UPDATES * 20_480,
+         help=f"of reinforcement learning ({UPDATES * 20_480:,})")  # fmt: skip
+    flag("--pipeline-repeats", type=cli.positive_int, default=1, help="turns of the pipeline (1)")
+    flag("--full", action="store_true", help="the pipeline without --quick: an hour or so")
+    flag("--json", type=Path, help="file for the results")
+    flag("--plot", type=Path, help="file for a picture (PNG)")
+    args = parser.parse_args()
+    results = measure(args)
+    print(tables(results))
+    write_results(args.json, results)
+    if args.plot:
+        plot(results, args.plot)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,151 @@
+"""That the benchmarks run, and what they make of what they measured. Never how fast."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import learning, measuring, peers, performance, scaling
+from tests.processes import ROOT, run
+
+
+def measured(tmp_path: Path, name: str, *arguments: object) -> tuple[dict, str]:
+    """The JSON and the output of a benchmark, started in some other folder."""
+    path = tmp_path / f"{name}.json"
+    done = run(f"benchmarks/{name}.py", *arguments, "--json", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(path.read_text())
+    assert results["conditions"]["cores"] >= 1
+    assert results["conditions"]["command"].startswith("python ")
+    return results, done.stdout
+
+
+def test_cases_take_turns():
+    order = []
+    values = iter([1.0, 10.0, 3.0, 30.0, 2.0, 20.0])
+
+    def case(name: str) -> dict[str, float]:
+        order.append(name)
+        return {"per_s": next(values)}
+
+    results = measuring.in_turn({"a": lambda: case("a"), "b": lambda: case("b")}, repeats=3)
+    assert order == ["a", "b"] * 3
+    assert results["a"]["per_s"] == 2.0 and results["b"]["per_s"] == 20.0
+    assert [turn["per_s"] for turn in results["a"]["runs"]] == [1.0, 3.0, 2.0]
+    assert measuring.spread(results["a"], "per_s") == "100%"
+
+
+def test_table_is_markdown():
+    lines = measuring.table(["what", "per s"], [["a", "1,000"], ["longer", 5]]).splitlines()
+    assert lines == [
+        "| what   | per s |", "| ------ | ----: |", "| a      | 1,000 |", "| longer |     5 |",
+    ]  # fmt: skip
+
+
+def test_only_what_is_between_the_marks_changes():
+    text = "before <!-- a -->\nold\n<!-- /a --> after <!-- b -->\nkept\n<!-- /b -->"
+    assert measuring.between(text, "a", "new") == text.replace("old", "new")
+    with pytest.raises(ValueError):
+        measuring.between(text, "c", "new")
+
+
+def test_watch_sees_memory_and_failure():
+    code = "import time; block = bytearray(60 << 20); time.sleep(1.5)"
+    watched = measuring.watch(["python3", "-c", code])
+    assert watched.wall_s >= 1.5 and watched.tree_mb > 60
+    with pytest.raises(RuntimeError, match="exit code 3\n.*no luck"):
+        measuring.watch(["bash", "-c", "echo no luck; exit 3"])
+
+
+def test_counts_go_up_to_the_cores():
+    assert scaling.counts(1) == [1]
+    assert scaling.counts(8) == [1, 2, 4, 8]
+    assert scaling.counts(12) == [1, 2, 4, 8, 12]
+
+
+def test_speed_up_is_over_the_first_count():
+    cases = scaling.compared({0: {"per_s": 100.0}, 1: {"per_s": 90.0}, 4: {"per_s": 200.0}})
+    assert [case["speed_up"] for case in cases] == [1.0, 0.9, 2.0]
+    assert [case["efficiency"] for case in cases] == [1.0, 0.9, 0.5]
+
+
+def test_stopwatch_counts_what_is_inside_once():
+    stopwatch = learning.Stopwatch()
+    with stopwatch.time("outer"):
+        time.sleep(0.02)
+        with stopwatch.time("inner"):
+            time.sleep(0.2)
+    assert stopwatch.seconds["inner"] >= 0.2
+    assert 0.02 <= stopwatch.seconds["outer"] < stopwatch.seconds["inner"]
+
+
+def test_shares_of_the_time_are_the_whole():
+    seconds = {"environment": 4.0, "inference": 1.0, "update": 3.0}
+    shares = learning.shares_of(seconds, 10.0, workers_s=6.0, processes=2)
+    assert shares == {"cars": 0.3, "traffic": 0.1, "inference": 0.1, "update": 0.3, "rest": 0.2}
+    alone = learning.shares_of(seconds, 10.0, workers_s=0.0, processes=0)
+    assert alone["cars"] == 0.4 and alone["traffic"] == 0.0
+
+
+def test_every_table_of_the_page_has_its_marks():
+    page = performance.PAGE.read_text()
+    for name in [*performance.TABLES, "run"]:
+        assert page.count(f"<!-- {name} -->") == page.count(f"<!-- /{name} -->") == 1
+
+
+@pytest.mark.slow
+def test_throughput_runs(tmp_path):
+    results, said = measured(tmp_path, "throughput", "--seconds", 0.05, "--repeats", 1)
+    assert results["cases"]["simulator, cars: 256"]["per_cpu_s"] > 0
+    table = performance.TABLES["throughput"](results)
+    assert table in said and "subproc, processes: 8" in table
+
+
+@pytest.mark.slow
+def test_peers_run_without_any_peer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(peers, "VENVS", tmp_path)
+    path = tmp_path / "peers.json"
+    arguments = ["peers.py", "--seconds", "0.1", "--repeats", "1", "--json", str(path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    peers.main()
+    results = json.loads(path.read_text())
+    assert set(results["missing"]) == set(peers.PEERS)
+    assert set(results["cases"]) == {peers.OURS, f"{peers.OURS}, batch of {peers.CARS}"}
+    said = capsys.readouterr().out
+    assert "missing: CarRacing-v3" in said and peers.OURS in said
+
+
+@pytest.mark.slow
+def test_learning_runs(tmp_path):
+    results, said = measured(
+        tmp_path, "learning", "--seconds", 0.1, "--repeats", 1, "--episodes", 4, "--envs", 1,
+        "--only", "sac", "bc", "--bc-workers", 0, 1,
+    )  # fmt: skip
+    assert list(results["cases"]) == [
+        "sac", "sac, SB3's defaults", "bc, loader workers: 0", "bc, loader workers: 1",
+    ]  # fmt: skip
+    for case in results["cases"].values():
+        assert sum(case[part] for part in learning.PARTS) == pytest.approx(1.0)
+        assert case["steps_per_s"] > 0 and case["updates_per_s"] > 0
+    assert performance.TABLES["learning"](results) in said
+
+
+@pytest.mark.slow
+def test_scaling_runs(tmp_path):
+    picture = tmp_path / "scaling.png"
+    results, said = measured(
+        tmp_path, "scaling", "--only", "demonstrations", "bc", "rl", "--up-to", 1, "--repeats", 1,
+        "--episodes", 12, "--epochs", 1, "--timesteps", 20_480, "--plot", picture,
+    )  # fmt: skip
+    assert [case["workers"] for case in results["bc"]] == [0, 1, 2, 4]
+    for name in ("demonstrations", "bc", "rl"):
+        assert results[name][0]["speed_up"] == 1.0
+        assert all(case["per_s"] > 0 and case["tree_mb"] > 0 for case in results[name])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert scaling.tables(results) in said
+
+
+def test_what_is_installed_for_peers_is_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert f"{peers.VENVS.relative_to(ROOT)}/" in ignored

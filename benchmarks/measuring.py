@@ -86,36 +86,47 @@ def spread(case: Mapping[str, Any], key: str) -> str:
     return f"{(max(values) - min(values)) / case[key]:.0%}"
 
 
-class Watched(NamedTuple):
-    """What a command took: wall time (s), peak memory (MB) of all its processes, and of the
-    largest one that it had started."""
+class Peaks(NamedTuple):
+    """Peak memory (MB) of a command with all that it started, and of the largest one of those."""
 
-    wall_s: float
     tree_mb: float
     worker_mb: float
 
 
-def watch(command: Sequence[str], **environment: str) -> Watched:
-    """Run a command in the root of the repository; RuntimeError with its last lines if it fails."""
+def run_command(command: Sequence[str], **environment: str) -> float:
+    """Wall time (s) of a command, run in the root of the repository.
+
+    Raises RuntimeError with its last lines if it fails.
+    """
+    return _run(command, environment, None)
+
+
+def peak_memory(command: Sequence[str], **environment: str) -> Peaks:
+    """The same command looked at while it runs, which takes some of the time that it would have."""
+    peaks = [0, 0]
+    _run(command, environment, peaks)
+    return Peaks(peaks[0] / 1e6, peaks[1] / 1e6)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], peaks: list[int] | None) -> float:
+    over = threading.Event()
     with tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **environment}
         )
-        peaks, over = [0, 0], threading.Event()
-        watcher = threading.Thread(target=_record_peaks, args=(process.pid, peaks, over))
-        watcher.start()
+        if peaks is not None:
+            threading.Thread(target=_record, args=(process.pid, peaks, over)).start()
         code = process.wait()
         wall_s = time.perf_counter() - started
         over.set()
-        watcher.join()
         if code:
             log.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit code {code}\n{log.read()[-2000:]}")
-    return Watched(wall_s, peaks[0] / 1e6, peaks[1] / 1e6)
+    return wall_s
 
 
-def _record_peaks(pid: int, peaks: list[int], over: threading.Event) -> None:
+def _record(pid: int, peaks: list[int], over: threading.Event) -> None:
     while not over.wait(SAMPLE_S):
         with contextlib.suppress(psutil.NoSuchProcess):  # it ends as it is looked at
             root = psutil.Process(pid)

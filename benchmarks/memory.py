@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import script, watch, write_results
+from benchmarks.measuring import peak_memory, script, write_results
 
 FEW, MANY = 1, 3
 
@@ -44,7 +44,7 @@ def main() -> None:
                     "rl": script("train_rl.py", policy=args.policy, timesteps=300000,
                                  envs=workers, **common),
                 }  # fmt: skip
-                peaks.append(watch(commands[stage]))
+                peaks.append(peak_memory(commands[stage]))
             few, many = peaks
             results[stage] = {
                 f"tree_with_{FEW}_mb": few.tree_mb,

@@ -5,7 +5,8 @@
 
 Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores of this machine, all
 counts in turn and that several times, and shows the medians: throughput as the script reports it,
-speed-up over the least count, efficiency (speed-up per process), peak memory. Batches of cloning
+speed-up over the least count, efficiency (speed-up per process), and the peak memory of a first run
+that is not timed. Batches of cloning
 are loaded by 0, 1, 2 and 4 processes on any machine. The pipeline is `train_optimized.sh --quick`
 with one process a stage and with its own choice.
 """
@@ -22,14 +23,22 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import in_turn, script, spread, table, watch, write_results
+from benchmarks.measuring import (
+    in_turn,
+    peak_memory,
+    run_command,
+    script,
+    spread,
+    table,
+    write_results,
+)
 from racing_env import command_line as cli
 from racing_env.circuit_sources import load_circuits
 from racing_env.summary import duration, read_json
 
 EPISODES = 60
 EPOCHS = 3
-UPDATES = 30  # of the RL driver, of 20,480 transitions each
+UPDATES = 20  # of the RL driver, of 20,480 transitions each
 PARTS = ("demonstrations", "bc", "rl", "pipeline")
 TRACK, JUDGE = "random:1:20", "random:500:1"
 QUICK = ("random:1:12", "random:500:8", "random:1000:6")  # train_optimized.sh --quick
@@ -43,40 +52,52 @@ def counts(up_to: int) -> list[int]:
     return [*powers, up_to]
 
 
-def stage(throughput: str, command: Sequence[str]) -> dict[str, float]:
-    """Run a stage's script into a folder of its own; `throughput` is a key of its summary."""
-    with tempfile.TemporaryDirectory() as folder:
-        watched = watch([*command, "--out", folder])
-        return {"per_s": read_json(Path(folder) / "summary.json")[throughput], **watched._asdict()}
+def commands(sizes: argparse.Namespace, data: str) -> dict[str, Callable[[int], list[str]]]:
+    """What starts each stage with so many processes, but for its --out."""
+    return {
+        "demonstrations": lambda workers: script(
+            "collect_demonstrations.py", episodes=sizes.episodes, track=TRACK, workers=workers
+        ),
+        "bc": lambda workers: script(
+            "train_bc.py", data=data, epochs=sizes.epochs, dagger_rounds=0, judge_on=JUDGE,
+            device="cpu", workers=workers,
+        ),
+        "rl": lambda envs: script(
+            "train_rl.py", policy="policies/racecar.safetensors", timesteps=sizes.timesteps,
+            track=TRACK, judge_on=JUDGE, device="cpu", envs=envs,
+        ),
+    }  # fmt: skip
 
 
-def demonstrations(sizes: argparse.Namespace, workers: int) -> dict[str, float]:
-    command = script(
-        "collect_demonstrations.py", episodes=sizes.episodes, track=TRACK, workers=workers
-    )
-    return stage("transitions_per_s", command)
+def throughput(stage: str, command: Sequence[str]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as out:
+        wall_s = run_command([*command, "--out", out])
+        return {"per_s": read_json(Path(out) / "summary.json")[THROUGHPUT[stage]], "wall_s": wall_s}
 
 
-def cloning(sizes: argparse.Namespace, data: str, workers: int) -> dict[str, float]:
-    command = script("train_bc.py", data=data, epochs=sizes.epochs, dagger_rounds=0,
-                     judge_on=JUDGE, device="cpu", workers=workers)  # fmt: skip
-    return stage("examples_per_s", command)
+def memory(command: Sequence[str]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as out:
+        return peak_memory([*command, "--out", out])._asdict()
 
 
-def reinforcement(sizes: argparse.Namespace, envs: int) -> dict[str, float]:
-    command = script("train_rl.py", policy="policies/racecar.safetensors", device="cpu",
-                     timesteps=sizes.timesteps, track=TRACK, judge_on=JUDGE, envs=envs)  # fmt: skip
-    return stage("steps_per_s", command)
+def measure_stage(
+    stage: str, command: Callable[[int], list[str]], counts: Sequence[int], repeats: int
+) -> list[dict[str, Any]]:
+    """Memory of all counts, which also fills the caches, and then their times."""
+    peaks = {count: memory(command(count)) for count in counts}
+    cases = {count: functools.partial(throughput, stage, command(count)) for count in counts}
+    times = in_turn(cases, repeats)
+    return compared({count: {**times[count], **peaks[count]} for count in counts})
 
 
 def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
     """Wall time (s) of the pipeline and of its stages, and its peak memory (MB)."""
-    with tempfile.TemporaryDirectory() as folder:
-        watched = watch(["./train_optimized.sh", *flags, "--out", folder], **choice)
-        stages = {
-            name: read_json(Path(folder) / name / "summary.json")["wall_s"] for name in PARTS[:3]
-        }
-    return {"wall_s": watched.wall_s, **stages, "tree_mb": watched.tree_mb}
+    with tempfile.TemporaryDirectory() as out:
+        wall_s = run_command(["./train_optimized.sh", *flags, "--out", out], **choice)
+        run = Path(out)
+        stages = {name: read_json(run / name / "summary.json")["wall_s"] for name in PARTS[:3]}
+        peak_mb = read_json(run / "memory.json")["peak_bytes"] / 1e6
+    return {"wall_s": wall_s, **stages, "tree_mb": peak_mb}
 
 
 def compared(cases: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -116,6 +137,11 @@ def pipeline_table(cases: dict[str, dict[str, Any]]) -> str:
     return table(["processes", "whole run", *PARTS[:3], "peak memory"], rows)
 
 
+THROUGHPUT = {  # keys of the stages' summaries
+    "demonstrations": "transitions_per_s",
+    "bc": "examples_per_s",
+    "rl": "steps_per_s",
+}
 UNITS = {"demonstrations": "transitions/s", "bc": "examples/s", "rl": "transitions/s"}
 
 
@@ -153,21 +179,18 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run all that was asked for; what runs once first is the caches' filling, and not measured."""
+    """Run all that was asked for, after the caches of circuits are filled."""
     results: dict[str, Any] = {"repeats": args.repeats}
     powers = counts(args.up_to)
     load_circuits([TRACK, JUDGE], cli.available_cores())
     with tempfile.TemporaryDirectory() as data:
-        watch(script("collect_demonstrations.py", episodes=args.episodes, track=TRACK, out=data))
-        stages: dict[str, tuple[Callable[[int], dict[str, float]], list[int]]] = {
-            "demonstrations": (functools.partial(demonstrations, args), powers),
-            "bc": (functools.partial(cloning, args, data), [0, *counts(max(args.up_to, 4))]),
-            "rl": (functools.partial(reinforcement, args), powers),
-        }
-        for name, (run, workers) in stages.items():
-            if name in args.only:
-                cases = {count: functools.partial(run, count) for count in workers}
-                results[name] = compared(in_turn(cases, args.repeats))
+        run_command(
+            script("collect_demonstrations.py", episodes=args.episodes, track=TRACK, out=data)
+        )
+        for stage, command in commands(args, data).items():
+            if stage in args.only:
+                processes = [0, *counts(max(args.up_to, 4))] if stage == "bc" else powers
+                results[stage] = measure_stage(stage, command, processes, args.repeats)
     if "pipeline" in args.only:
         load_circuits(FULL if args.full else QUICK, cli.available_cores())
         flags = [] if args.full else ["--quick"]

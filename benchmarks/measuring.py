@@ -117,9 +117,11 @@ def _run(command: Sequence[str], environment: Mapping[str, str], peaks: list[int
         )
         if peaks is not None:
             threading.Thread(target=_record, args=(process.pid, peaks, over)).start()
-        code = process.wait()
-        wall_s = time.perf_counter() - started
-        over.set()
+        try:
+            code = process.wait()
+            wall_s = time.perf_counter() - started
+        finally:  # Ctrl-C too, or the thread would go on
+            over.set()
         if code:
             log.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit code {code}\n{log.read()[-2000:]}")

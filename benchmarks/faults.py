@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Kill each stage at random moments, go on with --resume, and compare with a run left alone.
 
-    PYTHONPATH=. python benchmarks/faults.py --kills 20 --json benchmarks/results/faults.json
+    python benchmarks/faults.py --kills 20 --json benchmarks/results/faults.json
 
 Killed are the script, one of its processes, or all of them, by SIGINT, SIGTERM or SIGKILL. After
 each kill nothing may hang, no process may be left, and every file that is there must be whole. What
@@ -22,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import psutil

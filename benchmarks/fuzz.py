@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Feed damaged and hostile files to the readers of tracks, policies and data sets.
 
-    PYTHONPATH=. python benchmarks/fuzz.py --inputs 350000 --json benchmarks/results/fuzz.json
+    python benchmarks/fuzz.py --inputs 350000 --json benchmarks/results/fuzz.json
 
 Inputs are good files with seeded mutations: bits, bytes, pieces, numbers, sizes; now and then
 something else altogether, such as a pickle. A reader must read an input or refuse it by InputError
@@ -18,6 +18,7 @@ import random
 import re
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 

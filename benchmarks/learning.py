@@ -6,8 +6,8 @@
 Each algorithm learns for some seconds as `train_rl.py` lets it, from the shipped driver, then the
 next, all in turn and that several times; medians are shown. A stopwatch tells apart
 
-- cars: the CPU time of the processes that step them,
-- traffic: what the learner waits for them beyond that (pipes, copies, other programs),
+- cars: stepping the learner's own share of them, which is the CPU time of a worker process,
+- traffic: what stepping takes beyond that (pipes, copies, waiting for the slowest, other programs),
 - inference: the driver's network, to act,
 - update: from a rollout to new weights, without the cars' part of apg's gradients,
 - rest: what stable-baselines3 does in between.
@@ -50,7 +50,7 @@ from racing_env.policy import load_policy
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import make_vec_env
 from racing_env.vehicle import RACECAR
-from train_rl import ALL_CARS, LOOKAHEAD_STEPS, NOISE, SAC_NOISE_LOG_STD
+from train_rl import CARS, LOOKAHEAD_STEPS, NOISE, SAC_NOISE_LOG_STD
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"
 CPU = torch.device("cpu")
@@ -158,7 +158,8 @@ def learnt(
 def shares_of(
     seconds: dict[str, float], wall_s: float, workers_s: float, processes: int
 ) -> dict[str, float]:
-    """Shares of the wall time. Cars in the learner's own process have no traffic."""
+    """Shares of the wall time. Each worker has as many cars as the learner; without workers there
+    is no traffic."""
     waited = seconds["environment"]
     cars = min(workers_s / processes, waited) if processes else waited
     parts = {"cars": cars, "traffic": waited - cars}
@@ -174,7 +175,7 @@ def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> 
     if algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
     with tempfile.TemporaryDirectory() as folder, closing(
-        make_vec_env("batch", bank, envs, max(ALL_CARS[algo] // envs, 1), settings, folder)
+        make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
     ) as env:  # fmt: skip
         model: Any
         if algo == "apg":
@@ -277,7 +278,7 @@ def main() -> None:
     flag = parser.add_argument
     flag("--only", nargs="+", choices=algorithms, default=algorithms, help="what to measure (all)")
     flag("--envs", type=cli.positive_int, default=min(max(cli.available_cores() - 1, 1), 8),
-         help="environment processes of apg, ppo and sac (cores - 1, at most 8)")  # fmt: skip
+         help="environment processes beside the learner (cores - 1, at most 8)")  # fmt: skip
     flag("--bc-workers", type=cli.count_int, nargs="+", default=[0, 1, 2, 4],
          help="processes that load batches (0 1 2 4)")  # fmt: skip
     flag("--seconds", type=cli.positive_float, default=10.0, help="a case and turn (10)")

@@ -5,10 +5,10 @@
 
 Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores of this machine, all
 counts in turn and that several times, and shows the medians: throughput as the script reports it,
-speed-up over the least count, efficiency (speed-up per process), and the peak memory of a first run
-that is not timed. Batches of cloning
-are loaded by 0, 1, 2 and 4 processes on any machine. The pipeline is `train_optimized.sh --quick`
-with one process a stage and with its own choice.
+speed-up over the least count, efficiency (speed-up by the processes that work), and the peak memory
+of a first run that is not timed. Batches of cloning are loaded by 0, 1, 2 and 4 processes on any
+machine. The learner of cloning and of reinforcement learning works beside its processes. The
+pipeline is `train_optimized.sh --quick` with one process a stage and with its own choice.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def measure_stage(
     peaks = {count: memory(command(count)) for count in counts}
     cases = {count: functools.partial(throughput, stage, command(count)) for count in counts}
     times = in_turn(cases, repeats)
-    return compared({count: {**times[count], **peaks[count]} for count in counts})
+    return compared({count: {**times[count], **peaks[count]} for count in counts}, BESIDE[stage])
 
 
 def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
@@ -100,18 +100,18 @@ def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
     return {"wall_s": wall_s, **stages, "tree_mb": peak_mb}
 
 
-def compared(cases: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cases of a stage by count, with speed-up over the first and efficiency."""
-    first = next(iter(cases.values()))
-    return [
-        {
-            "workers": workers,
-            **case,
-            "speed_up": case["per_s"] / first["per_s"],
-            "efficiency": case["per_s"] / first["per_s"] / max(workers, 1),
-        }
-        for workers, case in cases.items()
-    ]
+def compared(cases: dict[int, dict[str, Any]], beside: int) -> list[dict[str, Any]]:
+    """The cases of a stage by count of processes, with speed-up over the first and efficiency.
+
+    beside: 1 where the main process works, too.
+    """
+    least, first = next(iter(cases.items()))
+    rows = []
+    for count, case in cases.items():
+        speed_up = case["per_s"] / first["per_s"]
+        more = (count + beside) / (least + beside)
+        rows.append({"workers": count, **case, "speed_up": speed_up, "efficiency": speed_up / more})
+    return rows
 
 
 def stage_table(unit: str, cases: Sequence[dict[str, Any]]) -> str:
@@ -142,6 +142,7 @@ THROUGHPUT = {  # keys of the stages' summaries
     "bc": "examples_per_s",
     "rl": "steps_per_s",
 }
+BESIDE = {"demonstrations": 0, "bc": 1, "rl": 1}
 UNITS = {"demonstrations": "transitions/s", "bc": "examples/s", "rl": "transitions/s"}
 
 

@@ -66,9 +66,13 @@ def test_counts_go_up_to_the_cores():
 
 
 def test_speed_up_is_over_the_first_count():
-    cases = scaling.compared({0: {"per_s": 100.0}, 1: {"per_s": 90.0}, 4: {"per_s": 200.0}})
-    assert [case["speed_up"] for case in cases] == [1.0, 0.9, 2.0]
-    assert [case["efficiency"] for case in cases] == [1.0, 0.9, 0.5]
+    speeds = {0: 100.0, 1: 90.0, 4: 200.0}
+    rows = scaling.compared({count: {"per_s": speed} for count, speed in speeds.items()}, beside=1)
+    assert [row["workers"] for row in rows] == [0, 1, 4]
+    assert [row["speed_up"] for row in rows] == [1.0, 0.9, 2.0]
+    assert [row["efficiency"] for row in rows] == [1.0, 0.45, 0.4]
+    (alone, two) = scaling.compared({1: {"per_s": 10.0}, 2: {"per_s": 19.0}}, beside=0)
+    assert alone["efficiency"] == 1.0 and two["efficiency"] == two["speed_up"] / 2 == 0.95
 
 
 def test_stopwatch_counts_what_is_inside_once():

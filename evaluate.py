@@ -3,9 +3,10 @@
 
     python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
     python evaluate.py --driver expert --track club --out runs/default/evaluation
+    python evaluate.py --driver expert policies/racecar.safetensors --video race.mp4
 
 Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and
-report.html, a page that shows all of it.
+report.html, a page that shows all of it. --video shows the drivers racing on the first circuit.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import csv
 import math
 import os
 import re
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
     if args.json and args.json.is_dir():
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
+    if args.video and (args.video.is_dir() or args.video.suffix.lower() != ".mp4"):
+        raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     cores = cli.available_cores()
     from tqdm import tqdm
 
@@ -45,6 +49,9 @@ def evaluate(args: argparse.Namespace) -> None:
     from racing_env.ghosts import write_ghosts
     from racing_env.policy import load_policy
     from racing_env.report import write_report
+
+    if args.video:
+        from racing_env.video import write_video  # now: what it needs may be missing
 
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
@@ -64,7 +71,7 @@ def evaluate(args: argparse.Namespace) -> None:
         else:
             driver = ev.policy_driver(policies[name])
         results[name] = ev.drive_laps(
-            circuits, driver, args.laps, name=name, telemetry=args.out is not None
+            circuits, driver, args.laps, name=name, telemetry=bool(args.out or args.video)
         )
 
     # ---------------------------------------------------------------- report
@@ -93,6 +100,8 @@ def evaluate(args: argparse.Namespace) -> None:
         write_pictures(args.out, circuits, results)
         write_ghosts(circuits, list(results.values()), args.out / "ghosts.json")
         write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
+    if args.video:
+        write_video(race(circuits[0], results), args.video)
 
 
 def arguments() -> argparse.Namespace:
@@ -118,6 +127,9 @@ def arguments() -> argparse.Namespace:
         help="write report.html, results.json, and for each circuit a picture and the drivers' "
         "telemetry",
     )
+    add("--video", type=Path, metavar="FILE.mp4",
+        help="film the drivers' best laps on the first circuit, as a race (needs: pip install -r "
+        "requirements-render.txt)")  # fmt: skip
     return parser.parse_args()
 
 
@@ -218,6 +230,22 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
         for ending, result in zip(endings, shown, strict=True):
             write_telemetry(result.telemetry, folder / f"{stems[i]}-{ending}.csv")
         plot_circuit(circuit, shown, folder / f"{stems[i]}.png")
+
+
+def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
+    """Frames of the drivers' best laps on the first circuit, with a progress bar."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from racing_env.video import frame_count, race_frames
+
+    shown = [
+        replace(of_driver[0], driver=label)
+        for label, of_driver in zip(labels(list(results)), results.values(), strict=True)
+    ]
+    frames = race_frames(circuit, shown)
+    return tqdm(frames, "video", frame_count(shown), unit="frame", disable=None)
 
 
 def file_stems(names: list[str]) -> list[str]:

@@ -189,9 +189,10 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._placed = self._running = False
         self._view: Any = None
         if render_mode is not None:
-            from racing_env.rendering import View  # only here: pygame-ce is an extra
+            from racing_env import rendering  # only here: pygame-ce is an extra
 
-            self._view = View(render_mode, camera, self.metadata["render_fps"])
+            self._moment_of = rendering.moment_of
+            self._view = rendering.View(render_mode, camera, self.metadata["render_fps"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -260,7 +261,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return None
         if not self._placed:
             raise ResetNeeded("there is nothing to draw yet; call reset() before render()")
-        return self._view.draw(self.simulator, 0, self.circuit)
+        return self._view.draw(self.circuit, self._moment_of(self.simulator, 0), self.vehicle)
 
     def close(self) -> None:
         """Close the window, if there is one."""

@@ -9,7 +9,7 @@ pygame = pytest.importorskip("pygame", reason="rendering needs the extra: pip in
 
 from racing_env.circuit import prepare_circuit  # noqa: E402 - after the skip
 from racing_env.environment import RaceEnv  # noqa: E402
-from racing_env.rendering import BODY, Camera  # noqa: E402
+from racing_env.rendering import BODY, RIVALS, View, moment_of  # noqa: E402
 from racing_env.track_generator import built_in_track  # noqa: E402
 
 
@@ -19,8 +19,11 @@ def circuit(tmp_path_factory):
 
 
 def has_car(picture, rows=slice(300, 480), columns=slice(400, 560)) -> bool:
-    error = np.abs(picture[rows, columns].astype(int) - BODY).sum(axis=2)
-    return bool((error < 40).sum() > 20)
+    return bool(is_colour(picture[rows, columns], BODY).sum() > 20)
+
+
+def is_colour(picture, colour) -> np.ndarray:
+    return np.abs(picture.astype(int) - colour).sum(axis=2) < 40
 
 
 @pytest.mark.parametrize("camera", ["follow", "track"])
@@ -58,14 +61,14 @@ def test_drawing_does_not_disturb_the_drive(circuit):
 def test_sliding_tyres_leave_marks_until_the_next_episode(circuit):
     env = RaceEnv(circuit, render_mode="rgb_array")
     env.reset(seed=0, options={"start_s": 0.0})
-    env.simulator.state[3, 0] = 30.0
+    env.simulator.state[3, 0] = 30.0  # m/s
     env.simulator.state[4, 0] = 9.0  # sideways
     for _ in range(5):
         env.step(np.array([0.0, 0.0]))
         env.render()
-    assert sum(len(segments) for segments in env._view._marks) >= 4
+    assert sum(len(segments) for _, segments in env._view.marks.segments) >= 4
     env.reset(seed=0)
-    assert not env._view._marks
+    assert not env._view.marks.segments
 
 
 def test_every_place_of_a_circuit_can_be_drawn(circuit):
@@ -98,14 +101,18 @@ def test_render_without_mode_or_episode(circuit):
         assert env.render() is None
 
 
-def test_camera_maps_there_and_back():
-    camera = Camera(np.array([100.0, -20.0]), 0.7, 8.0, (480.0, 400.0))
-    points = np.random.default_rng(0).uniform(-200, 200, (50, 2))
-    np.testing.assert_allclose(camera.ground(camera(points)), points, atol=1e-9)
-    ahead = np.array([100.0 + 10.0 * np.cos(0.7), -20.0 + 10.0 * np.sin(0.7)])
-    np.testing.assert_allclose(camera(ahead), [480.0, 320.0], atol=1e-9)
-    left = np.array([100.0 - 10.0 * np.sin(0.7), -20.0 + 10.0 * np.cos(0.7)])
-    np.testing.assert_allclose(camera(left), [400.0, 400.0], atol=1e-9)
+@pytest.mark.parametrize("camera", ["follow", "track"])
+def test_rivals_are_drawn_in_colours_of_their_own(circuit, camera):
+    env = RaceEnv(circuit)
+    env.reset(options={"start_s": 100.0})
+    car = moment_of(env.simulator, 0)
+    env.reset(options={"start_s": 90.0})
+    rival = moment_of(env.simulator, 0)
+    view = View("rgb_array", camera, 20.0)
+    alone = view.draw(circuit, car)
+    assert not is_colour(alone, RIVALS[0]).sum() > 20
+    both = view.draw(circuit, car, rivals=[rival])
+    assert is_colour(both, RIVALS[0]).sum() > 20
 
 
 def test_a_missing_pygame_is_named_and_only_when_rendering():

@@ -1,0 +1,71 @@
+#!/usr/bin/env python
+"""Frames per second of the environment's pictures, 960x540, off-screen, on one core.
+
+    PYTHONPATH=. python benchmarks/rendering.py --json benchmarks/results/rendering.json
+
+A driver laps a generated circuit; only drawing is timed, by CPU and by wall time. A control step is
+0.05 s, so a frame shows every control step and `render_fps` of the environment is 20; more frames
+than that are for videos and for watching faster than in real time.
+"""
+
+import argparse
+import os
+import platform
+import time
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
+
+import gymnasium as gym
+
+import racing_env  # noqa: F401 - registers the environment
+from racing_env.files import write_json
+from racing_env.policy import load_policy
+from racing_env.rendering import SIZE
+
+FRAMES = 1000
+POLICY = Path(__file__).parent.parent / "policies" / "racecar.safetensors"
+
+
+def frames_per_s(camera: str) -> dict[str, float]:
+    """Frames per second of wall and of CPU time of the first FRAMES steps of a standing lap."""
+    driver = load_policy(POLICY)
+    env = gym.make(
+        "racing_env/Race-v0", track="random:1000", render_mode="rgb_array", camera=camera
+    )
+    observation, _ = env.reset(seed=0, options={"start_s": 0.0})
+    env.render()  # what is made once for a circuit is not counted
+    wall_s = cpu_s = 0.0
+    for _ in range(FRAMES):
+        observation, _, terminated, truncated, _ = env.step(driver.act(observation))
+        wall, cpu = time.perf_counter(), time.process_time()
+        env.render()
+        wall_s += time.perf_counter() - wall
+        cpu_s += time.process_time() - cpu
+        if terminated or truncated:
+            observation, _ = env.reset(options={"start_s": 0.0})
+    env.close()
+    return {"per_wall_s": FRAMES / wall_s, "per_cpu_s": FRAMES / cpu_s}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="file for the results")
+    args = parser.parse_args()
+    cases = {f"camera {camera}": frames_per_s(camera) for camera in ("follow", "track")}
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"frames per second, {SIZE[0]}x{SIZE[1]} ({machine})")
+    print(f"{'':16s} {'wall time':>10s} {'CPU time':>10s}")
+    for name, result in cases.items():
+        print(f"{name:16s} {result['per_wall_s']:10,.0f} {result['per_cpu_s']:10,.0f}")
+    if args.json:
+        command = (
+            "PYTHONPATH=. python benchmarks/rendering.py --json benchmarks/results/rendering.json"
+        )
+        write_json(args.json, {"machine": machine, "command": command, "cases": cases})
+
+
+if __name__ == "__main__":
+    main()

@@ -59,6 +59,8 @@ def arguments() -> argparse.Namespace:
          help="circuits to choose the best driver by, not trained on (random:500:80)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--wandb", metavar="PROJECT", help="show the run at Weights & Biases, too (needs: pip "
+         "install -r requirements-wandb.txt)")  # fmt: skip
     flag("--resume", action="store_true", help="go on from OUT/checkpoint")
     return parser.parse_args()
 
@@ -91,6 +93,7 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
     from racing_env.plots import learning_curve
     from racing_env.policy import load_policy
+    from racing_env.tracking import require_wandb, tracked
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
     from racing_env.vehicle import RACECAR
@@ -106,6 +109,8 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
     if (out / "policy.safetensors").resolve() == Path(args.policy).resolve():
         raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
+    if args.wandb:
+        require_wandb()
     device = choose_device(args.device)
     torch.set_num_threads(1)
     timesteps = args.timesteps or TIMESTEPS[args.algo]
@@ -132,6 +137,7 @@ def train(args: argparse.Namespace) -> None:
     with (
         cli.progress_bar(timesteps, earlier["timesteps"] if earlier else 0, "step") as bar,
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
+        tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
         model: BaseAlgorithm

@@ -1,0 +1,82 @@
+#!/usr/bin/env python
+"""Take a driver or demonstrations to other programs.
+
+    python export.py onnx runs/default/rl/policy.safetensors --out driver.onnx
+    python export.py minari runs/default/demonstrations --id racing/expert-v0
+
+`onnx` writes a driver as one file for onnxruntime and its like, and compares it with the original.
+`minari` writes demonstrations as a data set that `minari.load_dataset` opens. Both need
+pip install -r requirements-export.txt.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
+
+from racing_env import command_line as cli
+
+COMPARED = 10_000  # observations
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    onnx = commands.add_parser("onnx", help="a driver as an ONNX file")
+    onnx.add_argument("policy", type=Path, metavar="PATH.safetensors", help="the driver")
+    onnx.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="what to write")
+    onnx.add_argument("--si-units", action="store_true",
+                      help="inputs in SI units and radians instead of the environment's "
+                      "observations: the file scales and clips them")  # fmt: skip
+    minari = commands.add_parser("minari", help="demonstrations as a Minari data set")
+    minari.add_argument("data", type=Path, metavar="DIR", help="folder of demonstrations")
+    minari.add_argument("--id", required=True, metavar="NAMESPACE/NAME-v0", dest="dataset_id",
+                        help="name for minari.load_dataset")  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    if args.command == "onnx":
+        export_onnx(args.policy, args.out, args.si_units)
+    else:
+        export_minari(args.data, args.dataset_id)
+
+
+def export_onnx(source: Path, out: Path, si_units: bool) -> None:
+    import numpy as np
+
+    from racing_env import observation
+    from racing_env.errors import InputError
+    from racing_env.onnx_export import TOLERANCE, largest_difference, quantities, write_onnx
+    from racing_env.policy import load_policy
+
+    policy = load_policy(source)
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    write_onnx(policy, out, si_units)
+    highest = [quantity.largest for quantity in quantities()]
+    shape = COMPARED, observation.SIZE
+    observations = np.random.default_rng(0).uniform(-observation.LIMIT, highest, shape)
+    difference = largest_difference(out, policy, observations.astype(np.float32))
+    if difference > TOLERANCE:
+        raise InputError(f"{out}: its actions differ by {difference:.1e} from those of {source}")
+    print(f"{out}: {out.stat().st_size:,} bytes; actions differ by at most {difference:.1e} from "
+          f"{source} in {COMPARED:,} random observations")  # fmt: skip
+
+
+def export_minari(source: Path, dataset_id: str) -> None:
+    from racing_env.minari_export import datasets_folder, write_minari
+
+    dataset = write_minari(source, dataset_id)
+    print(
+        f"{datasets_folder() / dataset_id}: {dataset.total_episodes} episodes, "
+        f"{dataset.total_steps:,} steps; minari.load_dataset({dataset_id!r}) opens it"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

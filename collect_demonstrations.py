@@ -49,11 +49,13 @@ def collect(args: argparse.Namespace) -> None:
     from racing_env.circuit_sources import load_circuits
     from racing_env.dataset import DatasetWriter
     from racing_env.recording import EpisodeTask, compile_kernels, record_episodes
+    from racing_env.run_record import write_run_record
     from racing_env.vehicle import RACECAR
 
     # ---------------------------------------------------------------- set-up
     settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}
     writer = DatasetWriter(args.out, settings, args.resume)
+    write_run_record(args.out, args)
     circuits = load_circuits(args.track, args.workers)
     bank = pack_circuits(circuits, RACECAR)
     names = [circuit.track.name for circuit in circuits]
@@ -64,7 +66,7 @@ def collect(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- drive
     started = time.perf_counter()
     busy_s, transitions, laps = 0.0, 0, sum(e["laps"] for e in writer.manifest["episodes"])
-    with cli.progress_bar(args.episodes, writer.episodes, "episode") as bar:
+    with cli.progress_bar(args.episodes, writer.episodes, "episodes") as bar:
         for episode, episode_s in record_episodes(bank, names, tasks, args.workers, args.out):
             writer.add(episode)
             busy_s += episode_s

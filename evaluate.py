@@ -49,6 +49,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from racing_env.ghosts import write_ghosts
     from racing_env.policy import load_policy
     from racing_env.report import write_report
+    from racing_env.run_record import write_run_record
 
     if args.video:
         from racing_env.video import write_video  # now: what it needs may be missing
@@ -62,6 +63,8 @@ def evaluate(args: argparse.Namespace) -> None:
         raise InputError(
             f"{args.reference}: has none of the circuits; expected some of {', '.join(tracks):.200}"
         )
+    if args.out:
+        write_run_record(args.out, args)
 
     # ---------------------------------------------------------------- drive
     results = {}

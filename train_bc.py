@@ -77,6 +77,7 @@ def train(args: argparse.Namespace) -> None:
     )
     from racing_env.policy import save_policy
     from racing_env.recording import EpisodeTask, record_episodes
+    from racing_env.run_record import write_run_record
     from racing_env.vehicle import RACECAR
 
     # ---------------------------------------------------------------- set-up
@@ -95,6 +96,7 @@ def train(args: argparse.Namespace) -> None:
     tracks = manifest["settings"].get("tracks")
     if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
         raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
+    write_run_record(out, args)
     # Batches lie in memory: reading them costs less than to fetch them from another process.
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
@@ -123,7 +125,7 @@ def train(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- rounds
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
     examples, learning_s, workers_busy_s = 0, 0.0, 0.0
-    with cli.progress_bar(args.epochs, epoch_ends[first_round], "epoch") as bar:
+    with cli.progress_bar(args.epochs, epoch_ends[first_round], "epochs") as bar:
         for round_number in range(first_round, rounds):
             # -------- drive: the learner at the wheel, the expert labels
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
@@ -179,8 +181,8 @@ def train(args: argparse.Namespace) -> None:
                     )
                 bar.update()
                 bar.set_postfix_str(
-                    f"round {round_number}/{rounds - 1}, loss {loss:.4f}, validation "
-                    f"{validation_loss:.4f}, best {max(best[0], 0)}/{len(judges)} circuits",
+                    f"loss {loss:.4f}, held out {validation_loss:.4f}, "
+                    f"{max(best[0], 0)}/{len(judges)} laps",
                     refresh=False,
                 )
                 patience = PATIENCE if validation_loss < lowest else patience - 1

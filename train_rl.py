@@ -89,10 +89,12 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
     from racing_env.errors import InputError
+    from racing_env.evaluation import demonstrated_laps
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
     from racing_env.plots import learning_curve
     from racing_env.policy import load_policy
+    from racing_env.run_record import write_run_record
     from racing_env.tracking import require_wandb, tracked
     from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
@@ -127,15 +129,20 @@ def train(args: argparse.Namespace) -> None:
                        "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     clone = load_policy(args.policy)
+    args.timesteps, args.cars = timesteps, cars  # as resolved
+    write_run_record(out, args)
     bank = pack_circuits(load_circuits(args.track, cli.available_cores()), RACECAR)
     held_back = load_circuits(args.judge_on, cli.available_cores())
     settings = TrainingSettings(seed=args.seed)
     if args.algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
 
+    first = earlier["timesteps"] if earlier else 0
+    teacher_s = demonstrated_laps(held_back)
+
     # ---------------------------------------------------------------- learn
     with (
-        cli.progress_bar(timesteps, earlier["timesteps"] if earlier else 0, "step") as bar,
+        cli.progress_bar(timesteps, first, "steps", show_rate=True) as bar,
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
         tracked(args.wandb, out, decides),
     ):
@@ -155,7 +162,7 @@ def train(args: argparse.Namespace) -> None:
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
         average = agents.MovingAverage(agents.driver_of(model, record), AVERAGE_DECAY[args.algo])
-        judge = JudgeDrivers(held_back, out, JUDGE_EVERY[args.algo], average, bar)
+        judge = JudgeDrivers(held_back, out, JUDGE_EVERY[args.algo], average, bar, teacher_s)
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
         if args.algo in NOISE:
@@ -163,7 +170,6 @@ def train(args: argparse.Namespace) -> None:
         if earlier:
             restore(model, judge, earlier)
         model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
-        first = model.num_timesteps
         try:
             model.learn(
                 max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False

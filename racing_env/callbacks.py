@@ -39,9 +39,16 @@ class JudgeDrivers(BaseCallback):
     """
 
     def __init__(
-        self, circuits: Sequence[Circuit], out: Path, every: int, average: MovingAverage, bar: Any
+        self,
+        circuits: Sequence[Circuit],
+        out: Path,
+        every: int,
+        average: MovingAverage,
+        bar: Any,
+        teacher_s: Mapping[str, float],
     ):
         super().__init__()
+        self.teacher_s = teacher_s  # laps by track, which the bar compares with
         self.circuits, self.out, self.every = circuits, out, every
         self.average, self.bar = average, bar
         self.curve: list[dict[str, Any]] = []
@@ -85,7 +92,8 @@ class JudgeDrivers(BaseCallback):
 
     def judge(self) -> None:
         driver = self.average.policy
-        result = summary(drive_laps(self.circuits, policy_driver(driver), laps=1))
+        laps = drive_laps(self.circuits, policy_driver(driver), laps=1)
+        result = summary(laps)
         row = {
             "wall_s": round(self.wall_s, 1),
             "timesteps": self.num_timesteps,
@@ -98,10 +106,13 @@ class JudgeDrivers(BaseCallback):
         self.curve.append(row)
         write_csv(self.out / "curve.csv", self.curve)
         self.logger.record("judge/finished", result.finished)
-        said = f"laps {result.finished}/{result.circuits}"
+        said = f"{result.finished}/{result.circuits} laps"
         if result.finished:
             self.logger.record("judge/lap_ratio", result.lap_ratio)
-            said += f", lap / profile {result.lap_ratio:.4f}"
+            to_teacher = summary(laps, self.teacher_s).lap_ratio
+            if not math.isnan(to_teacher):  # there is a circuit that both have finished
+                self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
+                said += f", {to_teacher:.3f} x teacher"
         self.bar.set_postfix_str(said)
 
 

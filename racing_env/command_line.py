@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -87,9 +88,32 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def progress_bar(total: int, done: int, unit: str) -> "tqdm[None]":
-    """A bar on standard error; in a log file, where each state is a line, one every ten seconds."""
-    quiet = not sys.stderr.isatty()
-    return tqdm(
-        total=total, initial=done, unit=unit, mininterval=10.0 if quiet else 0.1, ascii=quiet
-    )
+def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "tqdm[None]":
+    """A bar on standard error; in a pipe or a log file a line every ten seconds instead.
+
+    What does not fit into the columns is cut off at the end, where the postfix is.
+    """
+    said = "{remaining} left" + (", {rate_noinv_fmt}" if show_rate else "") + "{postfix}"
+    shape: dict[str, Any]
+    if sys.stderr.isatty():
+        shape = {"bar_format": "{percentage:.0f}% {bar} " + said, "dynamic_ncols": True}
+    else:
+        said = "{percentage:.0f}% {n_fmt}/{total_fmt}{unit}, {elapsed} elapsed, " + said
+        shape = {"bar_format": said, "mininterval": 10.0, "file": LogLines(sys.stderr)}
+    return tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=show_rate, **shape)
+
+
+class LogLines:
+    """A stream for a progress bar that has each of its states as a line of its own."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.last = stream, ""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line and line != self.last:
+            self.stream.write(f"{line}\n")
+            self.last = line
+
+    def flush(self) -> None:
+        self.stream.flush()

@@ -18,6 +18,7 @@ from racing_env.circuit_bank import pack_circuits
 from racing_env.expert import MARGINS, expert_actions, fastest_margins
 from racing_env.files import replaced_atomically
 from racing_env.policy import Policy
+from racing_env.recording import DEMONSTRATION_MARGIN
 from racing_env.simulator import END_NAMES, ON_TRACK, Simulator
 from racing_env.vehicle import RACECAR, Vehicle
 
@@ -137,6 +138,13 @@ def expert_margins(
     """
     margins, _ = fastest_margins(pack_circuits(circuits, vehicle), vehicle, laps + 1)
     return np.where(np.isfinite(margins), margins, min(MARGINS))
+
+
+def demonstrated_laps(circuits: Sequence[Circuit], vehicle: Vehicle = RACECAR) -> dict[str, float]:
+    """The expert's flying lap (s) at the pace of the demonstrations, by track, where it has one."""
+    driver = expert_driver(np.full(len(circuits), DEMONSTRATION_MARGIN))
+    laps = {lap.track: lap.flying_lap_s for lap in drive_laps(circuits, driver, 1, vehicle)}
+    return {track: lap_s for track, lap_s in laps.items() if lap_s is not None}
 
 
 def drive_laps(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,11 @@ def collect(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name != "summary.json"}
+    return {
+        f.name: f.read_bytes()
+        for f in folder.iterdir()
+        if f.name not in ("summary.json", "run.json")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,10 @@ def test_result_is_a_data_set_with_a_summary(collected):
     for row in ("circuits", "laps finished", "lap time", "transitions", "busy time", "speed-up"):
         assert any(line.startswith(row) for line in done.stdout.splitlines()), row
     assert len(done.stderr.splitlines()) < 10  # a bar in a log file is not redrawn all the time
+    assert not {"\r", "\x1b"} & set(done.stderr + done.stdout)  # nor made for a screen
+    assert re.search(r"100% 21/21 episodes, .* transitions/s, \d+ laps$", done.stderr.strip())
+    (record,) = json.loads((out / "run.json").read_text())
+    assert record["flags"]["track"] == ["oval"] and record["seed"] == record["flags"]["seed"]
 
 
 def test_bytes_are_the_same_for_every_number_of_workers(collected, tmp_path):

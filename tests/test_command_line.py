@@ -1,7 +1,9 @@
 """How scripts read their numbers and how they end."""
 
 import argparse
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +122,65 @@ def test_cores_are_those_of_the_affinity():
             [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
         )
         assert answer.stdout.strip() == "1"
+
+
+BAR = """
+import time
+from racing_env.command_line import progress_bar
+with progress_bar(20_000_000, 0, "steps", show_rate=True) as bar:
+    for _ in range(6):
+        bar.update(2_000_000)
+        bar.set_postfix_str("80/80 laps, 0.973 x teacher", refresh=False)
+        time.sleep(0.12)
+"""
+
+
+def shown_on_a_terminal(columns: int, **environment: str) -> list[str]:
+    """The states of the bar of a process whose standard error is a terminal this wide."""
+    pty = pytest.importorskip("pty", reason="a pseudo-terminal is needed")
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    subprocess.run(
+        [sys.executable, "-c", BAR], check=True, cwd=ROOT, stdin=theirs, stderr=theirs,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    return shown.decode().replace("\n", "").split("\r")
+
+
+def test_sixty_columns_are_enough_for_a_bar():
+    states = [state for state in shown_on_a_terminal(60) if state]
+    assert max(map(len, states)) <= 60
+    assert re.fullmatch(
+        r" *\d+% .+ \d\d:\d\d left, +[\d.]+M steps/s, 80/80 laps, 0.973 x teach.*", states[-1]
+    ), states[-1]
+
+
+def test_a_bar_on_a_terminal_has_no_colours():
+    for environment in ({}, {"NO_COLOR": "1"}):
+        assert not any("\x1b" in state for state in shown_on_a_terminal(100, **environment))
+
+
+def test_in_a_pipe_each_state_is_a_line_without_codes():
+    done = subprocess.run(
+        [sys.executable, "-c", BAR], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    lines = done.stderr.split("\n")
+    assert lines.pop() == ""
+    assert lines[0].startswith("0% 0.00/20.0M steps")
+    assert lines[-1].startswith("60% 12.0M/20.0M steps, 00:00 elapsed, ")
+    assert lines[-1].endswith(", 80/80 laps, 0.973 x teacher")
+    assert not {"\r", "\x1b"} & set(done.stderr)
+    assert len(lines) <= 3  # not one for each update
 
 
 SCRIPTS = ("collect_demonstrations.py", "train_bc.py", "train_rl.py", "evaluate.py")

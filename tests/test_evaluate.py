@@ -62,7 +62,7 @@ def test_out_has_a_picture_and_telemetry(evaluated):
     out = evaluated[0] / "out"
     assert (out / "club.png").read_bytes().startswith(b"\x89PNG")
     tables = sorted(out.glob("club-*.csv"))
-    others = {"club.png", "results.json", "ghosts.json", "report.html"}
+    others = {"club.png", "results.json", "ghosts.json", "report.html", "run.json"}
     assert len(tables) == 2
     assert {path.name for path in out.iterdir()} == others | {table.name for table in tables}
     for table in tables:

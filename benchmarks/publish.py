@@ -5,6 +5,7 @@
 
 Copies the run's records into benchmarks/results (with the machine and the commit), its driver and
 learning curve into policies/ and docs/, and writes the README's tables from them.
+`benchmarks/animation.py` makes the README's animation of the driver that is shipped.
 """
 
 import argparse

@@ -134,7 +134,7 @@ def _time_behind(first: Telemetry, lap: Telemetry, times_s: np.ndarray) -> np.nd
 
 def _standing(result: LapResult, lap: Telemetry, time_s: float, behind_s: float) -> str:
     if time_s < lap.time_s[-1]:
-        return f"{behind_s:+.2f} s"
+        return f"{behind_s:+.2f} s" if behind_s else ""  # who is followed is behind no one
     if result.flying_lap_s:
         return f"{lap.time_s[-1]:.2f} s"
     return result.end.replace("_", " ")

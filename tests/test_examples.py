@@ -1,0 +1,25 @@
+import ast
+import re
+import subprocess
+import sys
+
+from processes import ROOT
+
+EXAMPLE = ROOT / "examples" / "gymnasium_only.py"
+
+
+def test_the_example_laps_its_circuit():
+    done = subprocess.run(
+        [sys.executable, EXAMPLE], capture_output=True, text=True, cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    found = re.fullmatch(r"random-7-0: lap (\d+\.\d) s, 100% of a lap\n", done.stdout)
+    assert found and 100.0 < float(found[1]) < 200.0
+
+
+def test_it_needs_nothing_but_gymnasium_and_numpy():
+    tree = ast.parse(EXAMPLE.read_text())
+    names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    assert names == {"gymnasium", "numpy", "racing_env"}
+    assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    assert len(EXAMPLE.read_text().splitlines()) <= 22

@@ -71,7 +71,8 @@ def files(folder: Path, *patterns: str) -> dict[str, bytes]:
 def learnt(folder: Path) -> dict[str, bytes]:
     state = torch.load(folder / "checkpoint" / "training.pt", weights_only=True)
     layers = {name: v.numpy().tobytes() for name, v in state["parameters"]["policy"].items()}
-    return layers | files(folder, "policy.safetensors", "curve.csv")
+    average = {f"average {i}": v.numpy().tobytes() for i, v in enumerate(state["average"])}
+    return layers | average | files(folder, "policy.safetensors", "curve.csv")
 
 
 STAGES = {

@@ -110,7 +110,8 @@ def learnt(out: str) -> list[bytes]:
     """What a run has learnt, bit by bit, and its policy file."""
     state = saved(out)
     layers = [tensor.numpy().tobytes() for tensor in state["parameters"]["policy"].values()]
-    return [*layers, Path(out, "policy.safetensors").read_bytes()]
+    average = [tensor.numpy().tobytes() for tensor in state["average"]]
+    return [*layers, *average, Path(out, "policy.safetensors").read_bytes()]
 
 
 def test_the_same_twice_and_for_other_seeds_not():

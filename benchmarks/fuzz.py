@@ -180,12 +180,12 @@ def fuzz(name: str, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
     hostile = hostile_contents(canary)
     rng = random.Random(f"{name} {seed}")
     read, kinds, slowest_s = 0, set(), 0.0
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(inputs):
         path, good = target.seeds[rng.randrange(len(target.seeds))]
         strange = rng.random() < HOSTILE_SHARE
         path.write_bytes(rng.choice(hostile) if strange else mutated(good, rng))
-        before = time.perf_counter()
+        before = time.process_time()
         try:
             target.read(path)
             read += 1
@@ -195,7 +195,7 @@ def fuzz(name: str, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
             kinds.add(re.sub(r"\d+|'.*'|\(.*\)|\[.*\]", "", line))
         except BaseException as error:
             raise AssertionError(f"{path}: input {number}: {error!r}") from error
-        slowest_s = max(slowest_s, time.perf_counter() - before)
+        slowest_s = max(slowest_s, time.process_time() - before)
         path.write_bytes(good)
     assert not canary.exists(), f"{folder}: a pickle was executed"
     return {
@@ -204,8 +204,8 @@ def fuzz(name: str, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
         "read": read,
         "refused": inputs - read,
         "kinds_of_refusal": len(kinds),
-        "slowest_s": slowest_s,
-        "wall_s": time.perf_counter() - started,
+        "slowest_cpu_s": slowest_s,
+        "cpu_s": time.process_time() - started,
     }
 
 

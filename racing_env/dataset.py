@@ -7,6 +7,7 @@ does not exist for a reader.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,9 @@ def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.nda
     for field, (dtype, shape) in FIELDS.items():
         path = _own_file(folder, f"{shard['name']}.{field}.npy")
         try:
-            values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a damaged header: it is refused below
+                values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
         except Exception as error:  # a damaged header raises anything, down to TokenError
             reason = str(error).partition("\n")[0]
             raise InputError(f"{path}: not a readable array ({reason})") from None

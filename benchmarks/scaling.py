@@ -84,6 +84,7 @@ def measure_stage(
     stage: str, command: Callable[[int], list[str]], counts: Sequence[int], repeats: int
 ) -> list[dict[str, Any]]:
     """Memory of all counts, which also fills the caches, and then their times."""
+    print(f"{stage} with {', '.join(map(str, counts))} processes", file=sys.stderr, flush=True)
     peaks = {count: memory(command(count)) for count in counts}
     cases = {count: functools.partial(throughput, stage, command(count)) for count in counts}
     times = in_turn(cases, repeats)

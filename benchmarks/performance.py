@@ -6,6 +6,7 @@
 A table whose file is not there, or was left by an earlier form of its benchmark, stays as it is.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,9 @@ def with_conditions(results: dict[str, Any], content: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     text = PAGE.read_text(encoding="utf-8")
     for name, write in TABLES.items():
         path = RESULTS / f"{name}.json"

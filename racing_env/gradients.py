@@ -93,5 +93,8 @@ class StepGradient:
             simulator.state, cars.rewards, self._observations, state_gradient,
             observation_gradient, self._gains,
         )  # fmt: skip
-        by_state = self._gains[:, 1 : 1 + dyn.STATE_SIZE].T / STATE_CHANGES[:, None]
+        # in rows, as the learner's first one: or the kernel is compiled again, in each worker
+        by_state = np.divide(
+            self._gains[:, 1 : 1 + dyn.STATE_SIZE].T, STATE_CHANGES[:, None], order="C"
+        )
         return by_state, self._gains[:, 1 + dyn.STATE_SIZE :] / changes

@@ -113,6 +113,8 @@ class JudgeDrivers(BaseCallback):
             if not math.isnan(to_teacher):  # there is a circuit that both have finished
                 self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
                 said += f", {to_teacher:.3f} x teacher"
+        if len(self.curve) == 1:
+            self.bar.unpause()  # the time that starting took says nothing about the time left
         self.bar.set_postfix_str(said)
 
 

@@ -52,7 +52,9 @@ def commit() -> str | None:
     """The commit of the checkout, "-dirty" behind it if files differ; None outside of one."""
     try:
         answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            # no lock is taken, so none can be left behind
+            ["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=40",
+             "--exclude=*"],
             cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):  # no git, no repository

@@ -69,7 +69,9 @@ class JudgeDrivers(BaseCallback):
         self.averaged = False  # an update of the model comes next
 
     def _on_step(self) -> bool:
-        self.bar.update(self.num_timesteps - self.bar.n)
+        # the last rollout goes beyond the end, of which a bar would make "0 % of ?"
+        done = min(self.num_timesteps, self.bar.total or self.num_timesteps)
+        self.bar.update(done - self.bar.n)
         return True
 
     def _on_training_end(self) -> None:

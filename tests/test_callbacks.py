@@ -1,3 +1,5 @@
+import io
+
 """What happens around the learning loop, with an environment that needs no cars."""
 
 import csv
@@ -129,6 +131,15 @@ def test_spoilt_weights_are_refused(results, tmp_path):
         model.policy.value_net.weight[0, 0] = math.inf
     with pytest.raises(InputError, match="weights are not finite after 16 transitions"):
         model.learn(16, [judge], reset_num_timesteps=False)
+
+
+def test_a_bar_does_not_go_beyond_its_end(tmp_path):
+    judge = new_judge(new_model(), tmp_path)
+    judge.bar = tqdm(total=100, file=io.StringIO())
+    for judge.num_timesteps in (64, 128):  # rollouts of 64
+        judge._on_step()
+    assert judge.bar.n == 100
+    assert "100%" in str(judge.bar)
 
 
 def test_warm_up_keeps_the_actor_then_lets_it_go():

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -76,7 +77,8 @@ def main() -> None:
     parser.add_argument("--pid", type=positive_int, required=True, help="root of the process tree")
     parser.add_argument("--out", required=True, help="JSON file that gets the peak, in bytes")
     args = parser.parse_args()
-    record_peak(args.pid, args.out)
+    with suppress(KeyboardInterrupt):  # train_optimized.sh ends it so, which is no interruption
+        record_peak(args.pid, args.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-import io
-
 """What happens around the learning loop, with an environment that needs no cars."""
 
 import csv
+import io
 import json
 import math
 from types import SimpleNamespace

@@ -1,8 +1,10 @@
 """Memory of a process tree."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -63,3 +65,17 @@ def test_a_process_that_ended_has_no_peak(tmp_path: Path) -> None:
         process.wait()
     record_peak(process.pid, tmp_path / "memory.json")
     assert not (tmp_path / "memory.json").exists()
+
+
+def test_it_is_ended_by_a_signal_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "memory.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "racing_env.memory", "--pid", str(os.getpid()), "--out", path],
+        cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60.0
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "") and path.exists()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Frames per second of the environment's pictures, 960x540, off-screen, on one core.
 
-    PYTHONPATH=. python benchmarks/rendering.py --json benchmarks/results/rendering.json
+    python benchmarks/rendering.py --json benchmarks/results/rendering.json
 
 A driver laps a generated circuit; only drawing is timed, by CPU and by wall time. A control step is
 0.05 s, so a frame shows every control step and `render_fps` of the environment is 20; more frames
@@ -10,21 +10,22 @@ than that are for videos and for watching faster than in real time.
 
 import argparse
 import os
-import platform
+import sys
 import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 
 import racing_env  # noqa: F401 - registers the environment
-from racing_env.files import write_json
+from benchmarks.measuring import ROOT, table, write_results
 from racing_env.policy import load_policy
 from racing_env.rendering import SIZE
 
 FRAMES = 1000
-POLICY = Path(__file__).parent.parent / "policies" / "racecar.safetensors"
+POLICY = ROOT / "policies" / "racecar.safetensors"
 
 
 def frames_per_s(camera: str) -> dict[str, float]:
@@ -55,16 +56,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()
     cases = {f"camera {camera}": frames_per_s(camera) for camera in ("follow", "track")}
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"frames per second, {SIZE[0]}x{SIZE[1]} ({machine})")
-    print(f"{'':16s} {'wall time':>10s} {'CPU time':>10s}")
-    for name, result in cases.items():
-        print(f"{name:16s} {result['per_wall_s']:10,.0f} {result['per_cpu_s']:10,.0f}")
-    if args.json:
-        command = (
-            "PYTHONPATH=. python benchmarks/rendering.py --json benchmarks/results/rendering.json"
-        )
-        write_json(args.json, {"machine": machine, "command": command, "cases": cases})
+    rows = [
+        (name, f"{result['per_wall_s']:,.0f}", f"{result['per_cpu_s']:,.0f}")
+        for name, result in cases.items()
+    ]
+    print(table([f"frames, {SIZE[0]}x{SIZE[1]}", "per second", "per CPU-second"], rows))
+    write_results(args.json, {"cases": cases})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.measuring import in_turn, spread, table, write_results
+from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
 from racing_env import command_line as cli
 from racing_env.circuit_bank import CircuitBank, pack_circuits
 from racing_env.circuit_sources import load_circuits
 from racing_env.memory import descendants_cpu_s
+from racing_env.policy import load_policy
 from racing_env.simulator import Simulator
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import make_vec_env
@@ -35,6 +36,8 @@ from racing_env.vehicle import RACECAR
 
 BATCHES = (1, 64, 256, 1024)
 PROCESSES = (1, 2, 4, 8)
+EPISODE_STEPS = 400
+DRIVER = ROOT / "policies" / "racecar.safetensors"
 ALL_CARS = 1024  # of the batched vector environment
 
 
@@ -54,18 +57,32 @@ def timed(step: Callable[[], None], steps_per_call: int, seconds: float) -> dict
 
 
 def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
-    """The batched core with observations and rewards, cars that have ended placed again."""
-    batch = Simulator(bank, cars)
-    for car in range(cars):
-        batch.place(car, car % len(bank.count), 40.0 * car, speed_mps=20.0)
-    actions = np.random.default_rng(0).uniform(-0.2, 0.2, (cars, 2))
-    seen = batch.observe()
+    """The batched core with observations, rewards, ends and new starts.
 
-    def step() -> None:
-        batch.step(actions, out=seen)
-        for car in map(int, np.flatnonzero(batch.cars.ended)):
+    The shipped driver's actions, recorded before, so that the cars are where cars are driven.
+    """
+    batch, driver = Simulator(bank, cars), load_policy(DRIVER)
+    seen = batch.observe()
+    actions: list[np.ndarray] = []
+    count = 0
+
+    def place(some: Iterable[int]) -> None:
+        for car in some:
             batch.place(car, car % len(bank.count), 40.0 * car, speed_mps=20.0)
 
+    def step() -> None:
+        nonlocal count
+        if count % EPISODE_STEPS == 0:
+            place(range(cars))
+            batch.observe(out=seen)
+        if count < EPISODE_STEPS:
+            actions.append(driver.act(seen))
+        batch.step(actions[count % EPISODE_STEPS], out=seen)
+        place(map(int, np.flatnonzero(batch.cars.ended)))
+        count += 1
+
+    for _ in range(EPISODE_STEPS):
+        step()
     return timed(step, cars, seconds)
 
 

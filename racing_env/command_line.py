@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ EXIT_INTERRUPTED = 130
 def run(main: Callable[[], None]) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
+    threading.excepthook = _thread_failed
     try:
         main()
     except KeyboardInterrupt:
@@ -33,6 +35,14 @@ def run(main: Callable[[], None]) -> None:
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread of a library, such as TensorBoard's writer, that meets a full disk: one line."""
+    if isinstance(failure.exc_value, OSError):
+        print(f"error: {failure.exc_value}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failure)
 
 
 def positive_int(text: str) -> int:

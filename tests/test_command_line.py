@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,25 @@ def test_sigterm_is_met_as_ctrl_c_is(capsys):
     with pytest.raises(SystemExit) as end:
         cli.run(lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert end.value.code == 130 and "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "one_line"), [(OSError("the disk is full"), True), (KeyError("a bug"), False)]
+)
+def test_a_full_disk_met_by_a_thread_is_one_line(error, one_line, capsys, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", None)  # put back after the test
+
+    def fail():
+        raise error
+
+    def main():
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    cli.run(main)
+    said = capsys.readouterr().err.splitlines()
+    assert str(error) in said[-1] and (len(said) == 1) == one_line
 
 
 def test_zero_is_a_count_but_not_positive():

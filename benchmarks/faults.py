@@ -81,12 +81,12 @@ STAGES = {
         lambda folder: files(folder, "manifest.json", "shard-*.npy"),
     ),
     "bc": Stage(
-        "train_bc.py", "--data {whole}/demonstrations --epochs 3 --dagger-rounds 2 --workers 2 "
+        "train_bc.py", "--data {whole}/demonstrations --epochs 2 --dagger-rounds 1 --workers 2 "
         "--batch-size 1024 --judge-on oval --device cpu --seed 1",
         lambda folder: files(folder, "policy.safetensors", "curve.csv", "dagger-*/*"),
     ),
     "rl": Stage(
-        "train_rl.py", "--policy {whole}/bc/policy.safetensors --timesteps 10000 --envs 2 --cars 4 "
+        "train_rl.py", "--policy {whole}/bc/policy.safetensors --timesteps 5000 --envs 2 --cars 4 "
         "--track oval --judge-on oval --device cpu --seed 1",
         learnt,
     ),

@@ -55,7 +55,9 @@ def test_killed_again_and_again_and_gone_on_with(whole, tmp_path, name, kills):
     assert met["kills"] == kills and met["identical_results"] >= 1
 
 
-@pytest.mark.parametrize("name", list(FIRST_RESULT))
+@pytest.mark.parametrize(
+    "name", ["demonstrations", "rl", pytest.param("bc", marks=pytest.mark.slow)]
+)
 def test_full_disk(whole, tmp_path, name):
     """No file may grow any more, as soon as there is something to lose."""
     folder, _ = whole(name)

@@ -1,6 +1,9 @@
 """Batches of demonstrations for a torch DataLoader, read from memory-mapped shards."""
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,3 +142,16 @@ class BatchLoader:
 
 def _start_worker(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, be it killed.
+
+    PyTorch's loader asks for the process that forked it: the worker server, which lives as long as
+    its children do.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

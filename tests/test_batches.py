@@ -1,8 +1,13 @@
 import multiprocessing
+import os
+import subprocess
+import sys
 
 import numpy as np
+import psutil
 import pytest
 import torch
+from processes import ROOT
 
 from racing_env.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
 from racing_env.circuit import mirror_circuit, prepare_circuit
@@ -161,6 +166,39 @@ def test_a_killed_process_is_named(folders):
         process.kill()
     with pytest.raises(ChildProcessError, match="process that loads batches has died"):
         list(epoch)
+
+
+PROGRAM = """
+import sys
+import torch
+from racing_env.batches import BatchLoader, Demonstrations
+
+if __name__ == "__main__":
+    train = Demonstrations(sys.argv[1:], validation=False, seed=0)
+    loader = BatchLoader(train, 1, 0, 1, torch.device("cpu"))
+    batches = iter(loader)
+    next(batches)
+    print("loaded", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_program_leaves_no_process(folders, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    program = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", *folders], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert program.stdout is not None
+    assert program.stdout.readline() == "loaded\n"
+    others = psutil.Process(program.pid).children(recursive=True)
+    assert len(others) > 1  # a loader and what it was forked from
+    program.kill()
+    program.wait()
+    _, left = psutil.wait_procs(others, timeout=30.0)
+    for process in left:
+        process.kill()
+    assert not left
 
 
 def test_empty_part(folders):

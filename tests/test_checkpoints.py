@@ -98,7 +98,8 @@ def test_nothing_spoilt_is_kept(new_model, tmp_path):
 
 def test_what_does_not_fit_is_refused(new_model, tmp_path):
     model = new_model()
-    judge = JudgeDrivers([], tmp_path, 16, new_judge(model, tmp_path).average, tqdm(disable=True))
+    average = new_judge(model, tmp_path).average
+    judge = JudgeDrivers([], tmp_path, 16, average, tqdm(disable=True), {})
     checkpoints = Checkpoints(tmp_path / "training.pt", 32, judge, SETTINGS)
     model.learn(16, [judge, checkpoints])
     for name in set(checkpoints.state) - {"settings"}:

@@ -356,8 +356,7 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
     assert process.returncode == 130 and "Traceback" not in error, error
     assert error.splitlines()[-1].startswith("interrupted")
     assert_nothing_is_left(process, memory)
-    state = saved()
-    assert 0 < state["timesteps"] < 10**7
+    assert saved()["timesteps"] < 10**7  # none, if the first rollout was not over
 
     changed = Path("rl/checkpoint/training.pt").stat().st_mtime_ns
     process = start(*command, "--resume")

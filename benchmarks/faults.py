@@ -29,12 +29,11 @@ import numpy as np
 import psutil
 import torch
 
+from benchmarks.measuring import ROOT, write_results
 from racing_env import command_line as cli
 from racing_env.dataset import read_manifest, verify_checksums
-from racing_env.files import TEMPORARY, write_json
+from racing_env.files import TEMPORARY
 from racing_env.policy import load_policy
-
-ROOT = Path(__file__).parents[1]
 
 HANG_S = 300.0  # far more than any of these stages takes
 ORPHAN_S = 20.0  # until processes whose parent was killed must have ended, too
@@ -237,7 +236,7 @@ def main() -> None:
     flag("--kills", type=cli.positive_int, default=20, help="of each stage (20)")
     flag("--stage", nargs="+", choices=STAGES, default=list(STAGES), help="(all)")
     flag("--seed", type=cli.count_int, default=0, help="decides moments and kinds (0)")
-    flag("--json", help="file for the figures")
+    flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it
     met = {}
@@ -254,8 +253,7 @@ def main() -> None:
                     name, whole, killed, args.kills, duration_s, rng
                 ) | {"seed": args.seed}
                 print(f"{name}: {met[name]}, {time.perf_counter() - started:.0f} s", flush=True)
-    if args.json:
-        write_json(args.json, met)
+    write_results(args.json, met)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from benchmarks.measuring import write_results
 from racing_env import command_line as cli
 from racing_env import observation
 from racing_env.dataset import (
@@ -41,7 +42,6 @@ from racing_env.dataset import (
     verify_checksums,
 )
 from racing_env.errors import InputError
-from racing_env.files import write_json
 from racing_env.policy import Policy, load_policy, save_policy
 from racing_env.track import read_track
 
@@ -217,7 +217,7 @@ def main() -> None:
     flag("--inputs", type=cli.positive_int, default=350_000, help="for each reader (350000)")
     flag("--seed", type=cli.count_int, default=0, help="decides the inputs (0)")
     flag("--reader", nargs="+", choices=TARGETS, default=list(TARGETS), help="(all)")
-    flag("--json", help="file for the figures")
+    flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     memory = Path("/dev/shm")
@@ -227,8 +227,7 @@ def main() -> None:
         met[name] = fuzz(name, args.inputs, args.seed, scratch / name)
         print(f"{name}: {met[name]}", flush=True)
     shutil.rmtree(scratch)  # kept after a failure, for a look at the input
-    if args.json:
-        write_json(args.json, met)
+    write_results(args.json, met)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ import numpy as np
 import psutil
 
 import racing_env  # noqa: F401 - registers the environment
+from benchmarks.measuring import write_results
 from racing_env import command_line as cli
 from racing_env import observation
 from racing_env.circuit_bank import pack_circuits
 from racing_env.circuit_sources import load_circuits
-from racing_env.files import write_json
 from racing_env.memory import memory_bytes
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import BatchVecEnv
@@ -100,7 +100,7 @@ def main() -> None:
     flag("--envs", type=cli.positive_int, default=2, help="worker processes beside this one (2)")
     flag("--cars", type=cli.positive_int, default=128, help="cars in all (128)")
     flag("--seed", type=cli.count_int, default=0, help="of the actions (0)")
-    flag("--json", help="file for the figures")
+    flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     bank = pack_circuits(load_circuits(["random:1:20"], 1), RACECAR)
@@ -117,8 +117,7 @@ def main() -> None:
             samples.append(sample(steps, started))
             print(samples[-1], flush=True)
         env.close()
-    if args.json:
-        write_json(args.json, {"steps": steps, "seed": args.seed, "samples": samples})
+    write_results(args.json, {"steps": steps, "seed": args.seed, "samples": samples})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from racing_env.circuit import Circuit
 from racing_env.dynamics import inlined
+from racing_env.files import replaced_atomically
 from racing_env.vehicle import Vehicle
 
 (
@@ -68,6 +69,12 @@ def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
     table[:, LINE_ROOM_RIGHT] = table[:, ROOM_RIGHT] + circuit.line_offset_m
     table[:, LINE_TIME] = circuit.line_time_s
     return table
+
+
+def save_table(circuits: CircuitBank, table_file: str | Path) -> None:
+    """Write the bank's table for `with_mapped_table`, atomically."""
+    with replaced_atomically(table_file) as path, path.open("wb") as file:
+        np.save(file, circuits.table)
 
 
 def with_mapped_table(circuits: CircuitBank, table_file: str | Path) -> CircuitBank:

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from racing_env.circuit_bank import LINE_SPEED, CircuitBank, with_mapped_table
+from racing_env.circuit_bank import LINE_SPEED, CircuitBank, save_table, with_mapped_table
 from racing_env.circuit_sources import parallel_map
 from racing_env.dataset import Episode
 from racing_env.dynamics import VX
 from racing_env.expert import expert_actions
-from racing_env.files import replaced_atomically
 from racing_env.policy import Policy
 from racing_env.simulator import END_NAMES, ON_TRACK, Simulator
 
@@ -85,8 +84,7 @@ def record_episodes(
     Raises ChildProcessError if a worker process dies.
     """
     table_file = Path(scratch) / "circuits.npy"
-    with replaced_atomically(table_file) as path, path.open("wb") as file:
-        np.save(file, bank.table)
+    save_table(bank, table_file)
     arguments = (str(table_file), bank._replace(table=np.empty((0, 0))), names, policy)
     try:
         compile_kernels(with_mapped_table(bank, table_file), names)

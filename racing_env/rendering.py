@@ -123,8 +123,7 @@ def moment_of(simulator: Simulator, car: int) -> Moment:
     cars = simulator.cars
     return Moment(
         state=simulator.state[:, car].copy(),
-        s_m=float(cars.station[car] + cars.fraction[car])
-        * float(simulator.circuits.step_m[cars.circuit[car]]),
+        s_m=float(simulator.place_s_m()[car]),
         time_s=float(cars.time_s[car]),
         lap=int(cars.laps[car]) + 1,
         lap_s=float(cars.time_s[car] - cars.lap_start_s[car]),

@@ -21,9 +21,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from racing_env import observation
-from racing_env.circuit_bank import CircuitBank, with_mapped_table
+from racing_env.circuit_bank import CircuitBank, save_table, with_mapped_table
 from racing_env.circuit_sources import START_METHOD
-from racing_env.files import replaced_atomically
 from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import (
     CLOSE,
@@ -95,8 +94,7 @@ class BatchVecEnv(VecEnv):
             raise
 
     def _start_workers(self, circuits: CircuitBank) -> None:
-        with replaced_atomically(self._table_file) as path, path.open("wb") as file:
-            np.save(file, circuits.table)
+        save_table(circuits, self._table_file)
         _compile(with_mapped_table(circuits, self._table_file), self.settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)

@@ -25,6 +25,16 @@ def run(script: str, *arguments: object, cwd: str | Path = ".") -> subprocess.Co
     return subprocess.CompletedProcess(script, process.returncode, out, error)
 
 
+def run_without(package: str, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A script's exit code and output where a package is not installed."""
+    code = (
+        f"import runpy, sys; sys.modules[{package!r}] = None\n"
+        f"sys.argv = {[script, *map(str, arguments)]!r}\n"
+        f"runpy.run_path({script!r}, run_name='__main__')\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
 def compiled_and_not(code: str, *arguments: object, folder: Path) -> list[dict[str, np.ndarray]]:
     """What code saves to the .npz in its last argument, with the compiler and without."""
     results = []

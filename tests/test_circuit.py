@@ -77,7 +77,7 @@ def test_another_vehicle_or_track_is_another_entry(tmp_path: Path) -> None:
     assert weak.lap_time_s > prepare_circuit(make_track(), cache_dir=tmp_path).lap_time_s
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_damaged_cache_file_is_replaced(
     data: st.DataObject, prepared: tuple[Circuit, bytes], tmp_path_factory: pytest.TempPathFactory

@@ -92,7 +92,7 @@ def test_round_trip_on_a_circle(radius_m, turn):
         assert apart(found, place, count) * step < 1e-2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     c=st.integers(0, 1),
     share=st.floats(0.0, 1.0, exclude_max=True),
@@ -136,7 +136,7 @@ def test_the_start_line_is_no_edge(packed):
             assert offset == pytest.approx(1.5, abs=1e-3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     c=st.integers(0, 1),
     station=st.integers(0, 10**6),

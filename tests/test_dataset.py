@@ -293,9 +293,7 @@ def test_changed_number_does_not_match_its_checksum(folder):
     assert_refused(folder, path.name, "checksum")
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_is_reported(folder, data):
     """Whatever byte is changed, the reader works or refuses: it never crashes."""

@@ -381,7 +381,7 @@ def test_error_of_the_substeps(low, high, median_m, ninth_decile_m):
     assert np.quantile(error, 0.9) < ninth_decile_m
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_any_drive_stays_finite(seed):
     state, actions = random_drive(20, 5.0, seed)

@@ -250,7 +250,7 @@ def test_a_lap_is_reported(club):
 _ENVS: list[RaceEnv] = []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     actions=st.lists(

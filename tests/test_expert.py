@@ -87,7 +87,7 @@ def test_more_than_the_tyres_have_asks_for_slip_before_the_peak(force):
     assert 0.5 < slip * math.copysign(1.0, force) / expert.peak_slip_rad(RACECAR) < 1.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_actions_are_in_the_action_space_wherever_the_car_is(circuits, seed):
     simulator = simulator_with(circuits, 8)

@@ -1,13 +1,10 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 minari = pytest.importorskip("minari", reason="exports need the extra: requirements-export.txt")
 pytest.importorskip("h5py", reason="exports need the extra: requirements-export.txt")
 
-from processes import ROOT, run  # noqa: E402 - after the skips
+from processes import run, run_without  # noqa: E402 - after the skips
 
 from racing_env import observation  # noqa: E402
 from racing_env.dataset import DatasetWriter, Episode  # noqa: E402
@@ -87,13 +84,6 @@ def test_the_script_says_how_to_open_it(demonstrations, tmp_path):
 
 
 def test_a_missing_extra_is_named():
-    code = (
-        "import sys; sys.modules['minari'] = None\n"
-        "sys.argv = ['export.py', 'minari', 'data', '--id', 'racing/a-v0']\n"
-        "import export\n"
-        "from racing_env import command_line\n"
-        "command_line.run(export.main)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    result = run_without("minari", "export.py", "minari", "data", "--id", "racing/a-v0")
     assert result.returncode == 2
     assert "pip install -r requirements-export.txt" in result.stderr

@@ -100,7 +100,7 @@ def test_previews_on_a_circle_are_closed_forms(round_circuit, speed_mps):
     np.testing.assert_allclose(seen[:, RIGHT], min(room + line, 8.0) / 4.0, atol=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(share=st.floats(0.0, 1.0, exclude_max=True), speed=st.floats(0.0, 60.0))
 def test_previews_are_the_line_further_on(hairpins, share, speed):
     """A preview equals what a car there would see of the line beneath it; over the start too."""
@@ -125,7 +125,7 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
         np.testing.assert_allclose(row, np.clip(expected, -obs.LIMIT, obs.LIMIT), atol=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), scale=st.sampled_from([1.0, 1e3, 1e9]))
 def test_every_number_is_bounded(hairpins, seed, scale):
     simulator = one_car(hairpins)

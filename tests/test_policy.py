@@ -24,9 +24,7 @@ from racing_env.policy import (
 )
 from racing_env.vehicle import RACECAR
 
-hostile = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+hostile = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def small_policy(*hidden: int, seed: int = 0) -> Policy:

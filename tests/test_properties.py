@@ -66,16 +66,14 @@ def rollout(env: RaceEnv, seed: int, actions) -> list[bytes]:
     return seen
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(track=st.integers(0, 3), seed=st.integers(0, 2**32 - 1), actions=ACTIONS)
 def test_any_drive_on_any_circuit(track, seed, actions):
     env = env_on(track)
     assert rollout(env, seed, actions) == rollout(env, seed, actions)  # and repeats exactly
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_circuit_survives_its_file(seed, tmp_path):
     track = generate_track(np.random.SeedSequence(seed))
@@ -90,9 +88,7 @@ def test_any_circuit_survives_its_file(seed, tmp_path):
     assert again.width_right_m.mean() == pytest.approx(track.width_right_m.mean(), abs=0.05)
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hidden=st.lists(st.integers(1, 20), max_size=3),
     seed=st.integers(0, 2**32 - 1),

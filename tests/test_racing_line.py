@@ -122,7 +122,7 @@ def test_corner_tighter_than_half_the_width() -> None:
     assert np.all(np.isfinite(line.kappa_radpm)) and np.all(line.step_m > 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     depth=st.floats(0.0, 0.25),
     lobes=st.integers(1, 5),

@@ -125,7 +125,7 @@ def test_profile_time_of_constant_acceleration() -> None:
     assert time[99] == pytest.approx((speed[-1] - speed[0]) / 3.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 1000),
     roughness=st.floats(0.0, 0.2),

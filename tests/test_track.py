@@ -287,7 +287,7 @@ def test_directory_missing_and_huge_files_are_refused(tmp_path):
         read_track(tmp_path / "huge.csv")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text("0123456789.,-;e#\n \rnaif_mxy", max_size=400))
 def test_hostile_content_gives_an_input_error_or_a_track(content):
     data = content if isinstance(content, bytes) else content.encode()
@@ -304,7 +304,7 @@ def test_points_nearer_than_can_be_told_apart_are_duplicates(tmp_path):
         read_track(write_rows(tmp_path / "t.csv", rows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(*[st.floats(-1e3, 1e3)] * 2, *[st.floats(0.1, 20)] * 2), min_size=10, max_size=30

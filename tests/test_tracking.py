@@ -1,9 +1,7 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT, run
+from processes import ROOT, run, run_without
 
 from racing_env.errors import InputError
 from racing_env.tracking import tracked
@@ -17,13 +15,8 @@ def test_without_a_project_nothing_happens(tmp_path):
 
 
 def test_a_missing_package_is_named_before_anything_else():
-    code = (
-        "import sys; sys.modules['wandb'] = None\n"
-        "sys.argv = ['train_rl.py', '--wandb', 'racing', '--policy', 'none', '--out', 'no/out']\n"
-        "import train_rl\n"
-        "train_rl.cli.run(train_rl.main)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    arguments = ("--wandb", "racing", "--policy", "none", "--out", "no/out")
+    result = run_without("wandb", "train_rl.py", *arguments)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "pip install -r requirements-wandb.txt" in result.stderr

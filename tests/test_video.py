@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +8,7 @@ imageio_ffmpeg = pytest.importorskip(
     "imageio_ffmpeg", reason="videos need the extra: requirements-render.txt"
 )
 
-from processes import ROOT, run  # noqa: E402 - after the skips
+from processes import ROOT, run, run_without  # noqa: E402 - after the skips
 
 from racing_env import observation, video  # noqa: E402
 from racing_env.circuit import prepare_circuit  # noqa: E402
@@ -91,14 +89,7 @@ def test_an_error_leaves_the_earlier_video(tmp_path):
 
 
 def test_what_is_missing_is_named_before_anything_is_driven():
-    code = (
-        "import sys; sys.modules['imageio_ffmpeg'] = None\n"
-        "sys.argv = ['evaluate.py', '--track', 'oval', '--video', 'race.mp4']\n"
-        "import evaluate\n"
-        "from racing_env import command_line\n"
-        "command_line.run(evaluate.main)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    result = run_without("imageio_ffmpeg", "evaluate.py", "--track", "oval", "--video", "race.mp4")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "pip install -r requirements-render.txt" in result.stderr
@@ -106,10 +97,7 @@ def test_what_is_missing_is_named_before_anything_is_driven():
 
 @pytest.mark.parametrize("name", ["race.gif", "race", "."])
 def test_only_mp4(name):
-    result = subprocess.run(
-        [sys.executable, "evaluate.py", "--track", "oval", "--video", name],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+    result = run("evaluate.py", "--track", "oval", "--video", name, cwd=ROOT)
     assert result.returncode == 2
     assert ".mp4" in result.stderr
 

@@ -94,12 +94,14 @@ def lateral_tyre_force_n(slip_tangent, load_n, vehicle):
 
 
 @inlined
-def wheel_force_n(v_along, v_across, load_n, force_along_n, vehicle):
+def wheel_force_n(v_along, v_across, load_n, drive_n, brake_n, vehicle):
     """Force of one wheel in its own frame (N): (along, across), with combined slip as a cap.
 
-    v_along, v_across: velocity of the contact point in the wheel's frame (m/s);
-    force_along_n: drive (+) or resistance (-) that is asked of the wheel.
+    v_along, v_across: velocity of the contact point in the wheel's frame (m/s); drive_n, brake_n:
+    asked of the wheel, the second against its own way, as its rolling resistance is.
     """
+    direction = min(max(v_along * (1.0 / STOP_SPEED_MPS), -1.0), 1.0)
+    force_along_n = drive_n - direction * (brake_n + vehicle.rolling_resistance * load_n)
     slip_tangent = -v_across / max(v_along, SLIP_SPEED_FLOOR_MPS)
     grip = vehicle.friction * load_n
     along = min(max(force_along_n, -grip), grip)
@@ -141,7 +143,6 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     ax and ay are the filtered ones, steer the angle of the front wheels (rad).
     """
     fl, fr, rl, rr = wheel_loads_n(vx, ax, ay, vehicle)
-    direction = min(max(vx / STOP_SPEED_MPS, -1.0), 1.0)
     power_n = vehicle.power_max_w / max(vx, 1.0)
     below_top = min(max(vehicle.top_speed_mps - vx, 0.0), 1.0)
     drive_n = min(drive_n, power_n) * below_top
@@ -149,7 +150,6 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     drive_rear = 0.5 * drive_n - drive_front
     brake_front = 0.5 * brake_n * vehicle.brake_share_front
     brake_rear = 0.5 * brake_n - brake_front
-    roll = vehicle.rolling_resistance
 
     # Front wheels are turned: their velocities go into the wheel's frame, their forces back. The
     # angle stays within a fraction of a radian, where the sine's polynomial serves the cosine too.
@@ -163,18 +163,14 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
 
     fl_x, fl_y = wheel_force_n(
         cos_steer * left_x + sin_steer * front_y, cos_steer * front_y - sin_steer * left_x,
-        fl, drive_front - direction * (brake_front + roll * fl), vehicle,
+        fl, drive_front, brake_front, vehicle,
     )  # fmt: skip
     fr_x, fr_y = wheel_force_n(
         cos_steer * right_x + sin_steer * front_y, cos_steer * front_y - sin_steer * right_x,
-        fr, drive_front - direction * (brake_front + roll * fr), vehicle,
+        fr, drive_front, brake_front, vehicle,
     )  # fmt: skip
-    rl_x, rl_y = wheel_force_n(
-        left_x, rear_y, rl, drive_rear - direction * (brake_rear + roll * rl), vehicle
-    )
-    rr_x, rr_y = wheel_force_n(
-        right_x, rear_y, rr, drive_rear - direction * (brake_rear + roll * rr), vehicle
-    )
+    rl_x, rl_y = wheel_force_n(left_x, rear_y, rl, drive_rear, brake_rear, vehicle)
+    rr_x, rr_y = wheel_force_n(right_x, rear_y, rr, drive_rear, brake_rear, vehicle)
     left_along = cos_steer * fl_x - sin_steer * fl_y
     right_along = cos_steer * fr_x - sin_steer * fr_y
     left_across = sin_steer * fl_x + cos_steer * fl_y

@@ -62,7 +62,7 @@ def train(args: argparse.Namespace) -> None:
 
     from racing_env.batches import BatchLoader, Demonstrations
     from racing_env.circuit_bank import pack_circuits
-    from racing_env.circuit_sources import load_circuits, start_worker_server
+    from racing_env.circuit_sources import load_circuits, worker_context
     from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
@@ -96,12 +96,11 @@ def train(args: argparse.Namespace) -> None:
     tracks = manifest["settings"].get("tracks")
     if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
         raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
-    write_run_record(out, args)
     # Batches lie in memory: reading them costs less than to fetch them from another process.
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
-    start_worker_server("racing_env.batches")  # torch once, shared by the workers of all rounds
+    worker_context("racing_env.batches")  # torch once, shared by the workers of all rounds
     circuits = load_circuits(tracks, processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits(args.judge_on, processes)
@@ -121,6 +120,7 @@ def train(args: argparse.Namespace) -> None:
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
+    write_run_record(out, args)
 
     # ---------------------------------------------------------------- rounds
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
@@ -252,4 +252,4 @@ def train(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, resumable=True)

@@ -216,4 +216,4 @@ def shown(lap_ratio: float | None) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, resumable=True)

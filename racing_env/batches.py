@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from racing_env.circuit_sources import START_METHOD
+from racing_env.circuit_sources import worker_context
 from racing_env.dataset import episode_rows, open_shard, read_manifest
 from racing_env.observation import mirror_signs_and_order
 
@@ -121,7 +120,7 @@ class BatchLoader:
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
-            multiprocessing_context=START_METHOD if workers > 0 else None,
+            multiprocessing_context=worker_context(__name__) if workers > 0 else None,
             worker_init_fn=_start_worker,
         )
 
@@ -141,7 +140,6 @@ class BatchLoader:
 
 
 def _start_worker(number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -20,11 +20,21 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def start_worker_server(*modules: str) -> None:
-    """Start the process that all workers are forked from, with further modules loaded in it."""
+def worker_context(*modules: str) -> Any:
+    """How to start workers: the context, and the server that forks them, with modules loaded in it.
+
+    One server serves a whole script: modules that later calls name are then loaded by the workers.
+    """
     context = multiprocessing.get_context(START_METHOD)
     context.set_forkserver_preload(["racing_env.recording", *modules])
-    forkserver.ensure_running()
+    # Ctrl-C is the parent's to handle. The server and its workers inherit that they never see it:
+    # in the middle of their imports it would have them print a traceback each.
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+    return context
 
 
 def load_circuits(
@@ -59,13 +69,12 @@ def parallel_map(
     pipe of its own: those of a Pool share locks, and one that is killed while it holds a lock lets
     the others, and the Pool's end, wait for ever.
     """
-    context = multiprocessing.get_context(START_METHOD)
-    context.set_forkserver_preload(["racing_env.recording"])
+    context = worker_context()
     team: dict[Connection, Any] = {}
     try:
         for i in range(min(workers, len(jobs))):
             ours, theirs = context.Pipe()
-            process = context.Process(  # type: ignore[attr-defined]
+            process = context.Process(
                 target=_work, args=(theirs, function, initializer, tuple(arguments)),
                 name=f"worker-{i}", daemon=True,
             )  # fmt: skip
@@ -115,7 +124,6 @@ def _work(
     arguments: tuple[Any, ...],
 ) -> None:
     """What a process does: jobs, until the pipe breaks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     started = initializer is None
     while True:
         try:

@@ -20,14 +20,15 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], resumable: bool = False) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
     threading.excepthook = _thread_failed
     try:
         main()
     except KeyboardInterrupt:
-        print("interrupted; everything finished is saved, --resume goes on", file=sys.stderr)
+        way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
+        print(f"interrupted; {way_on}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except MemoryError:
         print("error: memory is short; ask for less", file=sys.stderr)

@@ -7,7 +7,6 @@ is stopped and resumed.
 
 import contextlib
 import math
-import signal
 from collections import deque
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
@@ -282,7 +281,6 @@ def serve(
 
     Here rather than with the vector environment, so that workers need not load torch.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the learner's to handle
     try:
         command = pipe.recv_bytes()
     except (EOFError, OSError):

@@ -6,7 +6,6 @@ otherwise wait for the others, steps a batch too.
 """
 
 import contextlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -22,7 +21,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from racing_env import observation
 from racing_env.circuit_bank import CircuitBank, save_table, with_mapped_table
-from racing_env.circuit_sources import START_METHOD
+from racing_env.circuit_sources import START_METHOD, worker_context
 from racing_env.simulator import REWARD_TERMS
 from racing_env.training_cars import (
     CLOSE,
@@ -98,8 +97,7 @@ class BatchVecEnv(VecEnv):
         _compile(with_mapped_table(circuits, self._table_file), self.settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["racing_env.training_cars"])
+        context = worker_context("racing_env.training_cars")
         for i, share in enumerate(self._ranges[:-1]):
             cars = share.stop - share.start
             memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
@@ -233,6 +231,7 @@ class NamingSubprocVecEnv(SubprocVecEnv):
     """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
 
     def __init__(self, makers: list[Callable[[], gym.Env]]):
+        worker_context("racing_env.training_env")
         with self._naming_deaths():
             super().__init__(makers, start_method=START_METHOD)
 

@@ -1,6 +1,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -73,6 +75,26 @@ def test_abandoned_jobs_end():
     del results
     assert not multiprocessing.active_children()
     assert time.monotonic() - started < 50.0
+
+
+def test_ctrl_c_in_the_middle_of_the_workers_imports_is_without_a_word():
+    program = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # this program is not what is tested
+from racing_env.circuit_sources import worker_context
+signal.signal(signal.SIGINT, lambda *_: print("met", flush=True))
+context = worker_context()
+for _ in range(20):  # of imports that take about half a second
+    os.killpg(0, signal.SIGINT)
+    time.sleep(0.05)
+process = context.Process(target=print, args=("works",))
+process.start()
+process.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, start_new_session=True
+    )
+    assert done.stderr == "" and done.stdout == "met\n" * 20 + "works\n"
 
 
 def test_circuits_are_the_same_for_every_number_of_workers():

@@ -99,10 +99,12 @@ def test_short_memory_is_one_line_and_code_2(capsys):
     )
 
 
-def test_sigterm_is_met_as_ctrl_c_is(capsys):
+@pytest.mark.parametrize("resumable", [False, True])
+def test_sigterm_is_met_as_ctrl_c_is(resumable, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.run(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert end.value.code == 130 and "--resume" in capsys.readouterr().err
+        cli.run(lambda: os.kill(os.getpid(), signal.SIGTERM), resumable)
+    assert end.value.code == 130
+    assert ("--resume" in capsys.readouterr().err) == resumable  # only where there is that flag
 
 
 @pytest.mark.parametrize(

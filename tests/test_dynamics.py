@@ -81,9 +81,8 @@ def wheel_power_w(state: np.ndarray) -> float:
         angle = 0.0 if rear else state[dyn.STEER]
         along = math.cos(angle) * x + math.sin(angle) * y
         across = math.cos(angle) * y - math.sin(angle) * x
-        force_along, force_across = dyn.wheel_force_n(
-            along, across, load, 0.5 * drive_n * rear, 0.5 * state[dyn.BRAKE] * shares[rear], RACECAR
-        )
+        drive, brake = 0.5 * drive_n * rear, 0.5 * state[dyn.BRAKE] * shares[rear]
+        force_along, force_across = dyn.wheel_force_n(along, across, load, drive, brake, RACECAR)
         power += force_along * along + force_across * across
     return power
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ def worker_context(*modules: str) -> Any:
     context.set_forkserver_preload(["racing_env.recording", *modules])
     # Ctrl-C is the parent's to handle. The server and its workers inherit that they never see it:
     # in the middle of their imports it would have them print a traceback each.
+    resource_tracker.ensure_running()  # would be started by the next, and end the mask
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()

@@ -85,8 +85,8 @@ from racing_env.circuit_sources import worker_context
 signal.signal(signal.SIGINT, lambda *_: print("met", flush=True))
 context = worker_context()
 for _ in range(20):  # of imports that take about half a second
-    os.killpg(0, signal.SIGINT)
     time.sleep(0.05)
+    os.killpg(0, signal.SIGINT)
 process = context.Process(target=print, args=("works",))
 process.start()
 process.join()

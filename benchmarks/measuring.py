@@ -93,12 +93,14 @@ class Peaks(NamedTuple):
     worker_mb: float
 
 
-def run_command(command: Sequence[str], **environment: str) -> float:
-    """Wall time (s) of a command, run in the root of the repository.
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> float:
+    """Wall time (s) of a command, run in the root of the repository or another folder.
 
     Raises RuntimeError with its last lines if it fails.
     """
-    return _run(command, environment, None)
+    return _run(command, environment or {}, None, folder)
 
 
 def peak_memory(command: Sequence[str], **environment: str) -> Peaks:
@@ -108,12 +110,17 @@ def peak_memory(command: Sequence[str], **environment: str) -> Peaks:
     return Peaks(peaks[0] / 1e6, peaks[1] / 1e6)
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], peaks: list[int] | None) -> float:
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    peaks: list[int] | None,
+    folder: Path = ROOT,
+) -> float:
     over = threading.Event()
     with tempfile.TemporaryFile("w+") as log:
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **environment}
+            command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **environment}
         )
         if peaks is not None:
             threading.Thread(target=_record, args=(process.pid, peaks, over)).start()

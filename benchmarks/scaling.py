@@ -94,7 +94,7 @@ def measure_stage(
 def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
     """Wall time (s) of the pipeline and of its stages, and its peak memory (MB)."""
     with tempfile.TemporaryDirectory() as out:
-        wall_s = run_command(["./train_optimized.sh", *flags, "--out", out], **choice)
+        wall_s = run_command(["./train_optimized.sh", *flags, "--out", out], choice)
         run = Path(out)
         stages = {name: read_json(run / name / "summary.json")["wall_s"] for name in PARTS[:3]}
         peak_mb = read_json(run / "memory.json")["peak_bytes"] / 1e6

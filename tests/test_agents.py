@@ -12,6 +12,7 @@ from racing_env import agents, observation
 from racing_env.agents import (
     LayerNormSACPolicy,
     MovingAverage,
+    ParallelLinear,
     TanhMeanPolicy,
     TwoSpeedAdam,
     actor_layers,
@@ -68,7 +69,8 @@ def model(request):
             TanhMeanPolicy, Anywhere(), n_steps=32, batch_size=32, n_epochs=1, learning_rate=1e-2,
             device="cpu", seed=0, policy_kwargs=kwargs,
         )  # fmt: skip
-    kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh}
+    kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh,
+              "actor_speed": 0.5}  # fmt: skip
     return SAC(
         LayerNormSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2,
         train_freq=8, device="cpu", seed=0, buffer_size=100, policy_kwargs=kwargs,
@@ -149,16 +151,29 @@ def test_sac_s_noise_is_the_same_everywhere_at_the_start(model, clone):
 
 
 @pytest.mark.parametrize("model", ["sac"], indirect=True)
-def test_sac_s_critics_are_normalised_and_used(model):
-    for critic in (model.critic, model.critic_target):
-        for network in critic.q_networks:
-            kinds = [type(layer) for layer in network]
-            assert kinds == [nn.Linear, nn.LayerNorm, nn.ReLU] * 2 + [nn.Linear]
-            parameters = {id(p) for p in critic.parameters()}
-            assert {id(p) for p in network.parameters()} <= parameters
-    assert sum(1 for _ in model.critic.parameters()) == 2 * 10  # no others besides
+def test_sac_s_critics_are_two_networks_with_layer_norm(model):
+    actions = torch.rand(7, 2)
+    seen = torch.from_numpy(observations(7))
+    linear = [layer for layer in model.critic.networks if isinstance(layer, ParallelLinear)]
+    values = model.critic(seen, actions)
+    assert len(values) == 2 and not torch.equal(*values)
+    for number, value in enumerate(values):
+        hidden = torch.cat([seen, actions], dim=1)
+        for layer in linear[:-1]:
+            hidden = hidden @ layer.weight[number] + layer.bias[number]
+            hidden = nn.functional.layer_norm(hidden, hidden.shape[1:]).relu()
+        expected = hidden @ linear[-1].weight[number] + linear[-1].bias[number]
+        torch.testing.assert_close(value, expected)
+    assert sum(1 for _ in model.critic.parameters()) == 2 * len(linear)  # no others besides
     ours, target = model.critic.state_dict(), model.critic_target.state_dict()
     assert all(torch.equal(ours[name], target[name]) for name in ours)
+
+
+@pytest.mark.parametrize("model", ["sac"], indirect=True)
+def test_sac_s_actor_learns_at_its_own_rate(model):
+    model._update_learning_rate([model.actor.optimizer, model.critic.optimizer])
+    (group,) = model.actor.optimizer.param_groups
+    assert group["lr"] == model.critic.optimizer.param_groups[0]["lr"] and group["speed"] == 0.5
 
 
 def test_moving_average_is_its_closed_form(clone):

@@ -1,12 +1,13 @@
 """That the benchmarks run, and what they make of what they measured. Never how fast."""
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks import learning, measuring, peers, performance, scaling
+from benchmarks import ablations, learning, measuring, peers, performance, scaling
 from tests.processes import ROOT, run
 
 
@@ -48,6 +49,25 @@ def test_only_what_is_between_the_marks_changes():
     assert measuring.between(text, "a", "new") == text.replace("old", "new")
     with pytest.raises(ValueError):
         measuring.between(text, "c", "new")
+
+
+def test_centre_line_takes_the_racing_lines_place_in_the_observation():
+    source = (measuring.ROOT / "racing_env" / "observation.py").read_text(encoding="utf-8")
+    changed = ablations.seeing_the_centre_line(source)
+    assert set(re.findall(r"bank\.(LINE_\w+)", changed)) == {"LINE_SPEED"}
+    with pytest.raises(RuntimeError, match=r"does not read bank\.LINE_X"):
+        ablations.seeing_the_centre_line(changed)
+
+
+@pytest.mark.slow
+def test_ablations_run(tmp_path):
+    flags = ["--tiny", "--seeds", 0, "--out", tmp_path / "runs"]
+    results, said = measured(tmp_path, "ablations", *flags)
+    assert results["variants"].keys() == ablations.VARIANTS.keys()
+    for (trained,) in results["variants"].values():
+        assert 0 <= trained["finished"] <= trained["circuits"] == 1
+        assert trained["transitions"] > 0
+    assert all(name in said for name in ablations.VARIANTS)
 
 
 def test_commands_are_timed_and_their_memory_seen():

@@ -1,0 +1,222 @@
+#!/usr/bin/env python
+"""What each part of the recipe is worth: left out, or replaced, on a small budget.
+
+    python benchmarks/ablations.py --json benchmarks/results/ablations.json
+
+For each seed demonstrations and a clone, by the scripts' defaults; from there reinforcement
+learning in variants, each for about the same time, and a race on circuits that nobody has seen.
+What is finished in --out is not done again.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+
+from benchmarks.measuring import ROOT, run_command, script, table, write_results
+from racing_env import command_line as cli
+from racing_env.network import linear_layers, policy_from_layers, policy_network
+from racing_env.policy import save_policy
+from racing_env.summary import read_json
+
+# Transitions that take about two minutes on two cores.
+BUDGET = {"apg": 2_500_000, "ppo": 5_000_000, "sac": 200_000, "subproc": 80_000}
+
+# What the driver sees of the racing line: made what it would see of the centre line. The profile's
+# speed stays.
+CENTRE_LINE = {
+    "bank.LINE_X": "bank.X", "bank.LINE_Y": "bank.Y",
+    "bank.LINE_COS": "bank.COS", "bank.LINE_SIN": "bank.SIN", "bank.LINE_KAPPA": "bank.KAPPA",
+    "bank.LINE_ROOM_LEFT": "bank.ROOM_LEFT", "bank.LINE_ROOM_RIGHT": "bank.ROOM_RIGHT",
+}  # fmt: skip
+
+
+class Variant(NamedTuple):
+    """A chain of training that differs from the recipe."""
+
+    budget: str = "apg"
+    rl: Mapping[str, str] = {}  # further flags of train_rl.py
+    cloned: bool = True  # else reinforcement learning starts from random weights
+    dagger: bool = True
+    sees_line: bool = True
+    demonstrations_in_rl: bool = False
+
+
+VARIANTS = {
+    "the recipe": Variant(),
+    "without cloning": Variant(cloned=False),
+    "without DAgger": Variant(dagger=False),
+    "without the racing line in the observation": Variant(sees_line=False),
+    "one car a process (subproc)": Variant("subproc", {"vec_env": "subproc"}),
+    "PPO": Variant("ppo", {"algo": "ppo"}),
+    "SAC": Variant("sac", {"algo": "sac"}, demonstrations_in_rl=True),
+    "SAC without demonstrations": Variant("sac", {"algo": "sac"}),
+}
+
+
+class Budgets(NamedTuple):
+    """How much is done in the parts that all variants share."""
+
+    demonstrations: Mapping[str, Any]
+    cloning: Mapping[str, Any]
+    judging: str
+    racing: str
+    share: float  # of BUDGET
+
+
+FULL = Budgets({}, {}, "random:500:40", "random:1000:40", 1.0)
+TINY = Budgets(
+    {"episodes": 2, "track": "oval"}, {"epochs": 2, "dagger_rounds": 1, "judge_on": "oval"},
+    "oval", "oval", 1e-3,
+)  # fmt: skip
+
+
+def once(folder: Path, source: Path, name: str, **flags: Any) -> None:
+    """Run a script into the folder, unless that is done already."""
+    if not (folder / "summary.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        run_command(script(name, **flags, out=folder), folder=source)
+
+
+def source_of(out: Path, variant: Variant) -> Path:
+    """Where the scripts lie that the variant is trained with."""
+    return ROOT if variant.sees_line else out / "centre-line"
+
+
+def copy_seeing_the_centre_line(folder: Path) -> None:
+    """Copy the scripts and the package, and let drivers see the centre line there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "racing_env", folder / "racing_env", ignore=without)
+    for path in ROOT.glob("*.py"):
+        shutil.copy(path, folder)
+    path = folder / "racing_env" / "observation.py"
+    path.write_text(seeing_the_centre_line(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def seeing_the_centre_line(source: str) -> str:
+    for line, centre in CENTRE_LINE.items():
+        if f"{line})" not in source:
+            raise RuntimeError(f"racing_env/observation.py does not read {line}")
+        source = source.replace(f"{line})", f"{centre})")
+    return source
+
+
+def random_driver(path: Path, seed: int) -> Path:
+    """A policy of random weights; its actions are near zero."""
+    torch.manual_seed(seed)
+    layers = linear_layers(policy_network())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_policy(policy_from_layers(layers, {"made_by": "benchmarks/ablations.py"}), path)
+    return path
+
+
+def clone(out: Path, variant: Variant, seed: int, budgets: Budgets) -> Path:
+    """Demonstrations and behaviour cloning as the variant has them: the policy to start from."""
+    folder = out / f"seed-{seed}"
+    if not variant.cloned:
+        return random_driver(folder / "random.safetensors", seed)
+    source = source_of(out, variant)
+    eyes = "" if variant.sees_line else "-centre-line"
+    demonstrations = folder / f"demonstrations{eyes}"
+    once(demonstrations, source, "collect_demonstrations.py",
+         seed=seed, workers=1, **budgets.demonstrations)  # fmt: skip
+    bc = folder / f"bc{eyes}{'' if variant.dagger else '-no-dagger'}"
+    flags = {**budgets.cloning, **({} if variant.dagger else {"dagger_rounds": 0})}
+    once(bc, source, "train_bc.py", data=demonstrations, seed=seed, workers=1, **flags)
+    return bc / "policy.safetensors"
+
+
+def ablate(out: Path, name: str, seed: int, budgets: Budgets) -> dict[str, Any]:
+    """One variant with one seed, judged before and after reinforcement learning."""
+    variant = VARIANTS[name]
+    policy = clone(out, variant, seed, budgets)
+    source = source_of(out, variant)
+    folder = out / f"seed-{seed}" / name.replace(" ", "-")
+    flags = {**variant.rl, "envs": 1, "judge_on": budgets.judging, "seed": seed}
+    if variant.demonstrations_in_rl:
+        flags["data"] = out / f"seed-{seed}" / "demonstrations"
+    timesteps = max(int(budgets.share * BUDGET[variant.budget]), 1000)
+    once(folder, source, "train_rl.py", policy=policy, timesteps=timesteps, **flags)
+    laps = folder / "laps.json"
+    command = script("evaluate.py", driver=policy, track=budgets.racing, laps=1, json=laps)
+    run_command([*command, "--driver", str(folder / "policy.safetensors")], folder=source)
+    summary = read_json(folder / "summary.json")
+    before, after = (
+        [lap for lap in read_json(laps) if lap["driver"] == str(driver)]
+        for driver in (policy, folder / "policy.safetensors")
+    )
+    return {
+        "transitions": summary["timesteps"],
+        "minutes": summary["wall_s"] / 60,
+        "circuits": len(after),
+        **{f"start_{key}": value for key, value in judged(before).items()},
+        **judged(after),
+    }
+
+
+def judged(laps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Circuits finished, and there the mean of lap / lap of the speed profile."""
+    ratios = [lap["flying_lap_s"] / lap["profile_lap_s"] for lap in laps if lap["finished"]]
+    return {"finished": len(ratios), "ratio": mean(ratios) if ratios else None}
+
+
+def shown(runs: Sequence[Mapping[str, Any]], prefix: str) -> tuple[str, str]:
+    """Laps finished and ratio of each seed."""
+    ratios = [run[f"{prefix}ratio"] for run in runs]
+    return (
+        " / ".join(str(run[f"{prefix}finished"]) for run in runs),
+        " / ".join("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
+    )
+
+
+def report(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    rows = [
+        [name, f"{mean(run['minutes'] for run in runs):.1f}",
+         f"{mean(run['transitions'] for run in runs):,.0f}",
+         *shown(runs, "start_"), *shown(runs, "")]
+        for name, runs in results.items()
+    ]  # fmt: skip
+    return table(["variant", "minutes", "transitions", "finished at the start",
+                  "ratio at the start", "finished", "ratio"], rows)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flag = parser.add_argument
+    flag("--out", type=Path, default=Path("runs/ablations"), help="where runs are kept")
+    flag("--seeds", type=cli.count_int, nargs="+", default=[0, 1, 2])
+    flag("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
+    flag("--jobs", type=cli.worker_int, default=2, help="seeds trained at a time (2)")
+    flag("--tiny", action="store_true", help="only to see that all parts work")
+    flag("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    out, budgets = args.out.resolve(), TINY if args.tiny else FULL
+    copy_seeing_the_centre_line(source_of(out, Variant(sees_line=False)))
+
+    def with_seed(seed: int) -> dict[str, dict[str, Any]]:
+        done = {}
+        for name in args.only:
+            done[name] = ablate(out, name, seed, budgets)
+            print(f"seed {seed}, {name}: {done[name]}", file=sys.stderr, flush=True)
+        return done
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        of_seeds = list(pool.map(with_seed, args.seeds))
+    results = {name: [of_seed[name] for of_seed in of_seeds] for name in args.only}
+    print(report(results))
+    write_results(args.json, {"seeds": args.seeds, "jobs": args.jobs, "variants": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -171,7 +171,7 @@ def test_sac_s_critics_are_two_networks_with_layer_norm(model):
 
 @pytest.mark.parametrize("model", ["sac"], indirect=True)
 def test_sac_s_actor_learns_at_its_own_rate(model):
-    model._update_learning_rate([model.actor.optimizer, model.critic.optimizer])
+    model.learn(16)
     (group,) = model.actor.optimizer.param_groups
     assert group["lr"] == model.critic.optimizer.param_groups[0]["lr"] and group["speed"] == 0.5
 

@@ -2,7 +2,7 @@
 """Drive any drivers on any circuits and compare their laps.
 
     python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
-    python evaluate.py --driver expert --track club --out runs/default/evaluation
+    python evaluate.py --driver expert --track club --out runs/club
     python evaluate.py --driver expert policies/racecar.safetensors --video race.mp4
 
 Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and
@@ -127,8 +127,8 @@ def arguments() -> argparse.Namespace:
         "--out",
         type=Path,
         metavar="DIR",
-        help="write report.html, results.json, and for each circuit a picture and the drivers' "
-        "telemetry",
+        help="write report.html, results.json, ghosts.json, and for each circuit a picture and "
+        "the drivers' telemetry",
     )
     add("--video", type=Path, metavar="FILE.mp4",
         help="film the drivers' best laps on the first circuit, as a race (needs: pip install -r "

@@ -34,17 +34,19 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flag = parser.add_argument
-    flag("--data", default="runs/default/demonstrations", help="folder of demonstrations")
-    flag("--out", default="runs/default/bc", help="folder for the policy")
+    flag("--data", default="runs/default/demonstrations",
+         help="folder of demonstrations (runs/default/demonstrations)")  # fmt: skip
+    flag("--out", default="runs/default/bc", help="folder for the policy (runs/default/bc)")
     flag("--epochs", type=cli.size_int, default=50, help="in all, over all rounds (50)")
     flag("--batch-size", type=cli.size_int, default=256, help="examples per update (256)")
     flag("--dagger-rounds", type=cli.count_int, default=6, help="rounds of driving (6)")
     flag("--workers", type=cli.processes_int,
-         help="processes that load batches and drive; 0: the main process (cores / 2 drive, the "
-         "main process loads)")  # fmt: skip
+         help="processes that load batches and drive; 0: the main process loads, one process "
+         "drives (cores / 2 drive, the main process loads)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
-    flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
+         help="auto is CUDA where there is one (auto)")  # fmt: skip
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on after the last round that was finished")
     return parser.parse_args()

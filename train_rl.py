@@ -3,10 +3,10 @@
 
     python train_rl.py --policy runs/first/bc/policy.safetensors --out runs/first/rl
 
-Starts from the cloned policy exactly, drives on generated circuits in `--envs` worker processes,
-and keeps the best driver by laps finished, then by lap time, on circuits held back: OUT/policy.
-safetensors. OUT/curve.csv and OUT/learning_curve.png have the learning curve, OUT/tensorboard the
-scalars, OUT/checkpoint what --resume needs.
+Starts from the cloned policy exactly, drives on generated circuits here and in `--envs` worker
+processes, and keeps the best driver by laps finished, then by lap time, on circuits held back, in
+OUT/policy.safetensors. OUT/curve.csv and OUT/learning_curve.png have the learning curve,
+OUT/tensorboard the scalars, OUT/checkpoint what --resume needs.
 """
 
 import argparse
@@ -39,8 +39,9 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flag = parser.add_argument
-    flag("--policy", default="runs/default/bc/policy.safetensors", help="driver to start from")
-    flag("--out", default="runs/default/rl", help="folder for the policy")
+    flag("--policy", default="runs/default/bc/policy.safetensors",
+         help="driver to start from (runs/default/bc/policy.safetensors)")  # fmt: skip
+    flag("--out", default="runs/default/rl", help="folder for the policy (runs/default/rl)")
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
@@ -57,7 +58,8 @@ def arguments() -> argparse.Namespace:
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:80"], metavar="TRACK",
          help="circuits to choose the best driver by, not trained on (random:500:80)")  # fmt: skip
-    flag("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
+         help="auto is CUDA where there is one (auto)")  # fmt: skip
     flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
     flag("--wandb", metavar="PROJECT", help="show the run at Weights & Biases, too (needs: pip "
          "install -r requirements-wandb.txt)")  # fmt: skip

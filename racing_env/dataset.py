@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from racing_env import observation
-from racing_env.errors import InputError
+from racing_env.errors import InputError, first_difference
 from racing_env.files import refuse_special_file, replaced_atomically, write_json
 from racing_env.vehicle import RACECAR, Vehicle
 
@@ -38,7 +38,7 @@ class Episode:
     """One drive: arrays by field name, all of length T, and what is to be said about it."""
 
     arrays: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any]  # circuit, laps, lap_times_s, end; the same for every worker count
+    facts: Mapping[str, Any]  # circuit, laps, lap_time_s, end; the same for every worker count
 
 
 class DatasetWriter:
@@ -139,9 +139,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a manifest, expected a JSON object with settings")
     for name, wanted in dataset_header().items():
         if manifest.get(name) != wanted:
-            raise InputError(
-                f"{path}: {name} is {manifest.get(name)!r:.200}, expected {wanted!r:.200}"
-            )
+            found, expected = first_difference(json.dumps(manifest.get(name)), json.dumps(wanted))
+            raise InputError(f"{path}: {name} is {found}, expected {expected}")
     _check_entries(path, manifest)
     return manifest
 

@@ -84,7 +84,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     A planar double-track model with four wheel loads, Pacejka's tyres, combined slip, drag,
     down-force and rate-limited actuators (`racing_env.dynamics`); rear-wheel drive, 1200 kg,
-    230 kW. A step is 0.05 s: three Runge-Kutta steps of fourth order.
+    230 kW. A step is 0.05 s: two Runge-Kutta steps of fourth order.
 
     ## Rewards
 
@@ -135,7 +135,8 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     - `vehicle`: another car, a `Vehicle`. Circuits given ready-made must have been prepared for it.
     - `time_limit_s`: simulated seconds after which the episode is truncated.
     - `border_margin_m`: a stricter border, to train with.
-    - `render_mode`: `"human"`, `"rgb_array"` or None; rendering needs `pip install pygame-ce`.
+    - `render_mode`: `"human"`, `"rgb_array"` or None; rendering needs
+      `pip install -r requirements-render.txt`.
     - `camera`: `"follow"` the car, or show the whole `"track"`.
 
     `reset` takes `options` with

@@ -13,7 +13,7 @@
 | 11 | curvature of the line | 0.04 1/m |
 | 12, 13 | room left of the car, right of the car, at most 4 m | 2 m |
 | 14, 15 | slip angle of the front, rear axle | 0.1 rad |
-| 16 + 5k | bearing of the line k preview steps ahead | 0.5 rad |
+| 16 + 5k | bearing of the line at preview point k (sine) | 0.5 |
 | 17 + 5k | curvature of the line there | 0.04 1/m |
 | 18 + 5k | profile speed there minus speed | 20 m/s |
 | 19 + 5k, 20 + 5k | room left, right of the line there, at most 8 m | 4 m |

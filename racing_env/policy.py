@@ -6,7 +6,6 @@ policy came from; nothing in the file is ever executed.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from safetensors.numpy import save
 import racing_env
 from racing_env import observation
 from racing_env.dynamics import CONTROL_STEP_S
-from racing_env.errors import InputError
+from racing_env.errors import InputError, first_difference
 from racing_env.files import replaced_atomically
 from racing_env.vehicle import RACECAR, Vehicle
 
@@ -81,7 +80,7 @@ def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such policy file; expected a .safetensors file")
-    if os.path.getsize(path) > FILE_SIZE_MAX_BYTES:
+    if path.stat().st_size > FILE_SIZE_MAX_BYTES:
         raise InputError(f"{path}: larger than {FILE_SIZE_MAX_BYTES} bytes, not a policy")
     try:
         with safe_open(path, framework="numpy") as file:
@@ -106,12 +105,8 @@ def _check_metadata(path: Path, metadata: dict[str, str], vehicle: Vehicle) -> N
         if found is None:
             raise InputError(f"{path}: has no {name}; this program drives {value!r:.100}")
         if found != value:
-            # of a long value, such as the vehicle's, the part around the first difference
-            start = max(len(os.path.commonprefix([found, value])) - 40, 0)
-            part = slice(start, start + 80)
-            raise InputError(
-                f"{path}: {name} is {found[part]!r}, this program drives {value[part]!r}"
-            )
+            theirs, ours = first_difference(found, value)
+            raise InputError(f"{path}: {name} is {theirs!r}, this program drives {ours!r}")
 
 
 def _from_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Policy:

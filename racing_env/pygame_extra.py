@@ -8,6 +8,8 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import pygame
 except ImportError as error:
-    raise InputError("rendering needs pygame-ce; install it with: pip install pygame-ce") from error
+    raise InputError(
+        "rendering needs pygame-ce; install it with: pip install -r requirements-render.txt"
+    ) from error
 
 __all__ = ["pygame"]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-pygame = pytest.importorskip("pygame", reason="rendering needs the extra: pip install pygame-ce")
+pygame = pytest.importorskip(
+    "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
+)
 
 from racing_env import dashboard  # noqa: E402
 from racing_env import dynamics as dyn  # noqa: E402 - after the skip

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pygame = pytest.importorskip("pygame", reason="rendering needs the extra: pip install pygame-ce")
+pygame = pytest.importorskip(
+    "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
+)
 
 from racing_env.circuit import prepare_circuit  # noqa: E402 - after the skip
 from racing_env.environment import RaceEnv  # noqa: E402
@@ -127,4 +129,4 @@ def test_a_missing_pygame_is_named_and_only_when_rendering():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True,
         cwd=Path(__file__).parents[1],
     )  # fmt: skip
-    assert "pip install pygame-ce" in result.stdout
+    assert "pip install -r requirements-render.txt" in result.stdout

@@ -5,13 +5,15 @@ Both act by the same network as `racing_env.policy`: tanh between the layers and
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
@@ -34,6 +36,10 @@ PPO_TARGET_KL = 0.01
 SAC_LEARNING_RATE = 3e-4  # the critics'
 SAC_ACTOR_SPEED = 0.1
 SAC_ENTROPY_WEIGHT = 1e-4
+SAC_N_STEPS = 5  # of rewards before the critics' own value
+SAC_GAMMA = 0.99
+SAC_BATCH = 256
+SAC_CRITICS = 2
 SAC_BUFFER = 500_000
 SAC_TRANSITIONS_PER_UPDATE = 8
 SAC_CRITIC_SIZES = (128, 128)  # with 256 an update takes twice as long
@@ -160,7 +166,7 @@ def apg(env: VecEnv, seed: int, device: torch.device) -> AnalyticPolicyGradient:
     return AnalyticPolicyGradient(
         TanhMeanPolicy,
         env,
-        learning_rate=linear(*APG_LEARNING_RATE),
+        learning_rate=LinearSchedule(*APG_LEARNING_RATE, end_fraction=1.0),
         n_steps=APG_STEPS,
         seed=seed,
         device=device,
@@ -179,7 +185,7 @@ def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
     return PPO(
         TanhMeanPolicy,
         env,
-        learning_rate=linear(*PPO_LEARNING_RATE),
+        learning_rate=LinearSchedule(*PPO_LEARNING_RATE, end_fraction=1.0),
         n_steps=steps,
         batch_size=min(PPO_BATCH, steps * env.num_envs),
         n_epochs=PPO_EPOCHS,
@@ -203,33 +209,32 @@ def sac(
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
     # the updates a transition do not depend on the number of cars
     transitions = math.lcm(env.num_envs, SAC_TRANSITIONS_PER_UPDATE)
+    buffer: dict[str, Any] = {"n_steps": SAC_N_STEPS, "gamma": SAC_GAMMA}
+    if data:
+        buffer["folder"] = data
     return SAC(
         LayerNormSACPolicy,
         env,
         learning_rate=SAC_LEARNING_RATE,
         buffer_size=min(SAC_BUFFER, timesteps),
         learning_starts=0,  # SB3 drives at random until then; the actor's warm-up is a callback
-        batch_size=256,
-        gamma=0.99,
+        batch_size=SAC_BATCH,
+        gamma=SAC_GAMMA,
         ent_coef=SAC_ENTROPY_WEIGHT,
         train_freq=transitions // env.num_envs,
         gradient_steps=transitions // SAC_TRANSITIONS_PER_UPDATE,
-        replay_buffer_class=DemonstrationReplayBuffer if data else None,
-        replay_buffer_kwargs={"folder": data} if data else None,
+        replay_buffer_class=DemonstrationReplayBuffer if data else NStepReplayBuffer,
+        replay_buffer_kwargs=buffer,
         seed=seed,
         device=device,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "qf": list(SAC_CRITIC_SIZES)},
             "activation_fn": nn.Tanh,
             "actor_speed": SAC_ACTOR_SPEED,
+            "n_critics": SAC_CRITICS,
             "optimizer_kwargs": {"fused": True},
         },
     )
-
-
-def linear(first: float, last: float) -> Callable[[float], float]:
-    """An SB3 schedule from the first value to the last."""
-    return lambda left: left * first + (1.0 - left) * last
 
 
 def actor_layers(model: BaseAlgorithm) -> Sequence[nn.Linear]:
@@ -278,11 +283,13 @@ class MovingAverage:
             mean += (1.0 - self.decay) * (value - mean)
 
 
-def freeze(layers: Sequence[nn.Linear], frozen: bool) -> None:
-    """Stop, or let, the optimiser change these layers."""
+def freeze_actor(model: BaseAlgorithm, frozen: bool) -> None:
+    """Stop, or let, the optimiser change the driver and the noise that SAC learns."""
+    layers = actor_layers(model)
+    if isinstance(model.policy, SACPolicy):
+        layers = [*layers, model.policy.actor.log_std]  # type: ignore[list-item]
     for layer in layers:
-        for parameter in layer.parameters():
-            parameter.requires_grad_(not frozen)
+        layer.requires_grad_(not frozen)
 
 
 def set_noise(model: BaseAlgorithm, log_std: Sequence[float]) -> None:

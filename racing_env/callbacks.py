@@ -11,9 +11,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from racing_env.agents import (
     MovingAverage,
-    actor_layers,
     driver_of,
-    freeze,
+    freeze_actor,
     is_finite,
     set_noise,
 )
@@ -142,7 +141,7 @@ class WarmUp(BaseCallback):
         self.until = until
 
     def _on_rollout_start(self) -> None:
-        freeze(actor_layers(self.model), self.num_timesteps < self.until)
+        freeze_actor(self.model, self.num_timesteps < self.until)
 
     def _on_step(self) -> bool:
         return True

@@ -87,6 +87,7 @@ class StepGradient:
             self._actions[:, 1 + dyn.STATE_SIZE + i, i] += changes[:, i]
         cars.circuit.reshape(n, VARIANTS)[:] = circuit[:, None]
         cars.station.reshape(n, VARIANTS)[:] = station[:, None]
+        cars.standing_s[:] = 0.0  # of the last cars that were asked about
         simulator.locate()
         simulator.step(self._actions.reshape(-1, 2), self._observations)
         _gains(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from racing_env.dataset import episode_rows, open_shard, read_manifest
@@ -19,7 +19,7 @@ from racing_env.errors import InputError
 STORED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-class DemonstrationReplayBuffer(ReplayBuffer):
+class DemonstrationReplayBuffer(NStepReplayBuffer):
     """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
 
     Raises InputError if the folder holds no data set, or one without a transition.
@@ -27,41 +27,46 @@ class DemonstrationReplayBuffer(ReplayBuffer):
 
     def __init__(self, *args: Any, folder: str | Path, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.rng = np.random.default_rng(0)
-        self.demonstrations = _transitions(folder)
+        episodes = _transitions(folder)
+        self.demonstrations = NStepReplayBuffer(
+            len(episodes["rewards"]), self.observation_space, self.action_space, self.device,
+            n_steps=self.n_steps, gamma=self.gamma,
+        )  # fmt: skip
+        for name in STORED:
+            getattr(self.demonstrations, name)[:, 0] = episodes[name]
+        self.demonstrations.full = True
 
     def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
         own = super().sample(batch_size - batch_size // 2, env)
-        rows = self.rng.integers(len(self.demonstrations[0]), size=batch_size // 2)
-        shown = [
-            torch.as_tensor(values[rows], device=self.device) for values in self.demonstrations
-        ]
-        return ReplayBufferSamples(
-            *(torch.cat(pair) for pair in zip(own[:5], shown, strict=True)),
-        )
+        shown = self.demonstrations.sample(batch_size // 2, env)
+        both = zip(own, shown, strict=True)  # with the discounts, which a plain buffer lacks
+        return ReplayBufferSamples(*(torch.cat(pair) for pair in both))  # type: ignore[arg-type]
 
 
-def _transitions(folder: str | Path) -> list[np.ndarray]:
-    """Observations, actions, next observations, dones (m, 1), rewards (m, 1) of all episodes.
+def _transitions(folder: str | Path) -> dict[str, np.ndarray]:
+    """All episodes, one after the other, as a replay buffer has them (`STORED`).
 
     The last step of an episode that was cut off has no next observation and is left out.
     """
     manifest = read_manifest(folder)
     shards = [open_shard(folder, shard) for shard in manifest["shards"]]
-    parts: list[list[np.ndarray]] = [[], [], [], [], []]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in STORED}
     for index, start, steps in episode_rows(manifest):
         shard = shards[index]
         terminated = bool(shard["terminations"][start + steps - 1])
         rows = np.arange(start, start + steps - (not terminated))
-        following = np.minimum(rows + 1, start + steps - 1)
-        parts[0].append(shard["observations"][rows])
-        parts[1].append(shard["actions"][rows])
-        parts[2].append(shard["observations"][following])
-        parts[3].append(shard["terminations"][rows, None].astype(np.float32))
-        parts[4].append(shard["rewards"][rows, None])
-    if not any(len(part) for part in parts[0]):
+        ends = np.arange(1, len(rows) + 1) == len(rows)
+        parts["observations"].append(shard["observations"][rows])
+        parts["next_observations"].append(
+            shard["observations"][np.minimum(rows + 1, start + steps - 1)]
+        )
+        parts["actions"].append(shard["actions"][rows])
+        parts["rewards"].append(shard["rewards"][rows])
+        parts["dones"].append(ends)
+        parts["timeouts"].append(ends & (not terminated))
+    if not any(len(part) for part in parts["rewards"]):
         raise InputError(f"{folder}: holds no transition; collect more episodes")
-    return [np.concatenate(part) for part in parts]
+    return {name: np.concatenate(part) for name, part in parts.items()}
 
 
 def buffer_state(buffer: ReplayBuffer) -> dict[str, Any]:
@@ -74,8 +79,6 @@ def buffer_state(buffer: ReplayBuffer) -> dict[str, Any]:
         name: torch.from_numpy(getattr(buffer, name)[:size]) for name in STORED
     }
     state["pos"] = buffer.pos
-    if isinstance(buffer, DemonstrationReplayBuffer):
-        state["rng"] = buffer.rng.bit_generator.state
     return state
 
 
@@ -90,5 +93,3 @@ def restore_buffer(buffer: ReplayBuffer, state: Mapping[str, Any]) -> None:
         getattr(buffer, name)[:size] = values
     buffer.full = size == buffer.buffer_size
     buffer.pos = state["pos"] if kept == buffer.buffer_size else size % buffer.buffer_size
-    if isinstance(buffer, DemonstrationReplayBuffer):
-        buffer.rng.bit_generator.state = state["rng"]

@@ -17,7 +17,7 @@ from racing_env.agents import (
     TwoSpeedAdam,
     actor_layers,
     driver_of,
-    freeze,
+    freeze_actor,
     is_finite,
     set_noise,
     start_from,
@@ -120,12 +120,14 @@ def test_frozen_layers_stay_and_the_others_learn(model, clone):
     start_from(model, clone, NOISE_LOG_STD)
     others = [p for p in model.policy.parameters() if p.requires_grad]
     before = [p.detach().clone() for p in others]
-    freeze(actor_layers(model), True)
+    freeze_actor(model, True)
     model.learn(64)
+    if isinstance(model, SAC):
+        assert bool((model.actor.log_std.bias == NOISE_LOG_STD).all())
     actions, _ = model.predict(observations(), deterministic=True)
     np.testing.assert_allclose(actions, clone.act(observations()), rtol=0, atol=1e-5)
     assert any(not torch.equal(p, q) for p, q in zip(others, before, strict=True))
-    freeze(actor_layers(model), False)
+    freeze_actor(model, False)
     model.learn(64, reset_num_timesteps=False)
     actions, _ = model.predict(observations(), deterministic=True)
     assert np.abs(actions - clone.act(observations())).max() > 1e-3

@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> None:
     if args.vec_env == "batch" and cars <= args.envs:
         raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
-    same = asked | {"checkpoint_version": 2}
+    same = asked | {"checkpoint_version": 3}
     if args.algo == "sac":
         same["cars"] = cars  # the replay buffer's shape
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
@@ -133,8 +133,8 @@ def train(args: argparse.Namespace) -> None:
     clone = load_policy(args.policy)
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
-    bank = pack_circuits(load_circuits(args.track, cli.available_cores()), RACECAR)
-    held_back = load_circuits(args.judge_on, cli.available_cores())
+    bank = pack_circuits(load_circuits(args.track, args.envs + 1), RACECAR)
+    held_back = load_circuits(args.judge_on, args.envs + 1)
     settings = TrainingSettings(seed=args.seed)
     if args.algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)

@@ -201,7 +201,8 @@ def main() -> None:
     flag("--tiny", action="store_true", help="only to see that all parts work")
     flag("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    out, budgets = args.out.resolve(), TINY if args.tiny else FULL
+    size, budgets = ("tiny", TINY) if args.tiny else ("full", FULL)
+    out = args.out.resolve() / size  # or small runs would be taken for finished large ones
     copy_seeing_the_centre_line(source_of(out, Variant(sees_line=False)))
 
     def with_seed(seed: int) -> dict[str, dict[str, Any]]:
@@ -219,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -31,7 +31,7 @@ class RewardWeights(NamedTuple):
 
     progress_per_s: float = 0.1  # a second of the speed profile's time covered
     border_per_s: float = 0.5  # at the border; grows with the square of the depth in the zone,
-    border_zone_m: float = 0.5  # which begins this far inside and goes on outside the track
+    border_zone_m: float = 0.4  # which begins this far inside and goes on outside the track
     slip_per_s: float = 0.1  # an axle's slip angle at twice the tyre's peak
     end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
 

@@ -22,9 +22,9 @@ from racing_env import command_line as cli
 from racing_env.files import locked_folder, write_json
 
 # The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 1_000_000}
+TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 100_000}
 CARS = {"apg": 128, "ppo": 2048, "sac": 64}
-JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 50_000}
+JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 10_000}
 WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
 CHECKPOINTS = 10  # a run
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (apg 24 million, ppo 12 million, sac 1 million)")  # fmt: skip
+         help="transitions (apg 24 million, ppo 12 million, sac 100,000)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",

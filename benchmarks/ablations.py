@@ -28,7 +28,7 @@ from racing_env.policy import save_policy
 from racing_env.summary import read_json
 
 # Transitions that take about two minutes on two cores.
-BUDGET = {"apg": 2_500_000, "ppo": 5_000_000, "sac": 200_000, "subproc": 80_000}
+BUDGET = {"apg": 2_000_000, "ppo": 4_000_000, "sac": 100_000, "subproc": 60_000}
 
 # What the driver sees of the racing line: made what it would see of the centre line. The profile's
 # speed stays.

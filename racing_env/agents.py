@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -34,12 +33,8 @@ PPO_LEARNING_RATE = (1e-4, 7.7e-5)  # the actor's, at the start and at the end
 PPO_CRITIC_SPEED = 5.0
 PPO_TARGET_KL = 0.01
 SAC_LEARNING_RATE = 3e-4  # the critics'
-SAC_ACTOR_SPEED = 0.1
-SAC_ENTROPY_WEIGHT = 1e-4
-SAC_N_STEPS = 5  # of rewards before the critics' own value
-SAC_GAMMA = 0.99
-SAC_BATCH = 256
-SAC_CRITICS = 2
+SAC_ACTOR_SPEED = 0.03
+SAC_ENTROPY_WEIGHT = 3e-5
 SAC_BUFFER = 500_000
 SAC_TRANSITIONS_PER_UPDATE = 8
 SAC_CRITIC_SIZES = (128, 128)  # with 256 an update takes twice as long
@@ -209,29 +204,25 @@ def sac(
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
     # the updates a transition do not depend on the number of cars
     transitions = math.lcm(env.num_envs, SAC_TRANSITIONS_PER_UPDATE)
-    buffer: dict[str, Any] = {"n_steps": SAC_N_STEPS, "gamma": SAC_GAMMA}
-    if data:
-        buffer["folder"] = data
     return SAC(
         LayerNormSACPolicy,
         env,
         learning_rate=SAC_LEARNING_RATE,
         buffer_size=min(SAC_BUFFER, timesteps),
         learning_starts=0,  # SB3 drives at random until then; the actor's warm-up is a callback
-        batch_size=SAC_BATCH,
-        gamma=SAC_GAMMA,
+        batch_size=256,
+        gamma=0.99,
         ent_coef=SAC_ENTROPY_WEIGHT,
         train_freq=transitions // env.num_envs,
         gradient_steps=transitions // SAC_TRANSITIONS_PER_UPDATE,
-        replay_buffer_class=DemonstrationReplayBuffer if data else NStepReplayBuffer,
-        replay_buffer_kwargs=buffer,
+        replay_buffer_class=DemonstrationReplayBuffer if data else None,
+        replay_buffer_kwargs={"folder": data} if data else None,
         seed=seed,
         device=device,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "qf": list(SAC_CRITIC_SIZES)},
             "activation_fn": nn.Tanh,
             "actor_speed": SAC_ACTOR_SPEED,
-            "n_critics": SAC_CRITICS,
             "optimizer_kwargs": {"fused": True},
         },
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from racing_env.dataset import episode_rows, open_shard, read_manifest
@@ -19,7 +19,7 @@ from racing_env.errors import InputError
 STORED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-class DemonstrationReplayBuffer(NStepReplayBuffer):
+class DemonstrationReplayBuffer(ReplayBuffer):
     """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
 
     Raises InputError if the folder holds no data set, or one without a transition.
@@ -28,10 +28,9 @@ class DemonstrationReplayBuffer(NStepReplayBuffer):
     def __init__(self, *args: Any, folder: str | Path, **kwargs: Any):
         super().__init__(*args, **kwargs)
         episodes = _transitions(folder)
-        self.demonstrations = NStepReplayBuffer(
-            len(episodes["rewards"]), self.observation_space, self.action_space, self.device,
-            n_steps=self.n_steps, gamma=self.gamma,
-        )  # fmt: skip
+        self.demonstrations = ReplayBuffer(
+            len(episodes["rewards"]), self.observation_space, self.action_space, self.device
+        )
         for name in STORED:
             getattr(self.demonstrations, name)[:, 0] = episodes[name]
         self.demonstrations.full = True
@@ -39,8 +38,8 @@ class DemonstrationReplayBuffer(NStepReplayBuffer):
     def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
         own = super().sample(batch_size - batch_size // 2, env)
         shown = self.demonstrations.sample(batch_size // 2, env)
-        both = zip(own, shown, strict=True)  # with the discounts, which a plain buffer lacks
-        return ReplayBufferSamples(*(torch.cat(pair) for pair in both))  # type: ignore[arg-type]
+        pairs = zip(own[:5], shown[:5], strict=True)  # the sixth is for returns of several steps
+        return ReplayBufferSamples(*(torch.cat(pair) for pair in pairs))
 
 
 def _transitions(folder: str | Path) -> dict[str, np.ndarray]:

@@ -3,9 +3,9 @@
 
     python benchmarks/ablations.py --json benchmarks/results/ablations.json
 
-For each seed demonstrations and a clone, by the scripts' defaults; from there reinforcement
-learning in variants, each for about the same time, and a race on circuits that nobody has seen.
-What is finished in --out is not done again.
+For each seed demonstrations, by the script's defaults, and a clone, with 20 epochs and 3 DAgger
+rounds; from there reinforcement learning in variants, each for about the same time, and a race on
+circuits that nobody has seen. What is finished in --out is not done again.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from racing_env.network import linear_layers, policy_from_layers, policy_network
 from racing_env.policy import save_policy
 from racing_env.summary import read_json
 
-# Transitions that take about two minutes on two cores.
-BUDGET = {"apg": 2_000_000, "ppo": 4_000_000, "sac": 100_000, "subproc": 60_000}
+# Transitions that take about a minute on two cores.
+BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 60_000, "subproc": 40_000}
 
 # What the driver sees of the racing line: made what it would see of the centre line. The profile's
 # speed stays.
@@ -67,15 +67,18 @@ class Budgets(NamedTuple):
 
     demonstrations: Mapping[str, Any]
     cloning: Mapping[str, Any]
+    training: str
     judging: str
     racing: str
     share: float  # of BUDGET
 
 
-FULL = Budgets({}, {}, "random:500:40", "random:1000:40", 1.0)
+FULL = Budgets(
+    {}, {"epochs": 20, "dagger_rounds": 3}, "random:1:200", "random:500:40", "random:1000:40", 1.0
+)
 TINY = Budgets(
     {"episodes": 2, "track": "oval"}, {"epochs": 2, "dagger_rounds": 1, "judge_on": "oval"},
-    "oval", "oval", 1e-3,
+    "oval", "oval", "oval", 1e-3,
 )  # fmt: skip
 
 
@@ -141,7 +144,8 @@ def ablate(out: Path, name: str, seed: int, budgets: Budgets) -> dict[str, Any]:
     policy = clone(out, variant, seed, budgets)
     source = source_of(out, variant)
     folder = out / f"seed-{seed}" / name.replace(" ", "-")
-    flags = {**variant.rl, "envs": 1, "judge_on": budgets.judging, "seed": seed}
+    flags = {**variant.rl, "envs": 1, "seed": seed}
+    flags |= {"track": budgets.training, "judge_on": budgets.judging}
     if variant.demonstrations_in_rl:
         flags["data"] = out / f"seed-{seed}" / "demonstrations"
     timesteps = max(int(budgets.share * BUDGET[variant.budget]), 1000)

@@ -10,6 +10,8 @@ recovers. The data set is the same, byte for byte, for every number of workers.
 import argparse
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
@@ -51,6 +53,7 @@ def collect(args: argparse.Namespace) -> None:
     from racing_env.dataset import DatasetWriter
     from racing_env.recording import EpisodeTask, compile_kernels, record_episodes
     from racing_env.run_record import write_run_record
+    from racing_env.summary import read_json
     from racing_env.vehicle import RACECAR
 
     # ---------------------------------------------------------------- set-up
@@ -65,8 +68,12 @@ def collect(args: argparse.Namespace) -> None:
     compile_kernels(bank, names)
 
     # ---------------------------------------------------------------- drive
-    started = time.perf_counter()
-    busy_s, transitions, laps = 0.0, 0, sum(e["laps"] for e in writer.manifest["episodes"])
+    episodes = writer.manifest["episodes"]
+    laps = sum(episode["laps"] for episode in episodes)
+    path = Path(args.out) / "summary.json"
+    earlier = read_json(path) if episodes and path.exists() else {"wall_s": 0.0, "busy_s": 0.0}
+    started = time.perf_counter() - earlier["wall_s"]
+    busy_s, transitions = earlier["busy_s"], sum(episode["steps"] for episode in episodes)
     with cli.progress_bar(args.episodes, writer.episodes, "episodes") as bar:
         for episode, episode_s in record_episodes(bank, names, tasks, args.workers, args.out):
             writer.add(episode)
@@ -76,38 +83,47 @@ def collect(args: argparse.Namespace) -> None:
             done = writer.episodes + writer.pending
             if writer.pending == EPISODES_PER_SHARD or done == args.episodes:
                 writer.flush()
+                wall_s = time.perf_counter() - started
+                write_json(path, summary(args.workers, episodes, wall_s, busy_s))  # for --resume
             rate = transitions / (time.perf_counter() - started)
             bar.set_postfix_str(f"{rate:,.0f} transitions/s, {laps} laps", refresh=False)
             bar.update()
     wall_s = time.perf_counter() - started
 
     # ---------------------------------------------------------------- report
-    episodes = writer.manifest["episodes"]
+    result = summary(args.workers, episodes, wall_s, busy_s)
+    write_json(path, result)
     lap_times = [e["lap_time_s"] for e in episodes if e["laps"]]
-    summary = {
-        "stage": "collect_demonstrations",
-        "workers": args.workers,
-        "wall_s": wall_s,
-        "busy_s": busy_s,
-        "speed_up": busy_s / wall_s,
-        "transitions": sum(e["steps"] for e in episodes),
-        "transitions_per_s": transitions / wall_s,
-        "episodes": len(episodes),
-        "laps_finished": len(lap_times),
-    }
-    write_json(f"{args.out}/summary.json", summary)
     rows = [
         ("circuits", f"{len({e['circuit'] for e in episodes})}"),
         ("episodes", f"{len(episodes)}"),
         ("laps finished", f"{len(lap_times)}"),
         ("lap time, mean", f"{np.mean(lap_times):.1f} s" if lap_times else "-"),
-        ("transitions", f"{summary['transitions']:,}"),
+        ("transitions", f"{result['transitions']:,}"),
         ("wall time", f"{wall_s:.1f} s"),
         ("busy time of the workers", f"{busy_s:.1f} s"),
-        ("speed-up over one worker", f"{summary['speed_up']:.2f} (busy time / wall time)"),
+        ("speed-up over one worker", f"{result['speed_up']:.2f} (busy time / wall time)"),
     ]
     for name, value in rows:
         print(f"{name:26s} {value}")
+
+
+def summary(
+    workers: int, episodes: list[dict[str, Any]], wall_s: float, busy_s: float
+) -> dict[str, Any]:
+    """What summary.json has: the times (s) are those of all starts that drove these episodes."""
+    transitions = sum(episode["steps"] for episode in episodes)
+    return {
+        "stage": "collect_demonstrations",
+        "workers": workers,
+        "wall_s": wall_s,
+        "busy_s": busy_s,
+        "speed_up": busy_s / wall_s,
+        "transitions": transitions,
+        "transitions_per_s": transitions / wall_s,
+        "episodes": len(episodes),
+        "laps_finished": sum(episode["laps"] > 0 for episode in episodes),
+    }
 
 
 if __name__ == "__main__":

@@ -111,17 +111,19 @@ def train(args: argparse.Namespace) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     scale = torch.tensor(ACTION_SCALE, device=device)
     rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
-    settings = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
-                "dagger_rounds": args.dagger_rounds}  # fmt: skip
-    record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in settings.items()}
+    budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
+              "dagger_rounds": args.dagger_rounds}  # fmt: skip
+    record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
+    settings = budget | {"judge_on": args.judge_on, "demonstrations": manifest["settings"]}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
-    first_round = 0
+    first_round, earlier_s = 0, 0.0
     if checkpoint.exists():
         saved = load_checkpoint(checkpoint, settings, device)
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
+        earlier_s = curve[-1]["wall_s"]
     write_run_record(out, args)
 
     # ---------------------------------------------------------------- rounds
@@ -154,6 +156,7 @@ def train(args: argparse.Namespace) -> None:
                 )
             loader = BatchLoader(train, args.batch_size, args.seed + round_number, loaders, device)
             checks = BatchLoader(validation, 4096, args.seed, 0, device)
+            server_s = descendants_cpu_s()  # of the workers' server, which outlives the round
             lowest, patience = math.inf, PATIENCE
             for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
                 for group in optimizer.param_groups:
@@ -193,7 +196,7 @@ def train(args: argparse.Namespace) -> None:
                     break
             bar.update(epoch_ends[round_number + 1] - bar.n)  # epochs that stopping saved
 
-            workers_busy_s += descendants_cpu_s()  # the loader's; they end with the round
+            workers_busy_s += descendants_cpu_s() - server_s  # the loader's
 
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), record)
@@ -205,7 +208,7 @@ def train(args: argparse.Namespace) -> None:
             curve.append(
                 {
                     "round": round_number,
-                    "wall_s": time.perf_counter() - started,
+                    "wall_s": earlier_s + time.perf_counter() - started,
                     "examples": len(train),
                     "train_loss": loss.item(),
                     "validation_loss": validation_loss,
@@ -235,16 +238,16 @@ def train(args: argparse.Namespace) -> None:
             f"{row['validation_loss']:11.4f} {row['finished']:5d}/{row['circuits']:<3d} "
             f"{row['lap_ratio']:13.4f}"
         )
-    wall_s = time.perf_counter() - started
+    running_s = time.perf_counter() - started
     busy_s = time.process_time() + workers_busy_s
     write_json(
         out / "summary.json",
         {
             "stage": "train_bc",
             "workers": workers,
-            "wall_s": wall_s,
+            "wall_s": earlier_s + running_s,
             "busy_s": busy_s,
-            "speed_up": busy_s / wall_s,
+            "speed_up": busy_s / running_s,
             "examples_per_s": examples / learning_s if learning_s else None,
             "laps_finished": int(best[0]),
             "circuits": len(judges),

@@ -65,9 +65,9 @@ def test_bytes_are_the_same_for_every_number_of_workers(collected, tmp_path):
 
 def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
     process = start(SCRIPT, *BUDGET, "--workers", 2, "--out", "out", cwd=tmp_path)
-    manifest = tmp_path / "out" / "manifest.json"
+    summary = tmp_path / "out" / "summary.json"
     deadline = time.monotonic() + 60.0
-    while not manifest.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not summary.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers, too
     _, error = process.communicate(timeout=300)
@@ -75,9 +75,17 @@ def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
     assert "Traceback" not in error
     assert error.splitlines()[-1] == ("interrupted; everything finished is saved, --resume goes on")
     assert 10 <= len(read_manifest(tmp_path / "out")["episodes"]) < 21
+    stopped = json.loads(summary.read_text())
     done = collect(*BUDGET, "--workers", 1, "--out", "out", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(collected[0])
+    whole = json.loads(summary.read_text())
+    assert whole["wall_s"] > stopped["wall_s"] and whole["busy_s"] > stopped["busy_s"]
+    assert whole["transitions_per_s"] == pytest.approx(whole["transitions"] / whole["wall_s"])
+    done = collect(*BUDGET, "--workers", 1, "--out", "out", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(summary.read_text())  # of all starts, though this one drove nothing
+    assert again["busy_s"] == whole["busy_s"] and again["wall_s"] >= whole["wall_s"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from demonstrations import write_demonstrations
 from processes import run, start
 
 from racing_env.dataset import DatasetWriter, Episode, read_manifest
+from racing_env.files import read_columns
 from racing_env.policy import load_policy
 
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--seed", 1)
@@ -86,6 +87,16 @@ def test_interrupted_and_resumed_gives_the_same(trained, data, tmp_path, moment)
     assert results(tmp_path / "bc") == results(trained[0])
 
 
+def test_wall_time_goes_on_where_an_earlier_start_was(trained, data, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "bc")
+    before = json.loads((tmp_path / "bc" / "summary.json").read_text())["wall_s"]
+    done = train(*BUDGET, "--data", data, "--out", "bc", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    curve = read_columns(tmp_path / "bc" / "curve.csv", ["wall_s"])["wall_s"]
+    after = json.loads((tmp_path / "bc" / "summary.json").read_text())["wall_s"]
+    assert curve[0] < curve[-1] < before and curve[-1] < after  # though nothing was left to do
+
+
 def test_more_rounds_than_epochs(data, tmp_path):
     done = train("--epochs", 1, "--data", data, "--workers", 0, "--out", "bc", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -138,6 +149,8 @@ def test_bad_flags(tmp_path, arguments):
         (["--out", "text.txt"], "text.txt"),
         (["--out", "BC"], "use --resume"),
         (["--out", "BC", "--resume"], "use the same flags"),
+        ([*BUDGET, "--out", "BC", "--resume", "--judge-on", "oval"], "use the same flags"),
+        ([*BUDGET, "--out", "BC", "--resume", "--data", "club"], "use the same flags"),
         (["--out", "broken", "--resume"], "not a readable checkpoint"),
         (["--data", "damaged"], "does not match its checksum"),
         (["--data", "trackless"], "name no tracks"),
@@ -152,9 +165,9 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, data, tmp_path, argument
     with (tmp_path / "damaged" / "shard-00000.expert_actions.npy").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7f")
-    shutil.copytree(data, tmp_path / "trackless")
-    manifest = tmp_path / "trackless" / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"settings": {}}))
+    for name, settings in {"trackless": {}, "club": {"tracks": ["club"]}}.items():
+        manifest = shutil.copytree(data, tmp_path / name) / "manifest.json"
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"settings": settings}))
     arguments = [str(trained[0]) if a == "BC" else a for a in arguments]
     done = train("--workers", 0, "--data", data, *arguments, cwd=tmp_path)
     assert_refused(done, word)

@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
          help="worker processes (cores - 1)")  # fmt: skip
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="CSV files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
-    flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations",
          help="folder of the data set (runs/default/demonstrations)")  # fmt: skip
     flag("--resume", action="store_true", help="go on with a data set that was interrupted")

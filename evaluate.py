@@ -118,7 +118,7 @@ def arguments() -> argparse.Namespace:
         help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
-    add("--seed", type=cli.count_int, default=1000, help="of the default circuits (1000)")
+    add("--seed", type=cli.seed_int, default=1000, help="of the default circuits (1000)")
     add("--reference", type=Path, metavar="CSV",
         help="lap times to compare with: columns circuit and mintime_s (default: the expert's, "
         "or the speed profile's where it does not drive)")  # fmt: skip

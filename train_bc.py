@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
          help="auto is CUDA where there is one (auto)")  # fmt: skip
-    flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--resume", action="store_true", help="go on after the last round that was finished")
     return parser.parse_args()
 

@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
          help="circuits to choose the best driver by, not trained on (random:500:160)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
          help="auto is CUDA where there is one (auto)")  # fmt: skip
-    flag("--seed", type=cli.count_int, default=0, help="decides everything (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--wandb", metavar="PROJECT", help="show the run at Weights & Biases, too (needs: pip "
          "install -r requirements-wandb.txt)")  # fmt: skip
     flag("--resume", action="store_true", help="go on from OUT/checkpoint")

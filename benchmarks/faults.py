@@ -235,7 +235,7 @@ def main() -> None:
     flag = parser.add_argument
     flag("--kills", type=cli.positive_int, default=20, help="of each stage (20)")
     flag("--stage", nargs="+", choices=STAGES, default=list(STAGES), help="(all)")
-    flag("--seed", type=cli.count_int, default=0, help="decides moments and kinds (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="decides moments and kinds (0)")
     flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it

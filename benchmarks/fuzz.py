@@ -215,7 +215,7 @@ def main() -> None:
     )
     flag = parser.add_argument
     flag("--inputs", type=cli.positive_int, default=350_000, help="for each reader (350000)")
-    flag("--seed", type=cli.count_int, default=0, help="decides the inputs (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="decides the inputs (0)")
     flag("--reader", nargs="+", choices=TARGETS, default=list(TARGETS), help="(all)")
     flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()

@@ -99,7 +99,7 @@ def main() -> None:
     flag("--steps", type=cli.positive_int, default=10_000_000, help="in all (10 million)")
     flag("--envs", type=cli.positive_int, default=2, help="worker processes beside this one (2)")
     flag("--cars", type=cli.positive_int, default=128, help="cars in all (128)")
-    flag("--seed", type=cli.count_int, default=0, help="of the actions (0)")
+    flag("--seed", type=cli.seed_int, default=0, help="of the actions (0)")
     flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)

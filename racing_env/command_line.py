@@ -71,6 +71,11 @@ def count_int(text: str) -> int:
     return _int_from(text, 0)
 
 
+def seed_int(text: str) -> int:
+    """argparse type: a seed that numpy, torch and all libraries between take, 0 to 2**32 - 1."""
+    return _int_from(text, 0, 2**32 - 1)
+
+
 def positive_float(text: str) -> float:
     """argparse type: a finite number above 0."""
     try:

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,13 @@ def test_any_text_is_an_integer_or_refused(text):
         assert cli.count_int(text) >= 0
     except argparse.ArgumentTypeError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_a_seed_is_one_that_all_libraries_take():
+    np.random.seed(cli.seed_int(str(2**32 - 1)))  # noqa: NPY002 - as stable-baselines3 does it
+    for text in (str(2**32), "-1", "1.5"):
+        with pytest.raises(argparse.ArgumentTypeError, match="at most 4294967295"):
+            cli.seed_int(text)
 
 
 def test_what_takes_memory_or_processes_is_limited():

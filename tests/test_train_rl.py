@@ -387,7 +387,7 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
     "arguments",
     [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--algo", "td3"],
      ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"], ["--envs", "1000000"],
-     ["--cars", "9" * 12], ["--timesteps", "-0.5"], ["--seed", "nan"]],
+     ["--cars", "9" * 12], ["--timesteps", "-0.5"], ["--seed", "nan"], ["--seed", str(2**32)]],
     ids=str,
 )  # fmt: skip
 def test_bad_flags(arguments):

@@ -29,16 +29,29 @@ except ImportError as error:
 
 OPSET, IR_VERSION = 17, 9  # old enough for most runtimes
 TOLERANCE = 1e-5  # of an action, between the exported driver and the policy
+COMPARED = 10_000  # observations
 
 
 def write_onnx(
     policy: Policy, path: str | Path, si_units: bool = False, vehicle: Vehicle = RACECAR
-) -> None:
-    """Write a policy as ONNX. Atomic. Raises OSError if the file cannot be written."""
+) -> float:
+    """Write a policy as ONNX and return by how much its actions differ from the policy's.
+
+    Compared are COMPARED random observations. Atomic. Raises InputError if an action differs by
+    more than TOLERANCE, OSError if the file cannot be written: the path is then as it was.
+    """
     model = _model(policy, si_units, vehicle)
     onnx.checker.check_model(model, full_check=True)
+    highest = [quantity.largest for quantity in quantities(vehicle)]
+    shape = COMPARED, obs.SIZE
+    observations = np.random.default_rng(0).uniform(-obs.LIMIT, highest, shape).astype(np.float32)
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+        difference = largest_difference(temporary, policy, observations, vehicle)
+        if not difference <= TOLERANCE:
+            raise InputError(f"{path}: its actions would differ by {difference:.1e} from the "
+                             f"driver's; it is not written")  # fmt: skip
+    return difference
 
 
 def largest_difference(

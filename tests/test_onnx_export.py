@@ -10,7 +10,9 @@ from processes import ROOT, run  # noqa: E402 - after the skips
 
 from racing_env import dynamics as dyn  # noqa: E402
 from racing_env import observation as obs  # noqa: E402
+from racing_env import onnx_export  # noqa: E402
 from racing_env.environment import RaceEnv  # noqa: E402
+from racing_env.errors import InputError  # noqa: E402
 from racing_env.onnx_export import (  # noqa: E402
     TOLERANCE,
     largest_difference,
@@ -92,6 +94,18 @@ def test_an_altered_file_is_noticed(tmp_path):
     other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
     write_onnx(other, tmp_path / "driver.onnx")
     assert largest_difference(tmp_path / "driver.onnx", driver, driven_observations(5)) > TOLERANCE
+
+
+def test_a_file_that_does_not_act_as_the_driver_replaces_nothing(tmp_path, monkeypatch):
+    driver = load_policy(SHIPPED)
+    other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
+    made = onnx_export._model(other, False, RACECAR)
+    monkeypatch.setattr(onnx_export, "_model", lambda *_: made)
+    path = tmp_path / "driver.onnx"
+    path.write_bytes(b"an earlier one")
+    with pytest.raises(InputError, match=r"driver\.onnx: its actions would differ by"):
+        write_onnx(driver, path)
+    assert path.read_bytes() == b"an earlier one" and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_script_exports_and_compares(tmp_path):

@@ -25,9 +25,10 @@ stage() {
     stage_pid=$!
     echo "$stage_pid" >"$out/logs/running"
     # A signal ends a wait, not the stage.
-    while kill -0 "$stage_pid" 2>/dev/null; do
+    while :; do
         status=0
         wait "$stage_pid" 2>/dev/null || status=$?
+        kill -0 "$stage_pid" 2>/dev/null || break
     done
     stage_pid=""
     rm -f "$out/logs/running"

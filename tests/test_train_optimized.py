@@ -306,6 +306,17 @@ def test_a_run_ends_with_the_table_and_a_second_start_runs_no_stage(checkout: Pa
     assert first.stdout.split("stage ")[1].split("peak")[0] in second.stdout
 
 
+def test_a_stage_that_ends_at_once_is_not_taken_for_finished(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    result = shell(
+        "source scripts/stages.sh; out=$OUT dry_run='' PYTHON=false; "
+        'kill() { sleep 0.3; builtin kill "$@"; }; stage short any.py',
+        OUT=str(tmp_path),
+    )
+    assert result.returncode == 1 and "stage short failed with exit code 1" in result.stderr
+    assert not (tmp_path / "logs/short.finished").exists()
+
+
 def test_a_failing_stage_stops_the_run_which_goes_on_there(checkout: Path) -> None:
     failed = train("--quick", root=checkout, FAIL="train_bc")
     assert failed.returncode == 7

@@ -75,7 +75,7 @@ train() {
         --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         --workers "$bc_workers" --seed "$seed" --out "$out/bc"
-    stage rl train_rl.py --policy "$out/bc/policy.safetensors" --data "$out/demonstrations" \
+    stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
         ${rl_budget[@]+"${rl_budget[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
 }
 

@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
          help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 64)")  # fmt: skip
-    flag("--data", help="demonstrations; with --algo sac they are half of each batch")
+    flag("--data", help="demonstrations, half of each batch; with --algo sac only")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:160"], metavar="TRACK",
@@ -111,6 +111,8 @@ def train(args: argparse.Namespace) -> None:
         )
     if args.cars and args.vec_env != "batch":
         raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
+    if args.data and args.algo != "sac":
+        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
     if (out / "policy.safetensors").resolve() == Path(args.policy).resolve():
         raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
     if args.wandb:

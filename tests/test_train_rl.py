@@ -409,6 +409,7 @@ def test_bad_flags(arguments):
         (["--track", "nowhere"], "nowhere"),
         (["--judge-on", "nowhere"], "nowhere"),
         (["--algo", "sac", "--data", "nowhere"], "nowhere: no manifest.json"),
+        (["--data", "somewhere"], "--data somewhere: --algo apg does not use demonstrations"),
     ],
     ids=str,
 )

@@ -46,8 +46,10 @@ elif [[ $out != /* && $from != "$PWD" ]]; then
 fi
 
 # ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------
-base_mb=900 demo_mb=200 bc_mb=100 rl_mb=300 # main process, and each worker of a stage
-base_files=128 worker_files=32              # likewise
+# Each stage's main process, and each of its workers: no less than in benchmarks/results/memory*.json
+demo_base_mb=500 bc_base_mb=1100 rl_base_mb=1600
+demo_mb=110 bc_mb=250 rl_mb=200
+base_files=128 worker_files=32 # main process, each worker
 
 cores=$(core_count)
 demo_workers=$(chosen DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
@@ -58,14 +60,14 @@ seed=$(chosen SEED 0 0)
 most=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
 open_files $((base_files + most * worker_files))
 memory=$(memory_mb)
-held() { # held WHAT COUNT MB: COUNT, or as many as memory and open files hold
+held() { # held WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files hold
     local count
-    count=$(fit "$1" "$2" $(((memory - base_mb) / $3)) "$memory MB of memory are available")
+    count=$(fit "$1" "$2" $(((memory - $3) / $4)) "$memory MB of memory are available")
     fit "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
 }
-demo_workers=$(held "demo workers" "$demo_workers" $demo_mb)
-bc_workers=$(held "bc workers" "$bc_workers" $bc_mb)
-rl_envs=$(held "rl envs" "$rl_envs" $rl_mb)
+demo_workers=$(held "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
+bc_workers=$(held "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
+rl_envs=$(held "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 

@@ -1,5 +1,6 @@
 """The shell side: the plan, the limits it heeds, and a whole run with stages that only pretend."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 from benchmarks.faults import session_of  # noqa: E402
 
@@ -145,6 +147,29 @@ def test_default_counts_follow_the_cores(tmp_path: Path, cores: int, plan: str) 
     )
     counts = [line.split(": ")[1] for line in result.stdout.splitlines()[:3]]
     assert " ".join(counts) == plan
+
+
+@pytest.mark.parametrize("stage", ["demonstrations", "bc", "rl"])
+def test_counts_that_need_more_memory_than_there_is_are_lowered(stage: str) -> None:
+    measured = json.loads((RESULTS / "memory.json").read_text())["stages"][stage]
+    assert planned(stage, 3, int(measured["tree_with_3_mb"])) < 3
+
+
+def test_what_the_published_run_took_is_not_too_little_for_it() -> None:
+    peak_bytes = json.loads((RESULTS / "memory_of_the_run.json").read_text())["peak_bytes"]
+    envs = json.loads((RESULTS / "rl.json").read_text())["envs"]
+    assert planned("rl", envs + 1, peak_bytes >> 20) <= envs
+
+
+def planned(stage: str, count: int, memory_mb: int) -> int:
+    """How many of `count` workers the stage gets where so much memory is available."""
+    result = shell(
+        f"sed 's/^source scripts.machine.sh/&; memory_mb() {{ echo {memory_mb}; }}/' "
+        "train_optimized.sh | bash -s -- --dry-run",
+        **dict.fromkeys(("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS"), str(count)),
+    )
+    counts = dict(zip(("demonstrations", "bc", "rl"), result.stdout.splitlines(), strict=False))
+    return int(counts[stage].split(": ")[1])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import psutil
 from racing_env.command_line import available_cores
 from racing_env.files import write_json
 from racing_env.memory import memory_bytes
+from racing_env.run_record import commit, processor
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -27,29 +27,11 @@ SAMPLE_S = 0.5  # between looks at a command's memory: each costs some tens of m
 Numbers = Mapping[str, float]
 
 
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def commit_of(folder: Path) -> str:
-    """The commit that is checked out there; empty where git does not know."""
-    with contextlib.suppress(OSError):
-        command = ["git", "rev-parse", "HEAD"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        return done.stdout.strip()
-    return ""
-
-
 def conditions() -> dict[str, Any]:
     """On what, with what and when something was measured."""
     return {
         "command": " ".join(["python", *sys.argv]),
-        "commit": commit_of(ROOT),
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "cores": available_cores(),
         "processor": processor(),
@@ -103,10 +85,10 @@ def run_command(
     return _run(command, environment or {}, None, folder)
 
 
-def peak_memory(command: Sequence[str], **environment: str) -> Peaks:
+def peak_memory(command: Sequence[str]) -> Peaks:
     """The same command looked at while it runs, which takes some of the time that it would have."""
     peaks = [0, 0]
-    _run(command, environment, peaks)
+    _run(command, {}, peaks)
     return Peaks(peaks[0] / 1e6, peaks[1] / 1e6)
 
 
@@ -127,8 +109,11 @@ def _run(
         try:
             code = process.wait()
             wall_s = time.perf_counter() - started
-        finally:  # Ctrl-C too, or the thread would go on
+        finally:  # Ctrl-C too, or the command and the thread would go on
             over.set()
+            if process.poll() is None:
+                process.terminate()  # which the scripts meet as Ctrl-C
+                process.wait()
         if code:
             log.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit code {code}\n{log.read()[-2000:]}")

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import learning, peers, scaling, throughput
 from benchmarks.measuring import RESULTS, ROOT, between, table
+from racing_env import command_line as cli
+from racing_env.files import replaced_atomically
 from racing_env.summary import duration, read_json
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -71,8 +73,9 @@ def main() -> None:
         else:
             print(f"{path}: not there or of an earlier form; its table stays as it is")
     text = between(text, "run", run_table())
-    PAGE.write_text(text, encoding="utf-8")
+    with replaced_atomically(PAGE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

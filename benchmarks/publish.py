@@ -3,8 +3,8 @@
 
     python benchmarks/publish.py runs/default
 
-Copies the run's records into benchmarks/results (with the machine and the commit), its driver and
-learning curve into policies/ and docs/, and writes the README's tables from them.
+Copies the run's records into benchmarks/results (with the machine and the commit it was made with),
+its driver and learning curve into policies/ and docs/, and writes the README's tables from them.
 `benchmarks/animation.py` makes the README's animation of the driver that is shipped.
 """
 
@@ -17,18 +17,25 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import RESULTS, ROOT, between, commit_of, conditions
-from racing_env.files import write_json
+from benchmarks.measuring import ROOT, between
+from racing_env import command_line as cli
+from racing_env.errors import InputError
+from racing_env.files import replaced_atomically, write_json
+from racing_env.run_record import FILE
 from racing_env.summary import duration, laps_compared, read_json
 
-RECORDS = {
-    "demonstrations/summary.json": "demonstrations.json",
-    "bc/summary.json": "bc.json",
-    "bc/curve.csv": "bc_curve.csv",
-    "rl/summary.json": "rl.json",
-    "rl/curve.csv": "rl_curve.csv",
-    "evaluation/results.json": "evaluation.json",
-    "memory.json": "memory_of_the_run.json",
+COPIES = {  # from the run's folder to the checkout
+    "benchmarks/results/demonstrations.json": "demonstrations/summary.json",
+    "benchmarks/results/bc.json": "bc/summary.json",
+    "benchmarks/results/bc_curve.csv": "bc/curve.csv",
+    "benchmarks/results/rl.json": "rl/summary.json",
+    "benchmarks/results/rl_curve.csv": "rl/curve.csv",
+    "benchmarks/results/evaluation.json": "evaluation/results.json",
+    "benchmarks/results/memory_of_the_run.json": "memory.json",
+    "policies/racecar.safetensors": "rl/policy.safetensors",
+    "policies/racecar.csv": "rl/curve.csv",
+    "docs/learning_curve.png": "rl/learning_curve.png",
+    "docs/lap.png": "evaluation/random-1000-0.png",
 }
 SAID = {
     "expert": "expert (classical, best pace per circuit)",
@@ -38,8 +45,26 @@ SAID = {
 
 
 def machine(run: Path) -> dict[str, Any]:
-    """On what, with what and when the run was made; its folder lies in the checkout it ran in."""
-    return {**conditions(), "command": "./train_optimized.sh", "commit": commit_of(run)}
+    """On what, with what and when the run was made, as the last start of its last stage says.
+
+    Raises InputError if it does not say so.
+    """
+    path = run / "rl" / FILE
+    try:
+        start = read_json(path)[-1]
+        return {
+            "command": "./train_optimized.sh",
+            "commit": start["commit"],
+            "date": start["started"].partition("T")[0],
+            "cores": start["cores"],
+            "processor": start["processor"],
+            "python": start["versions"]["python"],
+        }
+    except (LookupError, TypeError, AttributeError):
+        raise InputError(
+            f"{path}: does not say when, on what and with what the run was made; "
+            "expected started, commit, cores, processor and versions, as runs record them now"
+        ) from None
 
 
 def laps_table(results: list[dict[str, Any]]) -> str:
@@ -94,20 +119,26 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the run's folder")
     run = parser.parse_args().run
-    for source, target in RECORDS.items():
-        shutil.copy(run / source, RESULTS / target)
+    publish(run, ROOT)
+
+
+def publish(run: Path, checkout: Path) -> None:
+    """Copy and write all, or nothing if the run lacks something: then InputError names it."""
+    for source in COPIES.values():
+        if not (run / source).is_file():
+            raise InputError(f"{run / source}: not there; expected a file that a finished run has")
     on = machine(run)
-    write_json(RESULTS / "machine.json", on)
-    shutil.copy(run / "rl/policy.safetensors", ROOT / "policies/racecar.safetensors")
-    shutil.copy(run / "rl/curve.csv", ROOT / "policies/racecar.csv")
-    shutil.copy(run / "rl/learning_curve.png", ROOT / "docs/learning_curve.png")
-    shutil.copy(run / "evaluation/random-1000-0.png", ROOT / "docs/lap.png")
-    readme = ROOT / "README.md"
+    readme = checkout / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = between(text, "laps", laps_table(read_json(run / "evaluation/results.json")))
     text = between(text, "stages", stages_table(run, on))
-    readme.write_text(text, encoding="utf-8")
+    for target, source in COPIES.items():
+        with replaced_atomically(checkout / target) as temporary:
+            shutil.copyfile(run / source, temporary)
+    write_json(checkout / "benchmarks/results/machine.json", on)
+    with replaced_atomically(readme) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -21,6 +21,7 @@ import gymnasium as gym
 
 import racing_env  # noqa: F401 - registers the environment
 from benchmarks.measuring import ROOT, table, write_results
+from racing_env import command_line as cli
 from racing_env.policy import load_policy
 from racing_env.rendering import SIZE
 
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

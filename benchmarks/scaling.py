@@ -34,6 +34,7 @@ from benchmarks.measuring import (
 )
 from racing_env import command_line as cli
 from racing_env.circuit_sources import load_circuits
+from racing_env.files import replaced_atomically
 from racing_env.summary import duration, read_json
 
 EPISODES = 60
@@ -176,7 +177,8 @@ def plot(results: dict[str, Any], path: Path) -> None:
     axes.plot([1, most], [1, most], color="grey", linestyle=":", label="one more per process")
     axes.set(xlabel="processes", ylabel="speed-up over the least number", ylim=(0, None))
     axes.legend()
-    figure.savefig(path, dpi=120)
+    with replaced_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
     plt.close(figure)
 
 

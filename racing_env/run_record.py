@@ -1,7 +1,8 @@
-"""What a run was made with: its flags, the program's version and those of its libraries."""
+"""What a run was made with: its flags, the program's version and its libraries', the machine."""
 
 import argparse
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import racing_env
+from racing_env.command_line import available_cores
 from racing_env.files import write_json
 from racing_env.summary import read_json
 
@@ -30,7 +32,9 @@ def write_run_record(folder: str | Path, args: argparse.Namespace) -> None:
 
 
 def run_record(args: argparse.Namespace) -> dict[str, Any]:
-    """This start: the command, its flags with their defaults filled in, versions, commit, time."""
+    """This start: the command, its flags with their defaults filled in, versions, commit, time,
+    machine.
+    """
     flags = {name: _plain(value) for name, value in vars(args).items()}
     return {
         "script": Path(sys.argv[0]).name,
@@ -45,6 +49,8 @@ def run_record(args: argparse.Namespace) -> dict[str, Any]:
             **{name: version(name) for name in LIBRARIES},
         },
         "platform": platform.platform(),
+        "processor": processor(),
+        "cores": available_cores(),
     }
 
 
@@ -60,6 +66,15 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):  # no git, no repository
         return None
     return answer.stdout.strip()
+
+
+def processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def version(library: str) -> str | None:

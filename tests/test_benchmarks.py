@@ -2,12 +2,19 @@
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks import ablations, learning, measuring, peers, performance, scaling
+from benchmarks import ablations, learning, measuring, peers, performance, publish, scaling
+from benchmarks.faults import session_of
+from racing_env.errors import InputError
+from racing_env.files import write_json
 from tests.processes import ROOT, run
 
 
@@ -73,10 +80,79 @@ def test_ablations_run(tmp_path):
 def test_commands_are_timed_and_their_memory_seen():
     assert measuring.run_command(["sleep", "0.2"]) >= 0.2
     code = "import time; block = bytearray(60 << 20); time.sleep(1.5)"
-    peaks = measuring.peak_memory(["bash", "-c", 'python3 -c "$CODE"; true'], CODE=code)
+    peaks = measuring.peak_memory(["bash", "-c", f"python3 -c {shlex.quote(code)}; true"])
     assert peaks.tree_mb >= peaks.worker_mb > 60
     with pytest.raises(RuntimeError, match="exit code 3\n.*no luck"):
         measuring.run_command(["bash", "-c", "echo no luck; exit 3"])
+
+
+def test_a_benchmark_that_is_stopped_stops_its_command(tmp_path):
+    code = (
+        "from benchmarks import measuring; from racing_env import command_line as cli\n"
+        f"cli.run(lambda: measuring.run_command(['bash', '-c', 'touch at-work; exec sleep 300'], "
+        f"folder={str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60.0
+    while not (tmp_path / "at-work").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(60.0) == 130
+    assert not session_of(process.pid)
+
+
+@pytest.fixture
+def run_and_checkout(tmp_path):
+    """A finished run, as small as can be, and what of a checkout it is published to."""
+    run_folder, checkout = tmp_path / "run", tmp_path / "checkout"
+    for target, source in publish.COPIES.items():
+        path = run_folder / source
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / target, path)
+    drivers = ("expert", "x/bc/policy.safetensors", "x/rl/policy.safetensors")
+    laps = [
+        {"driver": driver, "track": "a", "finished": True, "flying_lap_s": 90.0 + i,
+         "profile_lap_s": 89.0}
+        for i, driver in enumerate(drivers)
+    ]  # fmt: skip
+    write_json(run_folder / "evaluation/results.json", laps)
+    start = {"started": "2026-01-02T03:04:05Z", "commit": "abc-dirty", "cores": 64,
+             "processor": "some", "versions": {"python": "3.12.0"}}  # fmt: skip
+    write_json(run_folder / "rl/run.json", [{"started": "earlier"}, start])
+    (checkout / "docs").mkdir(parents=True)
+    shutil.copy(ROOT / "README.md", checkout)
+    return run_folder, checkout
+
+
+def test_a_run_is_published_with_its_own_machine_commit_and_date(run_and_checkout):
+    run_folder, checkout = run_and_checkout
+    publish.publish(run_folder, checkout)
+    machine = json.loads((checkout / "benchmarks/results/machine.json").read_text())
+    assert machine == {
+        "command": "./train_optimized.sh", "commit": "abc-dirty", "date": "2026-01-02", "cores": 64,
+        "processor": "some", "python": "3.12.0",
+    }  # fmt: skip
+    for target, source in publish.COPIES.items():
+        assert (checkout / target).read_bytes() == (run_folder / source).read_bytes()
+    readme = (checkout / "README.md").read_text()
+    assert "on 64 cores (some), 2026-01-02" in readme and "| 90.00 s | 1.000 |" in readme
+
+
+@pytest.mark.parametrize("lost", ["rl/learning_curve.png", "rl/run.json", "cores"])
+def test_a_run_that_lacks_something_is_not_published(run_and_checkout, lost):
+    run_folder, checkout = run_and_checkout
+    if lost == "cores":
+        record = json.loads((run_folder / "rl/run.json").read_text())
+        del record[-1]["cores"]
+        write_json(run_folder / "rl/run.json", record)
+    else:
+        (run_folder / lost).unlink()
+    with pytest.raises(InputError, match=lost):
+        publish.publish(run_folder, checkout)
+    assert [path for path in checkout.rglob("*") if path.is_file()] == [checkout / "README.md"]
+    assert (checkout / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
 
 
 def test_counts_go_up_to_the_cores():

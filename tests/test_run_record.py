@@ -9,6 +9,7 @@ import pytest
 from processes import ROOT
 
 from racing_env import run_record
+from racing_env.command_line import available_cores
 from racing_env.errors import InputError
 
 
@@ -24,6 +25,7 @@ def test_each_start_adds_its_flags_and_versions(tmp_path, monkeypatch):
     assert first["versions"]["numpy"] == np.__version__
     assert first["versions"]["python"] == sys.version.split()[0]
     assert all(first["versions"].values())
+    assert first["processor"] and first["cores"] == available_cores()
 
 
 def test_a_damaged_record_is_not_overwritten(tmp_path):

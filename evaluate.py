@@ -41,7 +41,6 @@ def evaluate(args: argparse.Namespace) -> None:
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
     if args.video and (args.video.is_dir() or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
-    cores = cli.available_cores()
     from tqdm import tqdm
 
     from racing_env import evaluation as ev
@@ -57,7 +56,8 @@ def evaluate(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
-    circuits = load_circuits(args.track or [f"random:{args.seed}:{CIRCUITS}"], cores)
+    circuits = load_circuits(args.track or [f"random:{args.seed}:{CIRCUITS}"], args.workers)
+    ev.refuse_same_names(circuits)
     tracks = [circuit.track.name for circuit in circuits]
     if references is not None and not references.keys() & set(tracks):
         raise InputError(
@@ -117,6 +117,8 @@ def arguments() -> argparse.Namespace:
     add("--track", nargs="+", action="extend", metavar="TRACK",
         help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
+    add("--workers", type=cli.worker_int, default=cli.available_cores(),
+        help="processes that prepare circuits (cores)")  # fmt: skip
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
     add("--seed", type=cli.seed_int, default=1000, help="of the default circuits (1000)")
     add("--reference", type=Path, metavar="CSV",
@@ -168,6 +170,7 @@ def print_table(
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
     from racing_env.evaluation import summary
+    from racing_env.summary import labels
 
     some = next(iter(results.values()))
     columns = [
@@ -207,12 +210,6 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def labels(names: list[str]) -> list[str]:
-    """Short names of drivers: a path's last folder and name, the whole path if not unique."""
-    short = ["/".join(Path(name).with_suffix("").parts[-2:]) for name in names]
-    return [a if short.count(a) == 1 else name for a, name in zip(short, names, strict=True)]
-
-
 def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[Any]]) -> None:
     """CIRCUIT.png for each circuit and CIRCUIT-DRIVER.csv for each driver on it."""
     from dataclasses import replace
@@ -221,18 +218,20 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
 
     from racing_env.evaluation import write_telemetry
     from racing_env.plots import plot_circuit
+    from racing_env.summary import labels
 
     drivers = labels(list(results))
-    stems = file_stems([circuit.track.name for circuit in circuits])
-    endings = file_stems(drivers)
+    tracks = [circuit.track.name for circuit in circuits]
+    pictures = file_stems(tracks)
+    tables = iter(file_stems([f"{track}-{label}" for track in tracks for label in drivers]))
     for i, circuit in enumerate(tqdm(circuits, "pictures", disable=None)):
         shown = [
             replace(of_driver[i], driver=label)
             for label, of_driver in zip(drivers, results.values(), strict=True)
         ]
-        for ending, result in zip(endings, shown, strict=True):
-            write_telemetry(result.telemetry, folder / f"{stems[i]}-{ending}.csv")
-        plot_circuit(circuit, shown, folder / f"{stems[i]}.png")
+        for result in shown:
+            write_telemetry(result.telemetry, folder / f"{next(tables)}.csv")
+        plot_circuit(circuit, shown, folder / f"{pictures[i]}.png")
 
 
 def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
@@ -241,6 +240,7 @@ def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
 
     from tqdm import tqdm
 
+    from racing_env.summary import labels
     from racing_env.video import frame_count, race_frames
 
     shown = [
@@ -253,11 +253,15 @@ def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
 
 def file_stems(names: list[str]) -> list[str]:
     """Names that are safe in a file name, each different."""
-    safe = [re.sub(r"[^\w.-]+", "_", name) for name in names]
-    return [
-        stem if safe.count(stem) == 1 else f"{stem}-{safe[:i].count(stem) + 1}"
-        for i, stem in enumerate(safe)
-    ]
+    stems: dict[str, None] = {}  # in order
+    for name in names:
+        stem = safe = re.sub(r"[^\w.-]+", "_", name)
+        number = 1
+        while stem in stems:
+            number += 1
+            stem = f"{safe}-{number}"
+        stems[stem] = None
+    return list(stems)
 
 
 if __name__ == "__main__":

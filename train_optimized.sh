@@ -107,6 +107,7 @@ sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
-    "$out/rl/policy.safetensors" --track $circuits --out "$out/evaluation"
+    "$out/rl/policy.safetensors" --track $circuits --workers "$demo_workers" \
+    --out "$out/evaluation"
 "$PYTHON" -m racing_env.summary "$out"
 "$PYTHON" -m racing_env.report "$out"

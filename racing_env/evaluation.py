@@ -5,6 +5,7 @@ the track, turns round, stands still or takes too long. A failure is a result, n
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from racing_env import dynamics as dyn
 from racing_env.circuit import Circuit
 from racing_env.circuit_bank import pack_circuits
+from racing_env.errors import InputError
 from racing_env.expert import MARGINS, expert_actions, fastest_margins
 from racing_env.files import replaced_atomically
 from racing_env.policy import Policy
@@ -140,8 +142,22 @@ def expert_margins(
     return np.where(np.isfinite(margins), margins, min(MARGINS))
 
 
+def refuse_same_names(circuits: Sequence[Circuit]) -> None:
+    """Raise InputError for circuits of the same name: laps are told apart, and compared, by it."""
+    for name, times in Counter(circuit.track.name for circuit in circuits).items():
+        if times > 1:
+            raise InputError(
+                f"circuit {name!r:.80}: is there {times} times; each needs a name of its own, "
+                "which of a file is the file's"
+            )
+
+
 def demonstrated_laps(circuits: Sequence[Circuit], vehicle: Vehicle = RACECAR) -> dict[str, float]:
-    """The expert's flying lap (s) at the pace of the demonstrations, by track, where it has one."""
+    """The expert's flying lap (s) at the pace of the demonstrations, by track, where it has one.
+
+    Raises InputError for tracks of the same name.
+    """
+    refuse_same_names(circuits)
     driver = expert_driver(np.full(len(circuits), DEMONSTRATION_MARGIN))
     laps = {lap.track: lap.flying_lap_s for lap in drive_laps(circuits, driver, 1, vehicle)}
     return {track: lap_s for track, lap_s in laps.items() if lap_s is not None}

@@ -19,7 +19,15 @@ from typing import Any
 from racing_env.command_line import run
 from racing_env.errors import InputError
 from racing_env.files import read_columns, replaced_atomically
-from racing_env.summary import decimal, driver_name, memory_line, read_json, stage_rows
+from racing_env.summary import (
+    decimal,
+    driver_name,
+    labels,
+    memory_line,
+    read_json,
+    short_path,
+    stage_rows,
+)
 
 PAGE = Path(__file__).parent / "report_page"
 SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
@@ -37,13 +45,13 @@ def write_report(
     Raises InputError for files that are not there or not what a finished run has.
     """
     circuits = by_circuit(Path(evaluation) / "results.json")
-    labels = driver_labels([record["driver"] for record in circuits[0]])
-    sections = [lap_section(circuits, labels)]
+    names = labels([record["driver"] for record in circuits[0]], shown_name)
+    sections = [lap_section(circuits, names)]
     curves: list[dict[str, Any]] = []
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))
         sections.append(run_section(Path(run_folder)))
-    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, labels)}
+    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, names)}
     text = page(title, "\n".join(sections), data)
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -87,26 +95,17 @@ def by_circuit(path: Path) -> list[list[Record]]:
     return chunks
 
 
-def driver_labels(drivers: Sequence[str]) -> list[str]:
-    """What the page calls each driver; the whole path where the short name is not unique."""
-    short = [
-        name if (name := driver_name(driver)) != driver else short_path(driver)
-        for driver in drivers
-    ]
-    return [a if short.count(a) == 1 else b for a, b in zip(short, drivers, strict=True)]
+def shown_name(driver: str) -> str:
+    """What the page calls a driver: by its stage where it has one, else by its path."""
+    return name if (name := driver_name(driver)) != driver else short_path(driver)
 
 
-def short_path(driver: str) -> str:
-    """The last folder and the name of a policy's path; `expert` as it is."""
-    return "/".join(Path(driver).with_suffix("").parts[-2:])
-
-
-def lap_section(circuits: Sequence[Sequence[Record]], labels: Sequence[str]) -> str:
+def lap_section(circuits: Sequence[Sequence[Record]], names: Sequence[str]) -> str:
     """A row per circuit: each driver's best flying lap, and its difference to the reference."""
     references = [records[0].get("reference_lap_s") for records in circuits]
     compared_with = circuits[0][0].get("ratio_to", "the expert")
     has_column = compared_with != "the expert"
-    head = ["circuit", *(["reference"] if has_column else []), *labels]
+    head = ["circuit", *(["reference"] if has_column else []), *names]
     rows = [
         f"<tr>{header_cell(records[0])}"
         + (f"<td>{lap(seconds)}</td>" if has_column else "")
@@ -231,7 +230,7 @@ def number(value: float) -> float | None:
 
 
 def replays(
-    evaluation: Path, circuits: Sequence[Sequence[Record]], labels: Sequence[str]
+    evaluation: Path, circuits: Sequence[Sequence[Record]], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """What ghosts.json has, with the names that the page uses; nothing where there is no file."""
     path = evaluation / "ghosts.json"
@@ -244,8 +243,8 @@ def replays(
     ]:
         raise InputError(f"{path}: is not of the evaluation that results.json is of")
     for circuit, records in zip(ghosts, circuits, strict=True):
-        for ghost, label, record in zip(circuit["laps"], labels, records, strict=True):
-            ghost["driver"] = label
+        for ghost, name, record in zip(circuit["laps"], names, records, strict=True):
+            ghost["driver"] = name
             ghost["note"] = "" if record["finished"] else record["end"].replace("_", " ")
     return ghosts
 

@@ -7,7 +7,7 @@ Reads only the JSON files that the stages leave in the run's folder.
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -85,6 +85,17 @@ def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
 def driver_name(driver: str) -> str:
     """What the table calls a driver of evaluate.py: `expert`, or the path of a policy."""
     return DRIVERS.get(Path(driver).parent.name, driver)
+
+
+def short_path(driver: str) -> str:
+    """The last folder and the name of a policy's path; `expert` as it is."""
+    return "/".join(Path(driver).with_suffix("").parts[-2:])
+
+
+def labels(drivers: Sequence[str], short: Callable[[str], str] = short_path) -> list[str]:
+    """Short names of drivers; the whole path where the short name is not unique."""
+    names = [short(driver) for driver in drivers]
+    return [a if names.count(a) == 1 else b for a, b in zip(names, drivers, strict=True)]
 
 
 def mean_of(laps: Iterable[dict[str, Any]], key: str) -> float | None:

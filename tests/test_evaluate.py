@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from processes import ROOT, run
 
+from evaluate import file_stems
 from racing_env import observation
 from racing_env.policy import Policy, save_policy
+from racing_env.track import write_track
+from racing_env.track_generator import built_in_track
 
 FIELDS = {
     "driver": str, "track": str, "finished": bool, "flying_lap_s": (float, type(None)),
@@ -121,6 +124,18 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments):
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
     assert arguments[-1] in done.stderr
+
+
+def test_circuits_of_the_same_name_are_refused(tmp_path):
+    write_track(built_in_track("club"), tmp_path / "oval.csv")
+    done = evaluate("--track", "oval", "oval.csv", "--workers", 1, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: circuit 'oval': is there 2 times")
+
+
+def test_names_of_files_are_safe_and_differ():
+    names = ["a b", "a_b", "a/b", "a_b-2", "c", "c"]
+    assert file_stems(names) == ["a_b", "a_b-2", "a_b-3", "a_b-2-2", "c", "c-2"]
 
 
 def test_help_imports_nothing_heavy(tmp_path):

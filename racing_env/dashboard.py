@@ -8,7 +8,7 @@ import numpy as np
 from racing_env import dynamics as dyn
 from racing_env.camera import Camera, camera_above
 from racing_env.pygame_extra import pygame
-from racing_env.vehicle import Vehicle
+from racing_env.vehicle import KPH_PER_MPS, Vehicle
 
 Colour = tuple[int, int, int]
 
@@ -16,7 +16,6 @@ TEXT, FAINT, PANEL, GAUGE = (244, 244, 240), (168, 172, 178), (18, 20, 26, 190),
 GREEN, RED, BLUE = (92, 200, 116), (226, 78, 66), (96, 168, 236)
 MARGIN = 16  # pixels between a panel and the picture's edge
 MAP_SIZE, MAP_BORDER, MAP_SMOOTHING = (170, 120), 14, 3
-KPH_PER_MPS = 3.6
 
 
 class Moment(NamedTuple):

@@ -91,6 +91,12 @@ class LapResult:
         """How often the car left the track; at most once, because that ends the drive."""
         return int(self.end == OFF_TRACK)
 
+    def required_telemetry(self) -> Telemetry:
+        """The telemetry; raises ValueError if none was recorded."""
+        if self.telemetry is None:
+            raise ValueError(f"the result of {self.driver} on {self.track} has no telemetry")
+        return self.telemetry
+
     def record(self) -> dict[str, Any]:
         """All but the telemetry, ready for JSON."""
         return {
@@ -116,9 +122,7 @@ class Summary(NamedTuple):
 
     circuits: int
     finished: int
-    off_track: int
     lap_ratio: float  # mean of flying lap / reference over the finished circuits, NaN if none
-    distance_share: float  # mean share of the distance that was to be driven
 
 
 def policy_driver(policy: Policy) -> Driver:
@@ -229,13 +233,10 @@ def summary(
     """
     every_ratio = [lap_ratio(result, references_s) for result in results if result.finished]
     ratios = [ratio for ratio in every_ratio if ratio is not None]
-    shares = [min(r.distance_m / (r.length_m * r.laps_wanted), 1.0) for r in results]
     return Summary(
         circuits=len(results),
         finished=sum(result.finished for result in results),
-        off_track=sum(result.off_track for result in results),
         lap_ratio=float(np.mean(ratios)) if ratios else math.nan,
-        distance_share=float(np.mean(shares)) if shares else math.nan,
     )
 
 

@@ -155,7 +155,7 @@ def _act(state, cars, circuits, margins, vehicle, gains, out):
 
 
 def expert_actions(simulator: Simulator, margins: np.ndarray, gains: Gains = GAINS) -> np.ndarray:
-    """The expert's actions (n, 2) float64 for all cars of a simulator.
+    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator.
 
     margins: (n,) factors on the speed profile; below 1 is slower than the tyres would allow.
     """

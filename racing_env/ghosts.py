@@ -15,10 +15,10 @@ from racing_env.circuit import Circuit
 from racing_env.evaluation import LapResult
 from racing_env.files import replaced_atomically
 from racing_env.track import borders
+from racing_env.vehicle import KPH_PER_MPS
 
 SAMPLE_S = 0.1
 MAP_STEP_M = 5.0  # between points of the borders and of the racing line
-KPH_PER_MPS = 3.6
 
 
 def write_ghosts(
@@ -55,9 +55,7 @@ def circuit_map(circuit: Circuit) -> dict[str, Any]:
 
 def ghost(result: LapResult) -> dict[str, Any]:
     """The lap that a result's telemetry holds, a sample each SAMPLE_S and one at its very end."""
-    lap = result.telemetry
-    if lap is None:
-        raise ValueError(f"the result of {result.driver} on {result.track} has no telemetry")
+    lap = result.required_telemetry()
     end_s = float(lap.time_s[-1])
     samples = np.append(np.arange(0.0, end_s, SAMPLE_S), end_s)
     # Pedals that cross from drive to brake are both zero in between, so one signed column will do.

@@ -21,6 +21,7 @@ from racing_env.circuit import Circuit
 from racing_env.evaluation import LapResult, Telemetry
 from racing_env.files import read_columns, replaced_atomically
 from racing_env.track import borders
+from racing_env.vehicle import KPH_PER_MPS
 
 DRIVER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DRIVER_DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
@@ -28,7 +29,6 @@ SPEED_COLOURS = ("#2a0a5e", "#7b1fa2", "#cc4778", "#f1844b", "#f5c242")  # slow 
 TRACK_COLOUR, BORDER_COLOUR, TEXT_COLOUR = "#e4e6ea", "#8a909a", "#2b2f36"
 CLOSE_UP_M = 45.0  # half the side of the close-up
 LEARNING_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
-KPH_PER_MPS = 3.6
 
 
 def plot_circuit(circuit: Circuit, results: Sequence[LapResult], path: str | Path) -> None:
@@ -84,12 +84,6 @@ def _rank(result: LapResult) -> tuple[bool, float, float]:
     return not result.finished, result.flying_lap_s or math.inf, -result.distance_m
 
 
-def _lap_of(result: LapResult) -> Telemetry:
-    if result.telemetry is None:
-        raise ValueError(f"the result of {result.driver} on {result.track} has no telemetry")
-    return result.telemetry
-
-
 def _label(result: LapResult) -> str:
     lap = "no flying lap" if result.flying_lap_s is None else f"{result.flying_lap_s:.2f} s"
     if result.finished:
@@ -110,7 +104,7 @@ def _draw_map(
     figure: Figure, axes: Axes, circuit: Circuit, results: Sequence[LapResult], best: int
 ) -> None:
     _draw_track(axes, circuit)
-    lap = _lap_of(results[best])
+    lap = results[best].required_telemetry()
     points = np.column_stack([lap.x_m, lap.y_m])
     colours = LinearSegmentedColormap.from_list("speed", SPEED_COLOURS)
     line = LineCollection(
@@ -124,7 +118,7 @@ def _draw_map(
     bar.outline.set_visible(False)
     for i, result in enumerate(results):
         if not result.finished and result.laps < 2:
-            where = _lap_of(result)
+            where = result.required_telemetry()
             axes.plot(
                 where.x_m[-1], where.y_m[-1], "X", ms=11, mec="white", zorder=6,
                 color=_line_style(i)["color"],
@@ -169,10 +163,10 @@ def _draw_scale(axes: Axes) -> None:
 
 def _draw_close_up(axes: Axes, circuit: Circuit, results: Sequence[LapResult], best: int) -> None:
     _draw_track(axes, circuit)
-    lap = _lap_of(results[best])
+    lap = results[best].required_telemetry()
     slowest = _slowest(lap)
     for i, result in enumerate(results):
-        driven = _lap_of(result)
+        driven = result.required_telemetry()
         axes.plot(driven.x_m, driven.y_m, zorder=4, **_line_style(i))
     x, y = lap.x_m[slowest], lap.y_m[slowest]
     axes.set_xlim(x - CLOSE_UP_M, x + CLOSE_UP_M)
@@ -195,7 +189,7 @@ def _slowest(lap: Telemetry) -> int:
 
 def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
     for i, result in enumerate(results):
-        lap = _lap_of(result)
+        lap = result.required_telemetry()
         speed = KPH_PER_MPS * lap.vx_mps
         axes.plot(lap.s_m / 1000, speed, label=_label(result), **_line_style(i))
         if not result.finished and result.laps < 2:
@@ -211,9 +205,9 @@ def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
 
 def _draw_gap(axes: Axes, results: Sequence[LapResult], best: int) -> None:
     """Time behind the fastest driver at the same place."""
-    fastest = _lap_of(results[best])
+    fastest = results[best].required_telemetry()
     for i, result in enumerate(results):
-        lap = _lap_of(result)
+        lap = result.required_telemetry()
         if result.laps > 1:
             reached = np.interp(lap.s_m, fastest.s_m, fastest.time_s)
             axes.plot(lap.s_m / 1000, lap.time_s - reached, **_line_style(i))

@@ -114,7 +114,7 @@ def record_episode(
     pushes = _pushes(rng, steps, simulator.control_step_s)
     for step in range(steps):
         observation = simulator.observe()
-        label = np.clip(expert_actions(simulator, margins), -1.0, 1.0)
+        label = expert_actions(simulator, margins)
         if policy is None:
             push = pushes[step] * (min(PUSH_SPEED_MPS / max(simulator.state[VX, 0], 1.0), 1.0), 1.0)
             action = np.clip(label + push, -1.0, 1.0)

@@ -8,6 +8,7 @@ Dynamics, 2019, and `racecar.ini` of TUMFTM/global_racetrajectory_optimization.
 from typing import NamedTuple
 
 GRAVITY_MPS2 = 9.81
+KPH_PER_MPS = 3.6
 
 
 class Vehicle(NamedTuple):

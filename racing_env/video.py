@@ -52,7 +52,8 @@ def write_video(
 
 def frame_count(results: Sequence[LapResult], frames_per_s: float = FRAMES_PER_S) -> int:
     """How many frames `race_frames` yields."""
-    return math.ceil((_lap(followed_first(results)[0]).time_s[-1] + STILL_S) * frames_per_s)
+    lap = followed_first(results)[0].required_telemetry()
+    return math.ceil((lap.time_s[-1] + STILL_S) * frames_per_s)
 
 
 def race_frames(
@@ -63,7 +64,7 @@ def race_frames(
 ) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the laps that the results' telemetry holds."""
     shown = followed_first(results)
-    laps = [_lap(result) for result in shown]
+    laps = [result.required_telemetry() for result in shown]
     times_s = np.arange(frame_count(results, frames_per_s)) / frames_per_s
     tracks = [_moments(r, times_s, circuit.track.length_m, vehicle) for r in shown]
     behind_s = [np.zeros(len(times_s)), *(_time_behind(laps[0], lap, times_s) for lap in laps[1:])]
@@ -89,17 +90,11 @@ def followed_first(results: Sequence[LapResult]) -> list[LapResult]:
     return sorted(results, key=lambda r: (r.flying_lap_s or math.inf, -r.distance_m))
 
 
-def _lap(result: LapResult) -> Telemetry:
-    if result.telemetry is None:
-        raise ValueError(f"the result of {result.driver} on {result.track} has no telemetry")
-    return result.telemetry
-
-
 def _moments(
     result: LapResult, times_s: np.ndarray, length_m: float, vehicle: Vehicle
 ) -> list[Moment]:
     """The car at these times since the start of its lap; after its end it stays where it is."""
-    lap, flying = _lap(result), result.lap_times_s[1:]
+    lap, flying = result.required_telemetry(), result.lap_times_s[1:]
     before = int(np.argmin(flying)) + 1 if flying else result.laps  # full laps until this one
     rows = {
         dyn.X: lap.x_m,

@@ -63,7 +63,7 @@ def train(*arguments: object, out: str = "rl", policy: str = "clone.safetensors"
         patch.setattr(sys, "argv", argv)
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(error):
             try:
-                train_rl.cli.run(train_rl.main)
+                train_rl.cli.run(train_rl.main, resumable=True)
             except SystemExit as end:
                 code = end.code
     lines = [line for line in error.getvalue().splitlines() if " steps/s" not in line]

@@ -10,7 +10,7 @@ from racing_env.policy import load_policy
 
 STAGES = {
     "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",
-    "train_bc.py": "--data demonstrations --epochs 2 --dagger-rounds 1 --judge-on oval --out bc",
+    "train_bc.py": "--data demonstrations --epochs 1 --dagger-rounds 0 --judge-on oval --out bc",
     "train_rl.py": "--policy bc/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
     "--track oval --judge-on oval --out rl",
     "evaluate.py": "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "

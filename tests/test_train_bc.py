@@ -18,7 +18,7 @@ from racing_env.dataset import DatasetWriter, Episode, read_manifest
 from racing_env.files import read_columns
 from racing_env.policy import load_policy
 
-BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--seed", 1)
+BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--judge-on", "club", "--seed", 1)
 
 
 def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -118,8 +118,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="the run's folder")
-    run = parser.parse_args().run
-    publish(run, ROOT)
+    publish(parser.parse_args().run, ROOT)
 
 
 def publish(run: Path, checkout: Path) -> None:

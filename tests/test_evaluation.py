@@ -10,6 +10,7 @@ from racing_env import evaluation as ev
 from racing_env import observation
 from racing_env.circuit import Circuit, prepare_circuit
 from racing_env.dynamics import CONTROL_STEP_S
+from racing_env.errors import InputError
 from racing_env.policy import Policy
 from racing_env.track_generator import built_in_track
 
@@ -142,6 +143,11 @@ def test_expert_margins_finish(circuits):
     margins = ev.expert_margins(circuits[1:], laps=1)
     assert margins.shape == (1,) and 0.7 <= margins[0] <= 1.0
     assert ev.drive_laps(circuits[1:], ev.expert_driver(margins), laps=1)[0].finished
+
+
+def test_laps_that_could_not_be_told_apart_are_refused(circuits):
+    with pytest.raises(InputError, match=f"{circuits[0].track.name}.* 2 times"):
+        ev.demonstrated_laps([*circuits, circuits[0]])
 
 
 def test_summary_counts_and_averages_finished_circuits_only():

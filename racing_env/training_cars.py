@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from racing_env import observation
-from racing_env.circuit_bank import LINE_KAPPA, CircuitBank, with_mapped_table
+from racing_env.circuit_bank import CircuitBank, with_mapped_table
 from racing_env.dynamics import STATE_SIZE
 from racing_env.gradients import VARIANTS, StepGradient
 from racing_env.recording import place_at_random
@@ -30,11 +30,10 @@ from racing_env.simulator import (
 from racing_env.vehicle import RACECAR, Vehicle
 
 EPISODE_S = 40.0
-RETRY_SHARE = 0.4  # of the episodes with trouble at the border are followed by a start before it
-# Of the others begin before the tightest corner of some circuits: a few metres of many kilometres,
-# and where drivers are lost.
-TIGHTEST_SHARE, TIGHTEST_OF = 0.2, 3
-START_BEFORE_M = (60.0, 220.0)
+RETRY_SHARE = (
+    0.4  # of the episodes that left the track, or worse, are followed by a start before it
+)
+RETRY_BACK_M = (60.0, 220.0)
 BORDER = REWARD_TERMS.index("border")
 # what goes through a worker's pipe
 STEP, RESET, PULL_BACK, SAVE, LOAD, CLOSE, READY = b"s", b"r", b"b", b"v", b"l", b"c", b"."
@@ -133,7 +132,6 @@ class TrainingCars:
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
-        self.tightest_m, self.tightest_kappa = tightest_corners(circuits)
         self.tape: deque[Moment] = deque(maxlen=settings.tape_steps)
         if settings.tape_steps:
             self.step_gradient = StepGradient(
@@ -254,13 +252,9 @@ class TrainingCars:
         rng, simulator = self._stream(car), self.simulator
         if np.isfinite(self.trouble_m[car]) and rng.random() < RETRY_SHARE:
             circuit = int(simulator.cars.circuit[car])
-            place_m = self.trouble_m[car] - rng.uniform(*START_BEFORE_M)
-        elif rng.random() < TIGHTEST_SHARE:
-            some = rng.integers(len(self.tightest_m), size=TIGHTEST_OF)
-            circuit = int(some[self.tightest_kappa[some].argmax()])
-            place_m = self.tightest_m[circuit] - rng.uniform(*START_BEFORE_M)
+            place_m = self.trouble_m[car] - rng.uniform(*RETRY_BACK_M)
         else:
-            circuit = int(rng.integers(len(self.tightest_m)))
+            circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
         place_at_random(simulator, car, circuit, rng, place_m)
         self.steps[car] = 0
@@ -272,16 +266,6 @@ class TrainingCars:
         return np.random.default_rng(
             [self.settings.seed, self.first_car + car, int(self.episode[car])]
         )
-
-
-def tightest_corners(circuits: CircuitBank) -> tuple[np.ndarray, np.ndarray]:
-    """Where the racing line of each circuit turns most (m), and its curvature there (1/m)."""
-    kappa = np.abs(circuits.table[:, LINE_KAPPA])
-    rows = [
-        first + int(kappa[first : first + count].argmax())
-        for first, count in zip(circuits.first, circuits.count, strict=True)
-    ]
-    return (rows - circuits.first) * circuits.step_m, kappa[rows]
 
 
 def serve(

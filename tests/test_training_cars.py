@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from racing_env import observation, training_cars
+from racing_env import observation
 from racing_env.circuit_bank import pack_circuits
 from racing_env.circuit_sources import load_circuits
 from racing_env.simulator import REWARD_TERMS
@@ -11,7 +11,6 @@ from racing_env.training_cars import (
     TrainingSettings,
     block_bytes,
     open_block,
-    tightest_corners,
 )
 from racing_env.vehicle import RACECAR
 
@@ -113,25 +112,3 @@ def test_retries_start_shortly_before_the_accident(bank):
             retried += same and 50.0 < back_m < 222.0
             others += not (same and 50.0 < back_m < 222.0)
     assert 0.2 < retried / (retried + others) < 0.75
-
-
-def test_some_start_shortly_before_a_tightest_corner(bank, monkeypatch):
-    monkeypatch.setattr(training_cars, "TIGHTEST_SHARE", 1.0)
-    corner_m, kappa = tightest_corners(bank)
-    cars = new_cars(bank, 100)
-    cars.reset()
-    circuit = cars.simulator.cars.circuit
-    before_m = (corner_m[circuit] - cars.simulator.place_s_m()) % (bank.count * bank.step_m)[
-        circuit
-    ]
-    assert (before_m > 59.0).all() and (before_m < 221.0).all()
-    # of three circuits drawn from two, the tighter one is among them in seven of eight
-    assert 0.75 < (circuit == kappa.argmax()).mean() < 0.97
-
-
-def test_tightest_corner_is_where_the_racing_line_turns_most():
-    (club,) = load_circuits(["club"])
-    (place_m,), (kappa,) = tightest_corners(pack_circuits([club], RACECAR))
-    assert kappa == np.abs(club.line_kappa_radpm).max()
-    station = round(place_m / club.track.step_m)
-    assert abs(club.line_kappa_radpm[station]) == kappa

@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """Make a finished run the one that the README shows, and its driver the one that is shipped.
 
-    python benchmarks/publish.py runs/default
+    python benchmarks/publish.py runs/default --real real.json
 
 Copies the run's records into benchmarks/results (with the machine and the commit it was made with),
 its driver and learning curve into policies/ and docs/, and writes the README's tables from them.
+real.json is what `evaluate.py --driver expert CLONE RL --track FOLDER --reference CSV --json` wrote
+about the run's drivers on real circuits, with their time-optimal laps as the reference.
 `benchmarks/animation.py` makes the README's animation of the driver that is shipped.
 """
 
@@ -89,6 +91,23 @@ def laps_table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def real_table(results: list[dict[str, Any]]) -> str:
+    drivers, common = laps_compared(results)
+    lines = [
+        f"On {len(results) // len(drivers)} real circuits, a standing and three flying laps each "
+        "(`benchmarks/results/real_circuits.json`):",
+        "",
+        "| driver | circuits finished | flying lap / time-optimal lap | worst circuit |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for driver, laps in drivers.items():
+        ratios = [laps[track]["ratio"] for track in common]
+        finished = sum(lap["finished"] for lap in laps.values())
+        lines.append(f"| {SAID[driver]} | {finished} of {len(laps)} "
+                     f"| {mean(ratios):.3f} | {max(ratios):.3f} |")  # fmt: skip
+    return "\n".join(lines)
+
+
 def stages_table(run: Path, on: dict[str, Any]) -> str:
     demos, bc, rl = (
         read_json(run / stage / "summary.json") for stage in ("demonstrations", "bc", "rl")
@@ -118,22 +137,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="the run's folder")
-    publish(parser.parse_args().run, ROOT)
+    parser.add_argument("--real", type=Path, required=True, metavar="JSON",
+                        help="the drivers' laps on real circuits")  # fmt: skip
+    args = parser.parse_args()
+    publish(args.run, args.real, ROOT)
 
 
-def publish(run: Path, checkout: Path) -> None:
-    """Copy and write all, or nothing if the run lacks something: then InputError names it."""
-    for source in COPIES.values():
-        if not (run / source).is_file():
-            raise InputError(f"{run / source}: not there; expected a file that a finished run has")
+def publish(run: Path, real: Path, checkout: Path) -> None:
+    """Copy and write all, or nothing if something is lacking: then InputError names it."""
+    copies = {target: run / source for target, source in COPIES.items()}
+    copies["benchmarks/results/real_circuits.json"] = real
+    for source in copies.values():
+        if not source.is_file():
+            raise InputError(f"{source}: not there; expected a file that a finished run has")
     on = machine(run)
     readme = checkout / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = between(text, "laps", laps_table(read_json(run / "evaluation/results.json")))
+    text = between(text, "real", real_table(read_json(real)))
     text = between(text, "stages", stages_table(run, on))
-    for target, source in COPIES.items():
+    for target, source in copies.items():
         with replaced_atomically(checkout / target) as temporary:
-            shutil.copyfile(run / source, temporary)
+            shutil.copyfile(source, temporary)
     write_json(checkout / "benchmarks/results/machine.json", on)
     with replaced_atomically(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -114,10 +114,11 @@ def run_and_checkout(tmp_path):
     drivers = ("expert", "x/bc/policy.safetensors", "x/rl/policy.safetensors")
     laps = [
         {"driver": driver, "track": "a", "finished": True, "flying_lap_s": 90.0 + i,
-         "profile_lap_s": 89.0}
+         "profile_lap_s": 89.0, "ratio": 1.01 + i / 100}
         for i, driver in enumerate(drivers)
     ]  # fmt: skip
     write_json(run_folder / "evaluation/results.json", laps)
+    write_json(run_folder / "real.json", laps)
     start = {"started": "2026-01-02T03:04:05Z", "commit": "abc-dirty", "cores": 64,
              "processor": "some", "versions": {"python": "3.12.0"}}  # fmt: skip
     write_json(run_folder / "rl/run.json", [{"started": "earlier"}, start])
@@ -128,7 +129,7 @@ def run_and_checkout(tmp_path):
 
 def test_a_run_is_published_with_its_own_machine_commit_and_date(run_and_checkout):
     run_folder, checkout = run_and_checkout
-    publish.publish(run_folder, checkout)
+    publish.publish(run_folder, run_folder / "real.json", checkout)
     machine = json.loads((checkout / "benchmarks/results/machine.json").read_text())
     assert machine == {
         "command": "./train_optimized.sh", "commit": "abc-dirty", "date": "2026-01-02", "cores": 64,
@@ -138,9 +139,10 @@ def test_a_run_is_published_with_its_own_machine_commit_and_date(run_and_checkou
         assert (checkout / target).read_bytes() == (run_folder / source).read_bytes()
     readme = (checkout / "README.md").read_text()
     assert "on 64 cores (some), 2026-01-02" in readme and "| 90.00 s | 1.000 |" in readme
+    assert "| 1 of 1 | 1.030 | 1.030 |" in readme  # on real circuits
 
 
-@pytest.mark.parametrize("lost", ["rl/learning_curve.png", "rl/run.json", "cores"])
+@pytest.mark.parametrize("lost", ["rl/learning_curve.png", "rl/run.json", "real.json", "cores"])
 def test_a_run_that_lacks_something_is_not_published(run_and_checkout, lost):
     run_folder, checkout = run_and_checkout
     if lost == "cores":
@@ -150,7 +152,7 @@ def test_a_run_that_lacks_something_is_not_published(run_and_checkout, lost):
     else:
         (run_folder / lost).unlink()
     with pytest.raises(InputError, match=lost):
-        publish.publish(run_folder, checkout)
+        publish.publish(run_folder, run_folder / "real.json", checkout)
     assert [path for path in checkout.rglob("*") if path.is_file()] == [checkout / "README.md"]
     assert (checkout / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
 

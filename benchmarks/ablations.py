@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import psutil
 import torch
 
 from benchmarks.measuring import ROOT, run_command, script, table, write_results
@@ -217,7 +218,13 @@ def main() -> None:
         return done
 
     with ThreadPoolExecutor(args.jobs) as pool:
-        of_seeds = list(pool.map(with_seed, args.seeds))
+        try:
+            of_seeds = list(pool.map(with_seed, args.seeds))
+        except KeyboardInterrupt:  # else the threads would train on
+            pool.shutdown(wait=False, cancel_futures=True)
+            for training in psutil.Process().children():
+                training.terminate()
+            raise
     results = {name: [of_seed[name] for of_seed in of_seeds] for name in args.only}
     print(report(results))
     write_results(args.json, {"seeds": args.seeds, "jobs": args.jobs, "variants": results})

@@ -200,7 +200,7 @@ def main() -> None:
     )
     flag = parser.add_argument
     flag("--out", type=Path, default=Path("runs/ablations"), help="where runs are kept")
-    flag("--seeds", type=cli.count_int, nargs="+", default=[0, 1, 2])
+    flag("--seeds", type=cli.seed_int, nargs="+", default=[0, 1, 2])
     flag("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     flag("--jobs", type=cli.worker_int, default=2, help="seeds trained at a time (2)")
     flag("--tiny", action="store_true", help="only to see that all parts work")
@@ -208,7 +208,8 @@ def main() -> None:
     args = parser.parse_args()
     size, budgets = ("tiny", TINY) if args.tiny else ("full", FULL)
     out = args.out.resolve() / size  # or small runs would be taken for finished large ones
-    copy_seeing_the_centre_line(source_of(out, Variant(sees_line=False)))
+    for blind in (VARIANTS[name] for name in args.only if not VARIANTS[name].sees_line):
+        copy_seeing_the_centre_line(source_of(out, blind))
 
     def with_seed(seed: int) -> dict[str, dict[str, Any]]:
         done = {}

@@ -24,7 +24,7 @@ from racing_env import command_line as cli
 from racing_env.errors import InputError
 from racing_env.files import replaced_atomically, write_json
 from racing_env.run_record import FILE
-from racing_env.summary import duration, laps_compared, read_json
+from racing_env.summary import duration, finished_of, laps_compared, read_json
 
 COPIES = {  # from the run's folder to the checkout
     "benchmarks/results/demonstrations.json": "demonstrations/summary.json",
@@ -82,9 +82,8 @@ def laps_table(results: list[dict[str, Any]]) -> str:
         times = [laps[track]["flying_lap_s"] for track in common]
         expert = [drivers["expert"][track]["flying_lap_s"] for track in common]
         profile = [laps[track]["profile_lap_s"] for track in common]
-        finished = sum(lap["finished"] for lap in laps.values())
         lines.append(
-            f"| {SAID[driver]} | {finished} of {len(laps)} | {mean(times):.2f} s "
+            f"| {SAID[driver]} | {finished_of(laps.values())} | {mean(times):.2f} s "
             f"| {mean(a / b for a, b in zip(times, expert, strict=True)):.3f} "
             f"| {mean(a / b for a, b in zip(times, profile, strict=True)):.3f} |"
         )
@@ -102,8 +101,7 @@ def real_table(results: list[dict[str, Any]]) -> str:
     ]
     for driver, laps in drivers.items():
         ratios = [laps[track]["ratio"] for track in common]
-        finished = sum(lap["finished"] for lap in laps.values())
-        lines.append(f"| {SAID[driver]} | {finished} of {len(laps)} "
+        lines.append(f"| {SAID[driver]} | {finished_of(laps.values())} "
                      f"| {mean(ratios):.3f} | {max(ratios):.3f} |")  # fmt: skip
     return "\n".join(lines)
 

@@ -12,8 +12,8 @@ from racing_env.track import Track
 from racing_env.track_sources import track_makers
 from racing_env.vehicle import RACECAR, Vehicle
 
-# Workers start from a clean server process that has the compiled simulator loaded and neither
-# torch nor the parent's threads: they start at once, and share its memory.
+# Workers start from a clean server process that has the compiled simulator loaded, and not the
+# parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
 
 Job = TypeVar("Job")

@@ -1,4 +1,4 @@
-"""The one exception that means "the user gave something that cannot be used"."""
+"""The one exception that means "the user gave something that cannot be used", and its words."""
 
 import os
 

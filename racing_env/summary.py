@@ -7,7 +7,7 @@ Reads only the JSON files that the stages leave in the run's folder.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -74,12 +74,17 @@ def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
         rows.append(
             [
                 driver,
-                f"{sum(lap['finished'] for lap in tracks.values())} of {len(tracks)}",
+                finished_of(tracks.values()),
                 decimal(mean_of(shared, "flying_lap_s"), 3, " s"),
                 decimal(mean_of(shared, "standing_lap_s"), 3, " s"),
             ]
         )
     return rows
+
+
+def finished_of(laps: Collection[dict[str, Any]]) -> str:
+    """How many of a driver's circuits it finished, as `19 of 20`."""
+    return f"{sum(lap['finished'] for lap in laps)} of {len(laps)}"
 
 
 def driver_name(driver: str) -> str:

@@ -15,16 +15,15 @@ import argparse
 import math
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
 from racing_env.files import locked_folder, write_csv, write_json
 
-LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
-ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much pedal
-PATIENCE = 3  # epochs without a better validation loss before a round's training stops
 DAGGER_EPISODES = 24  # a round
 DAGGER_LIMIT_S = 150.0
 
@@ -62,10 +61,11 @@ def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
+    from racing_env import cloning
     from racing_env.batches import BatchLoader, Demonstrations
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits, worker_context
-    from racing_env.dataset import DatasetWriter, read_manifest, verify_checksums
+    from racing_env.dataset import DatasetWriter
     from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
     from racing_env.memory import descendants_cpu_s
@@ -93,28 +93,23 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    manifest = read_manifest(args.data)
-    verify_checksums(args.data, manifest)
-    tracks = manifest["settings"].get("tracks")
-    if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
-        raise InputError(f"{args.data}: its settings name no tracks, but {tracks!r:.100}")
+    collected = settings_of(args.data)
     # Batches lie in memory: reading them costs less than to fetch them from another process.
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
     worker_context("racing_env.batches")  # torch once, shared by the workers of all rounds
-    circuits = load_circuits(tracks, processes)
+    circuits = load_circuits(collected["tracks"], processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits(args.judge_on, processes)
 
     network = policy_network().to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
-    scale = torch.tensor(ACTION_SCALE, device=device)
+    optimizer = cloning.adam(network)
     rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
     budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
               "dagger_rounds": args.dagger_rounds}  # fmt: skip
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
-    settings = budget | {"judge_on": args.judge_on, "demonstrations": manifest["settings"]}
+    settings = budget | {"judge_on": args.judge_on, "demonstrations": collected}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
     first_round, earlier_s = 0, 0.0
@@ -130,6 +125,15 @@ def train(args: argparse.Namespace) -> None:
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
     examples, learning_s, workers_busy_s = 0, 0.0, 0.0
     with cli.progress_bar(args.epochs, epoch_ends[first_round], "epochs") as bar:
+
+        def show(losses: cloning.Losses) -> None:
+            bar.update()
+            bar.set_postfix_str(
+                f"loss {losses.train:.4f}, held out {losses.validation:.4f}, "
+                f"{max(best[0], 0)}/{len(judges)} laps",
+                refresh=False,
+            )
+
         for round_number in range(first_round, rounds):
             # -------- drive: the learner at the wheel, the expert labels
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
@@ -137,7 +141,7 @@ def train(args: argparse.Namespace) -> None:
                 policy = policy_from_layers(linear_layers(network), record)
                 seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
                 tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
-                driven = {"seed": args.seed, "tracks": tracks, "round": round_number}
+                driven = {"seed": args.seed, "tracks": collected["tracks"], "round": round_number}
                 writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
                 if writer.episodes == 0:
                     for episode, busy_s in record_episodes(
@@ -157,45 +161,17 @@ def train(args: argparse.Namespace) -> None:
             loader = BatchLoader(train, args.batch_size, args.seed + round_number, loaders, device)
             checks = BatchLoader(validation, 4096, args.seed, 0, device)
             server_s = descendants_cpu_s()  # of the workers' server, which outlives the round
-            lowest, patience = math.inf, PATIENCE
-            for epoch in range(epoch_ends[round_number], epoch_ends[round_number + 1]):
-                for group in optimizer.param_groups:
-                    group["lr"] = (
-                        0.5 * LEARNING_RATE * (1.0 + math.cos(math.pi * epoch / args.epochs))
-                    )
-                epoch_started = time.perf_counter()
-                network.train()
-                for observations, actions in loader:
-                    loss = (((network(observations) - actions) / scale) ** 2).mean()
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    examples += len(actions)
-                learning_s += time.perf_counter() - epoch_started
-                network.eval()
-                with torch.no_grad():
-                    errors = [
-                        (((network(observations) - actions) / scale) ** 2).mean(dim=1)
-                        for observations, actions in checks
-                    ]
-                validation_loss = float(torch.cat(errors).mean()) if errors else loss.item()
-                if not math.isfinite(validation_loss + loss.item()):
-                    raise InputError(
-                        f"{args.data}: the loss is not finite from epoch {epoch + 1} on; are there "
-                        f"NaNs in the data? Policies of earlier rounds: {out if curve else 'none'}"
-                    )
-                bar.update()
-                bar.set_postfix_str(
-                    f"loss {loss:.4f}, held out {validation_loss:.4f}, "
-                    f"{max(best[0], 0)}/{len(judges)} laps",
-                    refresh=False,
-                )
-                patience = PATIENCE if validation_loss < lowest else patience - 1
-                lowest = min(lowest, validation_loss)
-                if patience == 0:
-                    break
-            bar.update(epoch_ends[round_number + 1] - bar.n)  # epochs that stopping saved
-
+            epochs = range(*epoch_ends[round_number : round_number + 2])
+            try:
+                fit = cloning.fit(network, optimizer, loader, checks, epochs, args.epochs, show)
+            except FloatingPointError as error:
+                raise InputError(
+                    f"{args.data}: {error}; are there NaNs in the data? "
+                    f"Policies of earlier rounds: {out if curve else 'none'}"
+                ) from None
+            bar.update(epochs.stop - bar.n)  # epochs that stopping saved
+            examples += fit.examples
+            learning_s += fit.learning_s
             workers_busy_s += descendants_cpu_s() - server_s  # the loader's
 
             # -------- judge: laps on circuits that nobody trained on
@@ -210,8 +186,8 @@ def train(args: argparse.Namespace) -> None:
                     "round": round_number,
                     "wall_s": earlier_s + time.perf_counter() - started,
                     "examples": len(train),
-                    "train_loss": loss.item(),
-                    "validation_loss": validation_loss,
+                    "train_loss": fit.losses.train,
+                    "validation_loss": fit.losses.validation,
                     "finished": result.finished,
                     "circuits": result.circuits,
                     "lap_ratio": ratio,
@@ -231,13 +207,7 @@ def train(args: argparse.Namespace) -> None:
             )
 
     # ---------------------------------------------------------------- report
-    print("round  examples  train loss  validation  finished  lap / profile")
-    for row in curve:
-        print(
-            f"{row['round']:5d} {row['examples']:9,d} {row['train_loss']:11.4f} "
-            f"{row['validation_loss']:11.4f} {row['finished']:5d}/{row['circuits']:<3d} "
-            f"{row['lap_ratio']:13.4f}"
-        )
+    show_rounds(curve)
     running_s = time.perf_counter() - started
     busy_s = time.process_time() + workers_busy_s
     write_json(
@@ -254,6 +224,29 @@ def train(args: argparse.Namespace) -> None:
             "lap_ratio": -best[1] if best[0] > 0 else None,
         },
     )
+
+
+def settings_of(data: str) -> dict[str, Any]:
+    """How a data set was collected, with the names of its `tracks`; its checksums are verified."""
+    from racing_env.dataset import read_manifest, verify_checksums
+    from racing_env.errors import InputError
+
+    manifest = read_manifest(data)
+    verify_checksums(data, manifest)
+    tracks = manifest["settings"].get("tracks")
+    if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
+        raise InputError(f"{data}: its settings name no tracks, but {tracks!r:.100}")
+    return manifest["settings"]
+
+
+def show_rounds(curve: Sequence[Mapping[str, float]]) -> None:
+    print("round  examples  train loss  validation  finished  lap / profile")
+    for row in curve:
+        print(
+            f"{row['round']:5d} {row['examples']:9,d} {row['train_loss']:11.4f} "
+            f"{row['validation_loss']:11.4f} {row['finished']:5d}/{row['circuits']:<3d} "
+            f"{row['lap_ratio']:13.4f}"
+        )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
+from racing_env.errors import InputError
 from racing_env.files import locked_folder, write_csv, write_json
 
 DAGGER_EPISODES = 24  # a round
@@ -66,7 +67,6 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits, worker_context
     from racing_env.dataset import DatasetWriter
-    from racing_env.errors import InputError
     from racing_env.evaluation import drive_laps, policy_driver, summary
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import (
@@ -229,7 +229,6 @@ def train(args: argparse.Namespace) -> None:
 def settings_of(data: str) -> dict[str, Any]:
     """How a data set was collected, with the names of its `tracks`; its checksums are verified."""
     from racing_env.dataset import read_manifest, verify_checksums
-    from racing_env.errors import InputError
 
     manifest = read_manifest(data)
     verify_checksums(data, manifest)

@@ -13,12 +13,15 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
+from racing_env.errors import InputError
 from racing_env.files import locked_folder, write_json
 
 # The recipe. docs/recipe.md says where each number comes from.
@@ -32,6 +35,10 @@ CHECKPOINTS = 10  # a run
 NOISE = {"apg": ((0.02, 0.08), (0.02, 0.08)), "ppo": ((0.025, 0.08), (0.021, 0.068))}
 LOOKAHEAD_STEPS = 60  # three seconds: what an action of apg is judged by at the least
 SAC_NOISE_LOG_STD = -3.0
+
+# in --out
+CHECKPOINT = Path("checkpoint", "training.pt")
+DRIVER = "policy.safetensors"
 
 
 def arguments() -> argparse.Namespace:
@@ -73,6 +80,22 @@ def main() -> None:
         train(args)
 
 
+def refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raise InputError for flags that do not go together, or with what is in --out."""
+    out = Path(args.out)
+    trained = [path for path in (out / CHECKPOINT, out / DRIVER) if path.exists()]
+    if trained and not args.resume:
+        raise InputError(
+            f"{out}: already holds a training; use --resume to go on with it, or another --out"
+        )
+    if args.cars and args.vec_env != "batch":
+        raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
+    if args.data and args.algo != "sac":
+        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
+    if (out / DRIVER).resolve() == Path(args.policy).resolve():
+        raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
+
+
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     import torch
@@ -90,7 +113,6 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.checkpoints import Checkpoints, restore
     from racing_env.circuit_bank import pack_circuits
     from racing_env.circuit_sources import load_circuits
-    from racing_env.errors import InputError
     from racing_env.evaluation import demonstrated_laps
     from racing_env.memory import descendants_cpu_s
     from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
@@ -104,17 +126,8 @@ def train(args: argparse.Namespace) -> None:
 
     # ---------------------------------------------------------------- set-up
     out = Path(args.out)
-    checkpoint = out / "checkpoint" / "training.pt"
-    if not args.resume and (checkpoint.exists() or (out / "policy.safetensors").exists()):
-        raise InputError(
-            f"{out}: already holds a training; use --resume to go on with it, or another --out"
-        )
-    if args.cars and args.vec_env != "batch":
-        raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
-    if args.data and args.algo != "sac":
-        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
-    if (out / "policy.safetensors").resolve() == Path(args.policy).resolve():
-        raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
+    checkpoint = out / CHECKPOINT
+    refuse_contradictions(args)
     if args.wandb:
         require_wandb()
     device = choose_device(args.device)
@@ -187,32 +200,36 @@ def train(args: argparse.Namespace) -> None:
         running_s = time.perf_counter() - started
 
     # ---------------------------------------------------------------- report
-    best = max(judge.curve, key=rank)
+    best, last = max(judge.curve, key=rank), judge.curve[-1]
     write_json(
         out / "summary.json",
         {
             "stage": "train_rl",
             "algo": args.algo,
             "envs": args.envs,
-            "wall_s": judge.curve[-1]["wall_s"],
+            "wall_s": last["wall_s"],
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,
             "timesteps": model.num_timesteps,
-            "steps_per_s": model.num_timesteps / max(judge.curve[-1]["wall_s"], 1e-9),
+            "steps_per_s": model.num_timesteps / max(last["wall_s"], 1e-9),
             "laps_finished": best["finished"],
-            "circuits": len(held_back),
+            "circuits": best["circuits"],
             "lap_ratio": best["lap_ratio"],
         },
     )
     learning_curve(out / "curve.csv", out / "learning_curve.png")
+    show_curve(judge.curve)
+    print(f"best: {best['finished']} of {best['circuits']} circuits, {shown(best['lap_ratio'])}; "
+          f"in {out}")  # fmt: skip
+
+
+def show_curve(curve: Sequence[Mapping[str, Any]]) -> None:
     print("minutes  transitions  finished  lap / profile")
-    for row in judge.curve:
+    for row in curve:
         print(
             f"{row['wall_s'] / 60:7.1f} {row['timesteps']:12,d} "
             f"{row['finished']:6d}/{row['circuits']} {shown(row['lap_ratio']):>14}"
         )
-    print(f"best: {best['finished']} of {len(held_back)} circuits, {shown(best['lap_ratio'])}; "
-          f"in {out}")  # fmt: skip
 
 
 def shown(lap_ratio: float | None) -> str:

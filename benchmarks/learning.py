@@ -38,7 +38,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, table, write_results
-from racing_env import agents
+from racing_env import agents, cloning
 from racing_env import command_line as cli
 from racing_env.batches import BatchLoader, Demonstrations
 from racing_env.callbacks import GivenNoise
@@ -211,7 +211,8 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
     torch.set_num_threads(1)
     network = policy_network()
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    optimizer = cloning.adam(network)
+    scale = torch.tensor(cloning.ACTION_SCALE)
     stopwatch = Stopwatch()
     loader = BatchLoader(Demonstrations([data], validation=False, seed=0), 256, 0, workers, CPU)
     next(iter(loader))  # starts the workers
@@ -224,13 +225,9 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
                 batch = next(batches, None)
             if batch is None:
                 break
-            observations, actions = batch
             with stopwatch.time("update"):
-                loss = ((network(observations) - actions) ** 2).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            examples += len(actions)
+                cloning.update(network, optimizer, scale, batch)
+            examples += len(batch[0])
             updates += 1
     wall = time.perf_counter() - wall
     return {

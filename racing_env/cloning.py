@@ -58,10 +58,7 @@ def fit(
         started = time.perf_counter()
         network.train()
         for batch in batches:
-            loss = _squared_errors(network, scale, batch).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            loss = update(network, optimizer, scale, batch)
             examples += len(batch[0])
         learning_s += time.perf_counter() - started
         losses = Losses(loss.item(), _mean_loss(network, scale, held_out, loss.item()))
@@ -73,6 +70,17 @@ def fit(
         if patience == 0:
             break
     return Fit(losses, examples, learning_s)
+
+
+def update(
+    network: nn.Module, optimizer: torch.optim.Optimizer, scale: torch.Tensor, batch: Batch
+) -> torch.Tensor:
+    """Learn from one batch, with ACTION_SCALE as a tensor; returns its loss."""
+    loss = _squared_errors(network, scale, batch).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
 
 
 def _squared_errors(network: nn.Module, scale: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -25,16 +25,17 @@ from racing_env.errors import InputError
 from racing_env.files import locked_folder, write_json
 
 # The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 100_000}
-CARS = {"apg": 128, "ppo": 2048, "sac": 64}
-JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 10_000}
-WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 20_000}
-AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.999}  # per rollout
+TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 12_800_000}
+CARS = {"apg": 128, "ppo": 2048, "sac": 256}
+JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 640_000}
+WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 256}
+AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.998}  # per rollout
 CHECKPOINTS = 10  # a run
 # of steering and pedals: at the start, at the end; sac learns its own
 NOISE = {"apg": ((0.02, 0.08), (0.02, 0.08)), "ppo": ((0.025, 0.08), (0.021, 0.068))}
 LOOKAHEAD_STEPS = 60  # three seconds: what an action of apg is judged by at the least
-SAC_NOISE_LOG_STD = -3.0
+SAC_NOISE_LOG_STD = -4.6
+SAC_BORDER_PER_S = 0.2  # at 0.5 the risk is all that its critics see
 
 # in --out
 CHECKPOINT = Path("checkpoint", "training.pt")
@@ -52,14 +53,14 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo, sac: SB3's own (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (apg 24 million, ppo 12 million, sac 100,000)")  # fmt: skip
+         help="transitions (apg 24, ppo 12, sac 12.8 million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
-         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 64)")  # fmt: skip
+         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 256)")  # fmt: skip
     flag("--data", help="demonstrations, half of each batch; with --algo sac only")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
@@ -137,7 +138,7 @@ def train(args: argparse.Namespace) -> None:
     if args.vec_env == "batch" and cars <= args.envs:
         raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
-    same = asked | {"checkpoint_version": 3}
+    same = asked | {"checkpoint_version": 4}
     if args.algo == "sac":
         same["cars"] = cars  # the replay buffer's shape
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
@@ -153,6 +154,9 @@ def train(args: argparse.Namespace) -> None:
     settings = TrainingSettings(seed=args.seed)
     if args.algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
+    elif args.algo == "sac":
+        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
+        settings = settings._replace(weights=weights)
 
     first = earlier["timesteps"] if earlier else 0
     teacher_s = demonstrated_laps(held_back)

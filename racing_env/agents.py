@@ -3,23 +3,23 @@
 Both act by the same network as `racing_env.policy`: tanh between the layers and on the outputs.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
+from stable_baselines3.common.buffers import NStepReplayBuffer
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
 from racing_env.analytic_gradient import AnalyticPolicyGradient
 from racing_env.network import HIDDEN_SIZES, copy_policy_into, linear_layers, policy_from_layers
 from racing_env.policy import Policy
+from racing_env.proximal_sac import PersistentNoise, ProximalSAC, ProximalSACPolicy
 from racing_env.replay import DemonstrationReplayBuffer
 
 # docs/recipe.md says where each number comes from
@@ -33,11 +33,20 @@ PPO_LEARNING_RATE = (1e-4, 7.7e-5)  # the actor's, at the start and at the end
 PPO_CRITIC_SPEED = 5.0
 PPO_TARGET_KL = 0.01
 SAC_LEARNING_RATE = 3e-4  # the critics'
-SAC_ACTOR_SPEED = 0.03
+SAC_POLICY_DELAY = 4
+SAC_ACTOR_SPEED = 0.06
+SAC_DISTANCE_PRICE = 5e-3
+SAC_DISTANCE_UNITS = (0.02, 0.3)
+SAC_AVERAGE_DECAY = 0.999
 SAC_ENTROPY_WEIGHT = 3e-5
+SAC_DISCOUNT = 0.99
+SAC_RETURN_STEPS = 32
 SAC_BUFFER = 500_000
-SAC_TRANSITIONS_PER_UPDATE = 8
-SAC_CRITIC_SIZES = (128, 128)  # with 256 an update takes twice as long
+SAC_ROLLOUT = 2048  # transitions between updates, which are then done together
+SAC_TRANSITIONS_PER_UPDATE = 256
+SAC_CRITIC_SIZES = (64, 64)
+SAC_NOISE = (0.015, 0.06)  # that lasts, beside the actor's own
+SAC_NOISE_PERSISTENCE = (0.75, 0.95)
 
 
 class TwoSpeedAdam(torch.optim.Adam):
@@ -88,74 +97,6 @@ class TanhMeanPolicy(ActorCriticPolicy):
         return super()._get_constructor_parameters() | {"critic_speed": self.critic_speed}
 
 
-class ParallelLinear(nn.Module):
-    """n linear layers at once: (..., rows, inputs) to (n, rows, outputs), each with its weights."""
-
-    def __init__(self, n: int, inputs: int, outputs: int):
-        super().__init__()
-        bound = inputs**-0.5  # as nn.Linear begins
-        self.weight = nn.Parameter(torch.empty(n, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n, 1, outputs).uniform_(-bound, bound))
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return torch.baddbmm(self.bias, inputs.expand(len(self.weight), -1, -1), self.weight)
-
-
-class LayerNormCritic(ContinuousCritic):
-    """SB3's critic with layer normalisation, which keeps Q from running away off the data.
-
-    As in Ball, Smith, Kostrikov, Levine, "Efficient online reinforcement learning with offline
-    data", ICML 2023. The critics are computed at once: such small ones cost little else than calls.
-    """
-
-    def __init__(
-        self,
-        observation_space: Any,
-        action_space: Any,
-        net_arch: list[int],
-        n_critics: int = 2,
-        **kwargs: Any,
-    ):
-        super().__init__(observation_space, action_space, net_arch, n_critics=0, **kwargs)
-        self.n_critics = n_critics
-        sizes = [observation_space.shape[0] + action_space.shape[0], *net_arch]
-        layers: list[nn.Module] = []
-        for inputs, outputs in itertools.pairwise(sizes):
-            layers += [ParallelLinear(n_critics, inputs, outputs),
-                       nn.LayerNorm(outputs, elementwise_affine=False), nn.ReLU()]  # fmt: skip
-        self.networks = nn.Sequential(*layers, ParallelLinear(n_critics, sizes[-1], 1))
-
-    def forward(self, obs: Any, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        features = self.extract_features(obs, self.features_extractor)
-        return self.networks(torch.cat([features, actions], dim=1)).unbind()
-
-    def q1_forward(self, obs: Any, actions: torch.Tensor) -> torch.Tensor:
-        return self(obs, actions)[0]
-
-
-class LayerNormSACPolicy(SACPolicy):
-    """SB3's SAC policy with `LayerNormCritic`.
-
-    actor_speed: the actor's learning rate as a multiple of the critics'.
-    """
-
-    def __init__(self, *args: Any, actor_speed: float = 1.0, **kwargs: Any):
-        self.actor_speed = actor_speed
-        super().__init__(*args, **kwargs)
-
-    def _build(self, lr_schedule: Any) -> None:
-        super()._build(lr_schedule)
-        self.actor.optimizer = TwoSpeedAdam(
-            [{"params": list(self.actor.parameters()), "speed": self.actor_speed}],
-            lr=lr_schedule(1.0),
-            **self.optimizer_kwargs,
-        )
-
-    def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
-        arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        return LayerNormCritic(**arguments).to(self.device)
-
-
 def apg(env: VecEnv, seed: int, device: torch.device) -> AnalyticPolicyGradient:
     """A fresh model of analytic policy gradients with the recipe's settings."""
     return AnalyticPolicyGradient(
@@ -200,29 +141,35 @@ def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
 
 def sac(
     env: VecEnv, timesteps: int, seed: int, device: torch.device, data: str | None = None
-) -> SAC:
+) -> ProximalSAC:
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
     # the updates a transition do not depend on the number of cars
-    transitions = math.lcm(env.num_envs, SAC_TRANSITIONS_PER_UPDATE)
-    return SAC(
-        LayerNormSACPolicy,
+    rollout = math.lcm(env.num_envs, SAC_ROLLOUT)
+    returns: dict[str, Any] = {"n_steps": SAC_RETURN_STEPS, "gamma": SAC_DISCOUNT}
+    return ProximalSAC(
+        ProximalSACPolicy,
         env,
         learning_rate=SAC_LEARNING_RATE,
+        actor_speed=SAC_ACTOR_SPEED,
+        policy_delay=SAC_POLICY_DELAY,
+        distance_price=SAC_DISTANCE_PRICE,
+        distance_units=SAC_DISTANCE_UNITS,
+        average_decay=SAC_AVERAGE_DECAY,
         buffer_size=min(SAC_BUFFER, timesteps),
         learning_starts=0,  # SB3 drives at random until then; the actor's warm-up is a callback
         batch_size=256,
-        gamma=0.99,
+        gamma=SAC_DISCOUNT,
         ent_coef=SAC_ENTROPY_WEIGHT,
-        train_freq=transitions // env.num_envs,
-        gradient_steps=transitions // SAC_TRANSITIONS_PER_UPDATE,
-        replay_buffer_class=DemonstrationReplayBuffer if data else None,
-        replay_buffer_kwargs={"folder": data} if data else None,
+        train_freq=rollout // env.num_envs,
+        gradient_steps=rollout // SAC_TRANSITIONS_PER_UPDATE,
+        action_noise=PersistentNoise(env.num_envs, SAC_NOISE, SAC_NOISE_PERSISTENCE),
+        replay_buffer_class=DemonstrationReplayBuffer if data else NStepReplayBuffer,
+        replay_buffer_kwargs=returns | ({"folder": data} if data else {}),
         seed=seed,
         device=device,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "qf": list(SAC_CRITIC_SIZES)},
             "activation_fn": nn.Tanh,
-            "actor_speed": SAC_ACTOR_SPEED,
             "optimizer_kwargs": {"fused": True},
         },
     )
@@ -244,10 +191,11 @@ def start_from(model: BaseAlgorithm, policy: Policy, noise_log_std: float) -> No
     if the policy's layers have other sizes than the model's.
     """
     copy_policy_into(policy, actor_layers(model))
-    if isinstance(model.policy, SACPolicy):
-        log_std: Any = model.policy.actor.log_std
-        nn.init.zeros_(log_std.weight)
-        nn.init.constant_(log_std.bias, noise_log_std)
+    if isinstance(model.policy, ProximalSACPolicy):
+        actor: Any = model.policy.actor
+        nn.init.zeros_(actor.log_std.weight)
+        nn.init.constant_(actor.log_std.bias, noise_log_std)
+        model.policy.average_actor.load_state_dict(actor.state_dict())
 
 
 def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
@@ -277,7 +225,7 @@ class MovingAverage:
 def freeze_actor(model: BaseAlgorithm, frozen: bool) -> None:
     """Stop, or let, the optimiser change the driver and the noise that SAC learns."""
     layers = actor_layers(model)
-    if isinstance(model.policy, SACPolicy):
+    if isinstance(model.policy, ProximalSACPolicy):
         layers = [*layers, model.policy.actor.log_std]  # type: ignore[list-item]
     for layer in layers:
         layer.requires_grad_(not frozen)

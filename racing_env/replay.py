@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from racing_env.dataset import episode_rows, open_shard, read_manifest
@@ -19,9 +19,10 @@ from racing_env.errors import InputError
 STORED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-class DemonstrationReplayBuffer(ReplayBuffer):
+class DemonstrationReplayBuffer(NStepReplayBuffer):
     """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
 
+    The returns of demonstrations are of a single step: the expert's next action is not the driver's.
     Raises InputError if the folder holds no data set, or one without a transition.
     """
 
@@ -38,7 +39,8 @@ class DemonstrationReplayBuffer(ReplayBuffer):
     def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
         own = super().sample(batch_size - batch_size // 2, env)
         shown = self.demonstrations.sample(batch_size // 2, env)
-        pairs = zip(own[:5], shown[:5], strict=True)  # the sixth is for returns of several steps
+        shown = shown._replace(discounts=torch.full_like(shown.rewards, self.gamma))
+        pairs = zip(own, shown, strict=True)
         return ReplayBufferSamples(*(torch.cat(pair) for pair in pairs))
 
 

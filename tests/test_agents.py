@@ -4,15 +4,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
 from racing_env import agents, observation
 from racing_env.agents import (
-    LayerNormSACPolicy,
     MovingAverage,
-    ParallelLinear,
     TanhMeanPolicy,
     TwoSpeedAdam,
     actor_layers,
@@ -24,6 +22,7 @@ from racing_env.agents import (
 )
 from racing_env.network import HIDDEN_SIZES
 from racing_env.policy import Policy, load_policy, save_policy
+from racing_env.proximal_sac import ProximalSAC, ProximalSACPolicy
 
 NOISE_LOG_STD = -3.0
 
@@ -69,11 +68,11 @@ def model(request):
             TanhMeanPolicy, Anywhere(), n_steps=32, batch_size=32, n_epochs=1, learning_rate=1e-2,
             device="cpu", seed=0, policy_kwargs=kwargs,
         )  # fmt: skip
-    kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh,
-              "actor_speed": 0.5}  # fmt: skip
-    return SAC(
-        LayerNormSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2,
-        train_freq=8, device="cpu", seed=0, buffer_size=100, policy_kwargs=kwargs,
+    kwargs = {"net_arch": {"pi": hidden, "qf": [32, 32]}, "activation_fn": nn.Tanh}
+    return ProximalSAC(
+        ProximalSACPolicy, Anywhere(), learning_starts=8, batch_size=8, learning_rate=1e-2,
+        train_freq=8, gradient_steps=8, ent_coef=0.01, distance_price=0.0, device="cpu", seed=0,
+        buffer_size=100, policy_kwargs=kwargs,
     )  # fmt: skip
 
 
@@ -122,7 +121,7 @@ def test_frozen_layers_stay_and_the_others_learn(model, clone):
     before = [p.detach().clone() for p in others]
     freeze_actor(model, True)
     model.learn(64)
-    if isinstance(model, SAC):
+    if isinstance(model, ProximalSAC):
         assert bool((model.actor.log_std.bias == NOISE_LOG_STD).all())
     actions, _ = model.predict(observations(), deterministic=True)
     np.testing.assert_allclose(actions, clone.act(observations()), rtol=0, atol=1e-5)
@@ -150,32 +149,6 @@ def test_sac_s_noise_is_the_same_everywhere_at_the_start(model, clone):
     with torch.no_grad():
         _, log_std, _ = model.actor.get_action_dist_params(torch.from_numpy(observations()))
     np.testing.assert_allclose(log_std.numpy(), NOISE_LOG_STD, atol=1e-6)
-
-
-@pytest.mark.parametrize("model", ["sac"], indirect=True)
-def test_sac_s_critics_are_two_networks_with_layer_norm(model):
-    actions = torch.rand(7, 2)
-    seen = torch.from_numpy(observations(7))
-    linear = [layer for layer in model.critic.networks if isinstance(layer, ParallelLinear)]
-    values = model.critic(seen, actions)
-    assert len(values) == 2 and not torch.equal(*values)
-    for number, value in enumerate(values):
-        hidden = torch.cat([seen, actions], dim=1)
-        for layer in linear[:-1]:
-            hidden = hidden @ layer.weight[number] + layer.bias[number]
-            hidden = nn.functional.layer_norm(hidden, hidden.shape[1:]).relu()
-        expected = hidden @ linear[-1].weight[number] + linear[-1].bias[number]
-        torch.testing.assert_close(value, expected)
-    assert sum(1 for _ in model.critic.parameters()) == 2 * len(linear)  # no others besides
-    ours, target = model.critic.state_dict(), model.critic_target.state_dict()
-    assert all(torch.equal(ours[name], target[name]) for name in ours)
-
-
-@pytest.mark.parametrize("model", ["sac"], indirect=True)
-def test_sac_s_actor_learns_at_its_own_rate(model):
-    model.learn(16)
-    (group,) = model.actor.optimizer.param_groups
-    assert group["lr"] == model.critic.optimizer.param_groups[0]["lr"] and group["speed"] == 0.5
 
 
 def test_moving_average_is_its_closed_form(clone):
@@ -222,12 +195,14 @@ def test_ppo_s_critic_is_quicker_and_its_noise_is_not_learnt():
 
 
 @pytest.mark.parametrize("cars", [1, 2, 3, 6, 8])
-def test_updates_a_transition_do_not_depend_on_the_cars(cars):
+def test_updates_a_transition_do_not_depend_on_the_cars(cars, monkeypatch):
+    monkeypatch.setattr(agents, "SAC_ROLLOUT", 16)
+    monkeypatch.setattr(agents, "SAC_TRANSITIONS_PER_UPDATE", 4)
     model = agents.sac(DummyVecEnv([Anywhere] * cars), 96, 0, torch.device("cpu"))
     updates = []
     model.train = lambda gradient_steps, batch_size: updates.append(gradient_steps)
     model.learn(96)
-    assert sum(updates) == 96 // agents.SAC_TRANSITIONS_PER_UPDATE
+    assert sum(updates) == 96 // 4
 
 
 def test_weights_that_are_not_finite_are_seen(model):

@@ -58,19 +58,23 @@ def test_transitions_of_the_demonstrations(folder):
 
 @pytest.mark.parametrize("batch", [2, 7, 64])
 def test_half_of_a_batch_are_demonstrations(folder, batch):
-    buffer = DemonstrationReplayBuffer(8, *SPACES, device="cpu", folder=folder)
+    buffer = DemonstrationReplayBuffer(
+        8, *SPACES, device="cpu", folder=folder, n_steps=3, gamma=0.5
+    )
     own = np.full((1, observation.SIZE), -3.0, np.float32)
     for _ in range(5):
         buffer.add(own, own, np.zeros((1, 2)), np.zeros(1), np.zeros(1), [{}])
     sample = buffer.sample(batch)
     own_rows = sample.observations[:, 0] == -3.0
     assert own_rows.sum() == batch - batch // 2 and len(own_rows) == batch
-    assert all(values.dtype == torch.float32 for values in sample[:5])
-    widths = (observation.SIZE, 2, observation.SIZE, 1, 1)
-    for values, width in zip(sample[:5], widths, strict=True):
+    assert all(values.dtype == torch.float32 for values in sample)
+    widths = (observation.SIZE, 2, observation.SIZE, 1, 1, 1)
+    for values, width in zip(sample, widths, strict=True):
         assert values.shape == (batch, width)
     shown = sample.observations[~own_rows, 0]
     torch.testing.assert_close(sample.rewards[~own_rows, 0], shown / 10)
+    assert set(sample.discounts[~own_rows, 0].tolist()) == {0.5}  # of a step
+    assert set(sample.discounts[own_rows, 0].tolist()) <= {0.5, 0.25, 0.125}  # of three at most
     ends = sample.dones[~own_rows, 0] == 1.0
     assert set(shown[ends].tolist()) <= {104, 302}  # being cut off is no end
 

@@ -174,6 +174,8 @@ def curve(out: str):
 def short_rollouts(monkeypatch):
     monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
     monkeypatch.setattr("racing_env.agents.APG_STEPS", 32)
+    monkeypatch.setattr("racing_env.agents.SAC_ROLLOUT", 32)
+    monkeypatch.setattr("racing_env.agents.SAC_TRANSITIONS_PER_UPDATE", 8)
     monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
     monkeypatch.setattr(train_rl, "JUDGE_EVERY", dict.fromkeys(train_rl.JUDGE_EVERY, 256))
 

@@ -1,0 +1,208 @@
+"""Soft actor-critic for a driver who is good already, as an algorithm of stable-baselines3.
+
+An action lasts a twentieth of a second, and a better one gains some 1e-4 of a value that ranges over
+0.5 between states. Critics find out what a state is worth long before they find out what an action
+is worth; an actor who follows them meanwhile forgets how to drive. Three things help (figures in
+docs/recipe.md):
+
+- The critics see what an action adds to the average driver's, not the action: actions go with
+  states, and so the critics would take them for more of the same.
+- The actor pays for its distance from its own moving average, as in proximal methods. A slope of
+  the critics moves it as far as the slope is steep, while Adam alone takes full steps of any.
+- Noise that lasts: a pedal that trembles changes no speed, so nothing could be learnt of it.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.noise import ActionNoise, VectorizedActionNoise
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.utils import polyak_update, update_learning_rate
+from stable_baselines3.sac.policies import Actor, SACPolicy
+from torch import nn
+from torch.nn import functional
+
+
+class ParallelLinear(nn.Module):
+    """n linear layers at once: (..., rows, inputs) to (n, rows, outputs), each with its weights."""
+
+    def __init__(self, n: int, inputs: int, outputs: int):
+        super().__init__()
+        bound = inputs**-0.5  # as nn.Linear begins
+        self.weight = nn.Parameter(torch.empty(n, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.baddbmm(self.bias, inputs.expand(len(self.weight), -1, -1), self.weight)
+
+
+class LayerNormCritic(ContinuousCritic):
+    """SB3's critic with layer normalisation, which keeps Q from running away off the data.
+
+    As in Ball, Smith, Kostrikov, Levine, "Efficient online reinforcement learning with offline
+    data", ICML 2023. The critics are computed at once: such small ones cost little else than calls.
+    At the start they make no difference between actions.
+    """
+
+    def __init__(
+        self,
+        observation_space: Any,
+        action_space: Any,
+        net_arch: list[int],
+        n_critics: int = 2,
+        **kwargs: Any,
+    ):
+        super().__init__(observation_space, action_space, net_arch, n_critics=0, **kwargs)
+        self.n_critics = n_critics
+        sizes = [observation_space.shape[0] + action_space.shape[0], *net_arch]
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            layers += [ParallelLinear(n_critics, inputs, outputs),
+                       nn.LayerNorm(outputs, elementwise_affine=False), nn.ReLU()]  # fmt: skip
+        nn.init.zeros_(layers[0].weight[:, observation_space.shape[0] :])  # type: ignore[index]
+        self.networks = nn.Sequential(*layers, ParallelLinear(n_critics, sizes[-1], 1))
+
+    def q_values(self, obs: Any, actions: torch.Tensor) -> torch.Tensor:
+        """(n_critics, rows, 1)"""
+        features = self.extract_features(obs, self.features_extractor)
+        return self.networks(torch.cat([features, actions], dim=1))
+
+    def forward(self, obs: Any, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.q_values(obs, actions).unbind()
+
+    def q1_forward(self, obs: Any, actions: torch.Tensor) -> torch.Tensor:
+        return self(obs, actions)[0]
+
+
+class ProximalSACPolicy(SACPolicy):
+    """SB3's SAC policy with `LayerNormCritic`, and with an average actor beside the actor."""
+
+    average_actor: Actor
+
+    def _build(self, lr_schedule: Any) -> None:
+        super()._build(lr_schedule)
+        self.average_actor = self.make_actor().requires_grad_(False)
+        self.average_actor.load_state_dict(self.actor.state_dict())
+
+    def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
+        arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
+        return LayerNormCritic(**arguments).to(self.device)
+
+
+class PersistentNoise(VectorizedActionNoise):
+    """Noise on the actions of n cars that decays from step to step and is renewed as it does.
+
+    deviations: standard deviations per action; persistence: what is left of each after a step.
+    SB3's Ornstein-Uhlenbeck noise is the same with an object for each car, which takes as long as
+    an update. An episode's end leaves it as it is.
+    """
+
+    def __init__(self, n: int, deviations: Sequence[float], persistence: Sequence[float]):
+        ActionNoise.__init__(self)
+        self.persistence = np.array(persistence)
+        self.renewal = np.sqrt(1.0 - self.persistence**2) * np.array(deviations)
+        self.state = np.zeros((n, len(deviations)))
+
+    def __call__(self) -> np.ndarray:
+        fresh = np.random.normal(size=self.state.shape)  # noqa: NPY002 as SB3, which seeds it
+        self.state = self.persistence * self.state + self.renewal * fresh
+        return self.state.astype(np.float32)
+
+    def reset(self, indices: Any = None) -> None:
+        pass
+
+
+class ProximalSAC(SAC):
+    """SAC whose actor stays near its own moving average; its policy is `ProximalSACPolicy`.
+
+    actor_speed: the actor's learning rate as a multiple of the critics'.
+    policy_delay: critics' updates to one of the actor (Fujimoto, van Hoof, Meger, "Addressing
+    function approximation error in actor-critic methods", ICML 2018).
+    average_decay: of the average actor, in one update of the actor.
+    distance_price, distance_units: paid for the square of the distance between the two actors'
+    actions, each action's in its unit.
+    """
+
+    policy: ProximalSACPolicy
+
+    def __init__(
+        self,
+        *args: Any,
+        actor_speed: float = 1.0,
+        policy_delay: int = 2,
+        average_decay: float = 0.9995,
+        distance_price: float = 5e-3,
+        distance_units: Sequence[float] = (1.0, 1.0),
+        **kwargs: Any,
+    ):
+        self.actor_speed, self.policy_delay = actor_speed, policy_delay
+        self.average_decay, self.distance_price = average_decay, distance_price
+        super().__init__(*args, **kwargs)
+        self.distance_units = torch.tensor(distance_units, device=self.device)
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """As SB3's, but for the actor's loss, what the critics see, and what is computed for it."""
+        assert self.replay_buffer is not None
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.critic.optimizer)
+        critics_rate = self.critic.optimizer.param_groups[0]["lr"]
+        update_learning_rate(self.actor.optimizer, self.actor_speed * critics_rate)
+        learnt = [p for p in self.actor.parameters() if p.requires_grad]  # none while it is frozen
+        values = [*self.critic.parameters()], [*self.critic_target.parameters()]
+        critic_loss = actor_loss = distance = torch.zeros(())
+        for update in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size)
+            critic_loss = self._learn_values(batch)
+            if learnt and (update + 1) % self.policy_delay == 0:
+                actor_loss, distance = self._learn_actions(batch.observations, learnt)
+            polyak_update(*values, self.tau)
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/critic_loss", critic_loss.item())
+        self.logger.record("train/actor_loss", actor_loss.item())
+        self.logger.record("train/distance", distance.item())
+
+    def _average_actions(self, observations: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.policy.average_actor.get_action_dist_params(observations)[0])
+
+    def _learn_values(self, batch: ReplayBufferSamples) -> torch.Tensor:
+        """One step of the critics; returns their loss."""
+        discounts = self.gamma if batch.discounts is None else batch.discounts
+        with torch.no_grad():
+            now, then = batch.observations, batch.next_observations
+            average, average_then = self._average_actions(torch.cat([now, then])).chunk(2)
+            actions, log_prob = self.actor.action_log_prob(then)
+            worth = self.critic_target.q_values(then, actions - average_then).amin(0)
+            worth -= self.ent_coef_tensor * log_prob[:, None]
+            targets = batch.rewards + (1 - batch.dones) * discounts * worth
+        q = self.critic.q_values(now, batch.actions - average)
+        loss = 0.5 * len(q) * functional.mse_loss(q, targets.expand_as(q))
+        self.critic.optimizer.zero_grad()
+        loss.backward()
+        self.critic.optimizer.step()
+        return loss
+
+    def _learn_actions(
+        self, observations: torch.Tensor, learnt: list[nn.Parameter]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step of the actor; returns its loss, and what of it is for the distance."""
+        mean, log_std, _ = self.actor.get_action_dist_params(observations)
+        actions, log_prob = self.actor.action_dist.log_prob_from_params(mean, log_std)
+        with torch.no_grad():
+            average = self._average_actions(observations)
+        away = (torch.tanh(mean) - average) / self.distance_units
+        distance = self.distance_price * away.square().sum(1).mean()
+        # of the target critics: averages of the critics, with a less noisy slope
+        q = self.critic_target.q_values(observations, actions - average).mean(0)
+        loss = (self.ent_coef_tensor * log_prob[:, None] - q).mean() + distance
+        for parameter, gradient in zip(learnt, torch.autograd.grad(loss, learnt), strict=True):
+            parameter.grad = gradient  # the critics' own are not needed
+        self.actor.optimizer.step()
+        averaged = self.policy.average_actor.parameters()
+        polyak_update(self.actor.parameters(), averaged, 1.0 - self.average_decay)
+        return loss, distance

@@ -29,7 +29,7 @@ from racing_env.policy import save_policy
 from racing_env.summary import read_json
 
 # Transitions that take about a minute on two cores.
-BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 60_000, "subproc": 40_000}
+BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 3_000_000, "subproc": 40_000}
 
 # What the driver sees of the racing line: made what it would see of the centre line. The profile's
 # speed stays.

@@ -1,9 +1,9 @@
 """Soft actor-critic for a driver who is good already, as an algorithm of stable-baselines3.
 
-An action lasts a twentieth of a second, and a better one gains some 1e-4 of a value that ranges over
-0.5 between states. Critics find out what a state is worth long before they find out what an action
-is worth; an actor who follows them meanwhile forgets how to drive. Three things help (figures in
-docs/recipe.md):
+An action lasts a twentieth of a second, and a better one gains some 1e-4 of a value that ranges
+over 0.5 between states. Critics find out what a state is worth long before they find out what an
+action is worth; an actor who follows them meanwhile forgets how to drive. Three things help (see
+docs/recipe.md for figures):
 
 - The critics see what an action adds to the average driver's, not the action: actions go with
   states, and so the critics would take them for more of the same.
@@ -129,6 +129,8 @@ class ProximalSAC(SAC):
     """
 
     policy: ProximalSACPolicy
+    critic: LayerNormCritic
+    critic_target: LayerNormCritic
 
     def __init__(
         self,
@@ -192,7 +194,8 @@ class ProximalSAC(SAC):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the actor; returns its loss, and what of it is for the distance."""
         mean, log_std, _ = self.actor.get_action_dist_params(observations)
-        actions, log_prob = self.actor.action_dist.log_prob_from_params(mean, log_std)
+        noisy: Any = self.actor.action_dist
+        actions, log_prob = noisy.log_prob_from_params(mean, log_std)
         with torch.no_grad():
             average = self._average_actions(observations)
         away = (torch.tanh(mean) - average) / self.distance_units

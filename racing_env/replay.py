@@ -22,7 +22,7 @@ STORED = ("observations", "next_observations", "actions", "rewards", "dones", "t
 class DemonstrationReplayBuffer(NStepReplayBuffer):
     """SB3's replay buffer; `sample` fills the second half of a batch from a data set's folder.
 
-    The returns of demonstrations are of a single step: the expert's next action is not the driver's.
+    Demonstrations' returns are of a single step: the expert's next action is not the driver's.
     Raises InputError if the folder holds no data set, or one without a transition.
     """
 
@@ -40,7 +40,7 @@ class DemonstrationReplayBuffer(NStepReplayBuffer):
         own = super().sample(batch_size - batch_size // 2, env)
         shown = self.demonstrations.sample(batch_size // 2, env)
         shown = shown._replace(discounts=torch.full_like(shown.rewards, self.gamma))
-        pairs = zip(own, shown, strict=True)
+        pairs: Any = zip(own, shown, strict=True)  # none is None
         return ReplayBufferSamples(*(torch.cat(pair) for pair in pairs))
 
 

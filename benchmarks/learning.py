@@ -50,7 +50,7 @@ from racing_env.policy import load_policy
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import make_vec_env
 from racing_env.vehicle import RACECAR
-from train_rl import CARS, LOOKAHEAD_STEPS, NOISE, SAC_NOISE_LOG_STD
+from train_rl import CARS, LOOKAHEAD_STEPS, NOISE, SAC_BORDER_PER_S, SAC_NOISE_LOG_STD
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"
 CPU = torch.device("cpu")
@@ -168,12 +168,15 @@ def shares_of(
     return {name: value / wall_s for name, value in parts.items()}
 
 
-def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> dict[str, float]:
+def ours(algo: str, bank: CircuitBank, envs: int, seconds: float) -> dict[str, float]:
     """An algorithm with the settings of train_rl.py, from the shipped driver."""
     torch.set_num_threads(1)
     settings = TrainingSettings()
     if algo == "apg":
         settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
+    elif algo == "sac":
+        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
+        settings = settings._replace(weights=weights)
     with tempfile.TemporaryDirectory() as folder, closing(
         make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
     ) as env:  # fmt: skip
@@ -184,7 +187,7 @@ def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> 
             model = agents.ppo(env, NEVER, 0, CPU)
             model.target_kl = None  # a critic that knows nothing yet would end each update early
         else:
-            model = agents.sac(env, NEVER, 0, CPU, data)
+            model = agents.sac(env, NEVER, 0, CPU)
         agents.start_from(model, load_policy(DRIVER), SAC_NOISE_LOG_STD)
         noise = [GivenNoise(*NOISE[algo])] if algo in NOISE else []
         return learnt(model, env, envs, seconds, *noise)
@@ -202,7 +205,7 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
             sizes: dict[str, Any] = {"net_arch": {"pi": hidden, "vf": hidden}}
             model = PPO("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         else:
-            sizes = {"net_arch": {"pi": hidden, "qf": [256, 256]}}
+            sizes = {"net_arch": {"pi": hidden, "qf": list(agents.SAC_CRITIC_SIZES)}}
             model = SAC("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         return learnt(model, env, 0, seconds)
 
@@ -254,7 +257,7 @@ def cases(
     measures: dict[str, Callable[[], dict[str, float]]] = {}
     for algo in ("apg", "ppo", "sac"):
         if algo in args.only:
-            measures[algo] = functools.partial(ours, algo, bank, data, args.envs, args.seconds)
+            measures[algo] = functools.partial(ours, algo, bank, args.envs, args.seconds)
             if algo != "apg":
                 measures[f"{algo}, SB3's defaults"] = functools.partial(
                     defaults, algo, bank, args.seconds

@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
          help="driver to start from (runs/default/bc/policy.safetensors)")  # fmt: skip
     flag("--out", default="runs/default/rl", help="folder for the policy (runs/default/rl)")
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
-         help="apg: gradients through the simulator; ppo: SB3's; sac: SB3's, more careful (apg)")  # fmt: skip
+         help="apg: gradients through the simulator; ppo; sac: a proximal one (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
          help="transitions (apg 24, ppo 12, sac 12.8 million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),

@@ -16,13 +16,16 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env import command_line as cli
 from racing_env.errors import InputError
 from racing_env.files import locked_folder, write_json
+
+if TYPE_CHECKING:
+    from racing_env.training_cars import TrainingSettings
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 12_800_000}
@@ -97,6 +100,20 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
 
 
+def training_settings(algo: str, seed: int) -> "TrainingSettings":
+    """What the cars are told by the algorithm that learns from them."""
+    from racing_env import agents
+    from racing_env.training_cars import TrainingSettings
+
+    settings = TrainingSettings(seed=seed)
+    if algo == "apg":
+        return settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
+    if algo == "sac":
+        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
+        return settings._replace(weights=weights)
+    return settings
+
+
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     import torch
@@ -121,7 +138,6 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.policy import load_policy
     from racing_env.run_record import write_run_record
     from racing_env.tracking import require_wandb, tracked
-    from racing_env.training_cars import TrainingSettings
     from racing_env.vector_env import make_vec_env
     from racing_env.vehicle import RACECAR
 
@@ -151,12 +167,7 @@ def train(args: argparse.Namespace) -> None:
     write_run_record(out, args)
     bank = pack_circuits(load_circuits(args.track, args.envs + 1), RACECAR)
     held_back = load_circuits(args.judge_on, args.envs + 1)
-    settings = TrainingSettings(seed=args.seed)
-    if args.algo == "apg":
-        settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
-    elif args.algo == "sac":
-        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
-        settings = settings._replace(weights=weights)
+    settings = training_settings(args.algo, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
     teacher_s = demonstrated_laps(held_back)

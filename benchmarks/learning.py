@@ -50,7 +50,7 @@ from racing_env.policy import load_policy
 from racing_env.training_cars import TrainingSettings
 from racing_env.vector_env import make_vec_env
 from racing_env.vehicle import RACECAR
-from train_rl import CARS, LOOKAHEAD_STEPS, NOISE, SAC_BORDER_PER_S, SAC_NOISE_LOG_STD
+from train_rl import CARS, NOISE, SAC_NOISE_LOG_STD, training_settings
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"
 CPU = torch.device("cpu")
@@ -171,12 +171,7 @@ def shares_of(
 def ours(algo: str, bank: CircuitBank, envs: int, seconds: float) -> dict[str, float]:
     """An algorithm with the settings of train_rl.py, from the shipped driver."""
     torch.set_num_threads(1)
-    settings = TrainingSettings()
-    if algo == "apg":
-        settings = settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
-    elif algo == "sac":
-        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
-        settings = settings._replace(weights=weights)
+    settings = training_settings(algo, seed=0)
     with tempfile.TemporaryDirectory() as folder, closing(
         make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
     ) as env:  # fmt: skip

@@ -18,7 +18,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from racing_env.callbacks import JudgeDrivers
 from racing_env.errors import InputError
 from racing_env.network import save_checkpoint
-from racing_env.proximal_sac import PersistentNoise, ProximalSAC
+from racing_env.proximal_sac import PersistentNoise
 from racing_env.replay import buffer_state, restore_buffer
 from racing_env.vector_env import restore_cars, snapshots
 
@@ -70,8 +70,8 @@ class Checkpoints(BaseCallback):
         }
         if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
             state["replay"] = buffer_state(model.replay_buffer)
-        if isinstance(model, ProximalSAC) and isinstance(model.action_noise, PersistentNoise):
-            state["noise"] = torch.from_numpy(model.action_noise.state)
+            if isinstance(model.action_noise, PersistentNoise):
+                state["noise"] = torch.from_numpy(model.action_noise.state)
         return state
 
     def save(self) -> None:
@@ -95,8 +95,8 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
         judge.earlier_s = state["wall_s"]
         if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
             restore_buffer(model.replay_buffer, state["replay"])
-        if isinstance(model, ProximalSAC) and isinstance(model.action_noise, PersistentNoise):
-            model.action_noise.state = state["noise"].cpu().numpy()
+            if isinstance(model.action_noise, PersistentNoise):
+                model.action_noise.state = state["noise"].cpu().numpy()
         if len(state["cars"]) == model.n_envs:
             assert model.env is not None
             restore_cars(model.env, state["cars"].cpu().numpy())

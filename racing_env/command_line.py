@@ -26,16 +26,25 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
     threading.excepthook = _thread_failed
     try:
         main()
-    except KeyboardInterrupt:
-        way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
-        print(f"interrupted; {way_on}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
     except MemoryError:
         print("error: memory is short; ask for less", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
+        print(f"interrupted; {way_on}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether it is, or was caused by, Ctrl-C: in an import it can come out as an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

@@ -49,14 +49,31 @@ def test_what_the_user_can_cause_is_one_line_and_code_2(error, capsys):
     assert captured.err == f"error: {error}\n"
 
 
-def test_an_interrupt_is_code_130(capsys):
-    assert ended_with(KeyboardInterrupt()) == 130
+def caused_by(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        # as an extension module says it that is being initialised when the signal comes
+        caused_by(ImportError("initialization failed"), KeyboardInterrupt()),
+        caused_by(ImportError(), caused_by(SystemError(), KeyboardInterrupt())),
+    ],
+)
+def test_an_interrupt_is_code_130(error, capsys):
+    assert ended_with(error) == 130
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_bug_stays_a_traceback():
-    with pytest.raises(ZeroDivisionError):
-        cli.run(lambda: 1 // 0)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), ImportError(), caused_by(KeyError(), ValueError())]
+)
+def test_a_bug_stays_a_traceback(error):
+    with pytest.raises(type(error)):
+        ended_with(error)
 
 
 @given(value=st.integers(1, 10**12))

@@ -28,17 +28,16 @@ if TYPE_CHECKING:
     from racing_env.training_cars import TrainingSettings
 
 # The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 12_800_000}
+TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 6_400_000}
 CARS = {"apg": 128, "ppo": 2048, "sac": 256}
-JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 640_000}
-WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 256}
-AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.998}  # per rollout
+JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 320_000}
+WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 128}
+AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.0}  # per rollout; sac has an average actor
 CHECKPOINTS = 10  # a run
 # of steering and pedals: at the start, at the end; sac learns its own
 NOISE = {"apg": ((0.02, 0.08), (0.02, 0.08)), "ppo": ((0.025, 0.08), (0.021, 0.068))}
 LOOKAHEAD_STEPS = 60  # three seconds: what an action of apg is judged by at the least
 SAC_NOISE_LOG_STD = -4.6
-SAC_BORDER_PER_S = 0.2  # at 0.5 the risk is all that its critics see
 
 # in --out
 CHECKPOINT = Path("checkpoint", "training.pt")
@@ -56,7 +55,7 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo; sac: a proximal one (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (apg 24, ppo 12, sac 12.8 million)")  # fmt: skip
+         help="transitions (apg 24, ppo 12, sac 6.4 million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
@@ -108,9 +107,6 @@ def training_settings(algo: str, seed: int) -> "TrainingSettings":
     settings = TrainingSettings(seed=seed)
     if algo == "apg":
         return settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
-    if algo == "sac":
-        weights = settings.weights._replace(border_per_s=SAC_BORDER_PER_S)
-        return settings._replace(weights=weights)
     return settings
 
 

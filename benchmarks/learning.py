@@ -168,8 +168,8 @@ def shares_of(
     return {name: value / wall_s for name, value in parts.items()}
 
 
-def ours(algo: str, bank: CircuitBank, envs: int, seconds: float) -> dict[str, float]:
-    """An algorithm with the settings of train_rl.py, from the shipped driver."""
+def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> dict[str, float]:
+    """An algorithm with the settings of train_rl.py, from the shipped driver; sac has the data."""
     torch.set_num_threads(1)
     settings = training_settings(algo, seed=0)
     with tempfile.TemporaryDirectory() as folder, closing(
@@ -182,7 +182,7 @@ def ours(algo: str, bank: CircuitBank, envs: int, seconds: float) -> dict[str, f
             model = agents.ppo(env, NEVER, 0, CPU)
             model.target_kl = None  # a critic that knows nothing yet would end each update early
         else:
-            model = agents.sac(env, NEVER, 0, CPU)
+            model = agents.sac(env, NEVER, 0, CPU, data)
         agents.start_from(model, load_policy(DRIVER), SAC_NOISE_LOG_STD)
         noise = [GivenNoise(*NOISE[algo])] if algo in NOISE else []
         return learnt(model, env, envs, seconds, *noise)
@@ -252,7 +252,7 @@ def cases(
     measures: dict[str, Callable[[], dict[str, float]]] = {}
     for algo in ("apg", "ppo", "sac"):
         if algo in args.only:
-            measures[algo] = functools.partial(ours, algo, bank, args.envs, args.seconds)
+            measures[algo] = functools.partial(ours, algo, bank, data, args.envs, args.seconds)
             if algo != "apg":
                 measures[f"{algo}, SB3's defaults"] = functools.partial(
                     defaults, algo, bank, args.seconds

@@ -32,18 +32,18 @@ PPO_ROLLOUT = 2048 * 64  # transitions between updates
 PPO_LEARNING_RATE = (1e-4, 7.7e-5)  # the actor's, at the start and at the end
 PPO_CRITIC_SPEED = 5.0
 PPO_TARGET_KL = 0.01
-SAC_LEARNING_RATE = 3e-4  # the critics'
-SAC_POLICY_DELAY = 4
-SAC_ACTOR_SPEED = 0.06
+SAC_LEARNING_RATE = (3e-4, 3e-5)  # the critics', at the start and at the end
+SAC_POLICY_DELAY = 8
+SAC_ACTOR_SPEED = 0.12
 SAC_DISTANCE_PRICE = 5e-3
 SAC_DISTANCE_UNITS = (0.02, 0.3)
-SAC_AVERAGE_DECAY = 0.999
+SAC_AVERAGE_DECAY = 0.998
 SAC_ENTROPY_WEIGHT = 3e-5
 SAC_DISCOUNT = 0.99
 SAC_RETURN_STEPS = 32
 SAC_BUFFER = 500_000
 SAC_ROLLOUT = 2048  # transitions between updates, which are then done together
-SAC_TRANSITIONS_PER_UPDATE = 256
+SAC_TRANSITIONS_PER_UPDATE = 128
 SAC_CRITIC_SIZES = (64, 64)
 SAC_NOISE = (0.015, 0.06)  # that lasts, beside the actor's own
 SAC_NOISE_PERSISTENCE = (0.75, 0.95)
@@ -143,13 +143,14 @@ def sac(
     env: VecEnv, timesteps: int, seed: int, device: torch.device, data: str | None = None
 ) -> ProximalSAC:
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
-    # the updates a transition do not depend on the number of cars
-    rollout = math.lcm(env.num_envs, SAC_ROLLOUT)
+    # whatever the number of cars is
+    steps = math.ceil(SAC_ROLLOUT / env.num_envs)
+    updates = round(steps * env.num_envs / SAC_TRANSITIONS_PER_UPDATE)
     returns: dict[str, Any] = {"n_steps": SAC_RETURN_STEPS, "gamma": SAC_DISCOUNT}
     return ProximalSAC(
         ProximalSACPolicy,
         env,
-        learning_rate=SAC_LEARNING_RATE,
+        learning_rate=LinearSchedule(*SAC_LEARNING_RATE, end_fraction=1.0),
         actor_speed=SAC_ACTOR_SPEED,
         policy_delay=SAC_POLICY_DELAY,
         distance_price=SAC_DISTANCE_PRICE,
@@ -160,8 +161,8 @@ def sac(
         batch_size=256,
         gamma=SAC_DISCOUNT,
         ent_coef=SAC_ENTROPY_WEIGHT,
-        train_freq=rollout // env.num_envs,
-        gradient_steps=rollout // SAC_TRANSITIONS_PER_UPDATE,
+        train_freq=steps,
+        gradient_steps=updates,
         action_noise=PersistentNoise(env.num_envs, SAC_NOISE, SAC_NOISE_PERSISTENCE),
         replay_buffer_class=DemonstrationReplayBuffer if data else NStepReplayBuffer,
         replay_buffer_kwargs=returns | ({"folder": data} if data else {}),
@@ -180,7 +181,10 @@ def actor_layers(model: BaseAlgorithm) -> Sequence[nn.Linear]:
     policy = model.policy
     if isinstance(policy, ActorCriticPolicy):
         return [*linear_layers(policy.mlp_extractor.policy_net), *linear_layers(policy.action_net)]
-    actor: Any = policy.actor
+    return _sac_layers(policy.actor)
+
+
+def _sac_layers(actor: Any) -> Sequence[nn.Linear]:
     return [*linear_layers(actor.latent_pi), actor.mu]
 
 
@@ -199,8 +203,11 @@ def start_from(model: BaseAlgorithm, policy: Policy, noise_log_std: float) -> No
 
 
 def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
-    """The model's deterministic driver."""
-    return policy_from_layers(actor_layers(model), record)
+    """The model's deterministic driver; SAC's average one."""
+    policy = model.policy
+    average = isinstance(policy, ProximalSACPolicy)
+    layers = _sac_layers(policy.average_actor) if average else actor_layers(model)
+    return policy_from_layers(layers, record)
 
 
 def is_finite(model: BaseAlgorithm) -> bool:

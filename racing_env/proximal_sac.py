@@ -14,7 +14,7 @@ docs/recipe.md for figures):
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -117,6 +117,15 @@ class PersistentNoise(VectorizedActionNoise):
         pass
 
 
+class Batch(NamedTuple):
+    """What updates learn from, by row."""
+
+    observations: torch.Tensor
+    average: torch.Tensor  # the average driver's actions
+    additions: torch.Tensor  # what the actions that were tried add to them
+    targets: torch.Tensor  # what they were worth, (rows, 1)
+
+
 class ProximalSAC(SAC):
     """SAC whose actor stays near its own moving average; its policy is `ProximalSACPolicy`.
 
@@ -148,60 +157,63 @@ class ProximalSAC(SAC):
         self.distance_units = torch.tensor(distance_units, device=self.device)
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """As SB3's, but for the actor's loss, what the critics see, and what is computed for it."""
+        """As SB3's, but for the actor's loss and what the critics see.
+
+        What changes little in these updates, the critics' targets and the average driver's actions,
+        is computed for all of them at once: that of a batch each would take most of the time.
+        """
         assert self.replay_buffer is not None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.critic.optimizer)
         critics_rate = self.critic.optimizer.param_groups[0]["lr"]
         update_learning_rate(self.actor.optimizer, self.actor_speed * critics_rate)
         learnt = [p for p in self.actor.parameters() if p.requires_grad]  # none while it is frozen
-        values = [*self.critic.parameters()], [*self.critic_target.parameters()]
         critic_loss = actor_loss = distance = torch.zeros(())
+        samples = self._judged(self.replay_buffer.sample(gradient_steps * batch_size))
         for update in range(gradient_steps):
-            batch = self.replay_buffer.sample(batch_size)
+            # not one behind the other: half of the samples may be demonstrations
+            batch = Batch(*(part[update::gradient_steps] for part in samples))
             critic_loss = self._learn_values(batch)
             if learnt and (update + 1) % self.policy_delay == 0:
-                actor_loss, distance = self._learn_actions(batch.observations, learnt)
-            polyak_update(*values, self.tau)
+                actor_loss, distance = self._learn_actions(batch, learnt)
+        values = self.critic.parameters(), self.critic_target.parameters()
+        polyak_update(*values, 1.0 - (1.0 - self.tau) ** gradient_steps)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/critic_loss", critic_loss.item())
         self.logger.record("train/actor_loss", actor_loss.item())
         self.logger.record("train/distance", distance.item())
 
-    def _average_actions(self, observations: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(self.policy.average_actor.get_action_dist_params(observations)[0])
+    @torch.no_grad()
+    def _judged(self, samples: ReplayBufferSamples) -> Batch:
+        """Samples with what the average driver does, and what they were worth if he goes on."""
+        discounts = self.gamma if samples.discounts is None else samples.discounts
+        nothing_added = torch.zeros_like(samples.actions)
+        worth = self.critic_target.q_values(samples.next_observations, nothing_added).amin(0)
+        targets = samples.rewards + (1 - samples.dones) * discounts * worth
+        average = self.policy.average_actor(samples.observations, deterministic=True)
+        return Batch(samples.observations, average, samples.actions - average, targets)
 
-    def _learn_values(self, batch: ReplayBufferSamples) -> torch.Tensor:
+    def _learn_values(self, batch: Batch) -> torch.Tensor:
         """One step of the critics; returns their loss."""
-        discounts = self.gamma if batch.discounts is None else batch.discounts
-        with torch.no_grad():
-            now, then = batch.observations, batch.next_observations
-            average, average_then = self._average_actions(torch.cat([now, then])).chunk(2)
-            actions, log_prob = self.actor.action_log_prob(then)
-            worth = self.critic_target.q_values(then, actions - average_then).amin(0)
-            worth -= self.ent_coef_tensor * log_prob[:, None]
-            targets = batch.rewards + (1 - batch.dones) * discounts * worth
-        q = self.critic.q_values(now, batch.actions - average)
-        loss = 0.5 * len(q) * functional.mse_loss(q, targets.expand_as(q))
+        q = self.critic.q_values(batch.observations, batch.additions)
+        loss = 0.5 * len(q) * functional.mse_loss(q, batch.targets.expand_as(q))
         self.critic.optimizer.zero_grad()
         loss.backward()
         self.critic.optimizer.step()
         return loss
 
     def _learn_actions(
-        self, observations: torch.Tensor, learnt: list[nn.Parameter]
+        self, batch: Batch, learnt: list[nn.Parameter]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the actor; returns its loss, and what of it is for the distance."""
-        mean, log_std, _ = self.actor.get_action_dist_params(observations)
+        mean, log_std, _ = self.actor.get_action_dist_params(batch.observations)
         noisy: Any = self.actor.action_dist
         actions, log_prob = noisy.log_prob_from_params(mean, log_std)
-        with torch.no_grad():
-            average = self._average_actions(observations)
-        away = (torch.tanh(mean) - average) / self.distance_units
+        away = (torch.tanh(mean) - batch.average) / self.distance_units
         distance = self.distance_price * away.square().sum(1).mean()
         # of the target critics: averages of the critics, with a less noisy slope
-        q = self.critic_target.q_values(observations, actions - average).mean(0)
+        q = self.critic_target.q_values(batch.observations, actions - batch.average).mean(0)
         loss = (self.ent_coef_tensor * log_prob[:, None] - q).mean() + distance
         for parameter, gradient in zip(learnt, torch.autograd.grad(loss, learnt), strict=True):
             parameter.grad = gradient  # the critics' own are not needed

@@ -90,8 +90,11 @@ def test_before_the_first_update_the_model_acts_as_the_clone(model, clone):
 
 def test_driver_is_the_model(model, clone, tmp_path):
     start_from(model, clone, NOISE_LOG_STD)
+    acting = model.policy
+    if isinstance(model, ProximalSAC):
+        acting, model.average_decay = model.policy.average_actor, 0.5
     model.learn(64)
-    wanted, _ = model.predict(observations(), deterministic=True)
+    wanted, _ = acting.predict(observations(), deterministic=True)
     assert np.abs(wanted - clone.act(observations())).max() > 1e-3
     driver = driver_of(model, {"made_by": "test"})
     np.testing.assert_allclose(driver.act(observations()), wanted, rtol=0, atol=1e-5)
@@ -194,15 +197,15 @@ def test_ppo_s_critic_is_quicker_and_its_noise_is_not_learnt():
     assert everything - learnt == {id(model.policy.log_std)}
 
 
-@pytest.mark.parametrize("cars", [1, 2, 3, 6, 8])
-def test_updates_a_transition_do_not_depend_on_the_cars(cars, monkeypatch):
-    monkeypatch.setattr(agents, "SAC_ROLLOUT", 16)
+@pytest.mark.parametrize("cars", [1, 3, 8, 50, 100])
+def test_updates_a_transition_hardly_depend_on_the_cars(cars, monkeypatch):
+    monkeypatch.setattr(agents, "SAC_ROLLOUT", 64)
     monkeypatch.setattr(agents, "SAC_TRANSITIONS_PER_UPDATE", 4)
     model = agents.sac(DummyVecEnv([Anywhere] * cars), 96, 0, torch.device("cpu"))
     updates = []
     model.train = lambda gradient_steps, batch_size: updates.append(gradient_steps)
     model.learn(96)
-    assert sum(updates) == 96 // 4
+    assert sum(updates) == pytest.approx(model.num_timesteps / 4, rel=0.05)
 
 
 def test_weights_that_are_not_finite_are_seen(model):

@@ -11,7 +11,13 @@ from tqdm import tqdm
 
 from racing_env import agents
 from racing_env.callbacks import JudgeDrivers
-from racing_env.checkpoints import Checkpoints, random_state, restore, set_random_state
+from racing_env.checkpoints import (
+    Checkpoints,
+    copied,
+    random_state,
+    restore,
+    set_random_state,
+)
 from racing_env.circuit_bank import pack_circuits
 from racing_env.circuit_sources import load_circuits
 from racing_env.errors import InputError
@@ -106,6 +112,17 @@ def test_what_does_not_fit_is_refused(new_model, tmp_path):
         less = {key: value for key, value in checkpoints.state.items() if key != name}
         with pytest.raises(InputError, match="does not fit this program"):
             restore(model, judge, less)
+
+
+def test_a_copy_shares_no_tensor():
+    tensor = torch.ones(2, requires_grad=True)
+    value = {"state": {0: tensor}, "groups": [{"betas": (0.9, 0.99), "params": [tensor]}]}
+    copy = copied(value)
+    with torch.no_grad():
+        tensor.zero_()
+    assert copy["groups"][0]["betas"] == (0.9, 0.99)
+    for kept in (copy["state"][0], *copy["groups"][0]["params"]):
+        assert torch.equal(kept, torch.ones(2)) and not kept.requires_grad
 
 
 def test_random_state():

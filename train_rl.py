@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
          help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 256)")  # fmt: skip
-    flag("--data", help="demonstrations, half of each batch; with --algo sac only")
+    flag("--data", help="demonstrations, half of each batch; with --algo sac, which gains most so")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:160"], metavar="TRACK",

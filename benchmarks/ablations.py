@@ -28,7 +28,7 @@ from racing_env.network import linear_layers, policy_from_layers, policy_network
 from racing_env.policy import save_policy
 from racing_env.summary import read_json
 
-# Transitions that take about a minute on two cores.
+# Transitions: a small part of what the defaults are.
 BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 3_000_000, "subproc": 40_000}
 
 # What the driver sees of the racing line: made what it would see of the centre line. The profile's

@@ -169,7 +169,7 @@ class ProximalSAC(SAC):
         update_learning_rate(self.actor.optimizer, self.actor_speed * critics_rate)
         learnt = [p for p in self.actor.parameters() if p.requires_grad]  # none while it is frozen
         critic_loss = actor_loss = distance = torch.zeros(())
-        samples = self._judged(self.replay_buffer.sample(gradient_steps * batch_size))
+        samples = self._valued(self.replay_buffer.sample(gradient_steps * batch_size))
         for update in range(gradient_steps):
             # not one behind the other: half of the samples may be demonstrations
             batch = Batch(*(part[update::gradient_steps] for part in samples))
@@ -185,7 +185,7 @@ class ProximalSAC(SAC):
         self.logger.record("train/distance", distance.item())
 
     @torch.no_grad()
-    def _judged(self, samples: ReplayBufferSamples) -> Batch:
+    def _valued(self, samples: ReplayBufferSamples) -> Batch:
         """Samples with what the average driver does, and what they were worth if he goes on."""
         discounts = self.gamma if samples.discounts is None else samples.discounts
         nothing_added = torch.zeros_like(samples.actions)

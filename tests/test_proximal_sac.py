@@ -91,7 +91,7 @@ def test_critics_see_what_an_action_adds_to_the_average_driver_s():
             parameter += 0.3  # the driver is elsewhere than its average
     given = samples(9)
     average = model.policy.average_actor(given.observations, deterministic=True)
-    batch = model._judged(given)
+    batch = model._valued(given)
     torch.testing.assert_close(batch.average, average)
     torch.testing.assert_close(batch.additions, given.actions - average)
     assert torch.equal(batch.observations, given.observations)
@@ -103,10 +103,10 @@ def test_targets_are_the_rewards_and_then_the_worth_of_the_average_driver():
     worth = torch.cat(model.critic_target(given.next_observations, torch.zeros(4, 2)), dim=1)
     left = torch.tensor([0.9, 0.9, 0, 0.9])
     expected = given.rewards[:, 0] + left * worth.amin(1)
-    torch.testing.assert_close(model._judged(given).targets[:, 0], expected)
+    torch.testing.assert_close(model._valued(given).targets[:, 0], expected)
     several_steps = given._replace(discounts=torch.tensor([[0.5], [0.25], [0.5], [0.125]]))
     expected = given.rewards[:, 0] + torch.tensor([0.5, 0.25, 0, 0.125]) * worth.amin(1)
-    torch.testing.assert_close(model._judged(several_steps).targets[:, 0], expected)
+    torch.testing.assert_close(model._valued(several_steps).targets[:, 0], expected)
 
 
 def test_each_update_has_its_share_of_a_sample(monkeypatch):

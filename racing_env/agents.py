@@ -143,7 +143,7 @@ def sac(
     env: VecEnv, timesteps: int, seed: int, device: torch.device, data: str | None = None
 ) -> ProximalSAC:
     """A fresh SAC model; with a folder of demonstrations they are half of each batch."""
-    # whatever the number of cars is
+    # as many updates a transition, but for rounding, whatever the number of cars is
     steps = math.ceil(SAC_ROLLOUT / env.num_envs)
     updates = round(steps * env.num_envs / SAC_TRANSITIONS_PER_UPDATE)
     returns: dict[str, Any] = {"n_steps": SAC_RETURN_STEPS, "gamma": SAC_DISCOUNT}

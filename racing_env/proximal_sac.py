@@ -160,7 +160,7 @@ class ProximalSAC(SAC):
         """As SB3's, but for the actor's loss and what the critics see.
 
         What changes little in these updates, the critics' targets and the average driver's actions,
-        is computed for all of them at once: that of a batch each would take most of the time.
+        is computed for all of them at once, in fewer and larger calls.
         """
         assert self.replay_buffer is not None
         self.policy.set_training_mode(True)
@@ -176,8 +176,8 @@ class ProximalSAC(SAC):
             critic_loss = self._learn_values(batch)
             if learnt and (update + 1) % self.policy_delay == 0:
                 actor_loss, distance = self._learn_actions(batch, learnt)
-        values = self.critic.parameters(), self.critic_target.parameters()
-        polyak_update(*values, 1.0 - (1.0 - self.tau) ** gradient_steps)
+        follows = 1.0 - (1.0 - self.tau) ** gradient_steps  # as far as one step an update
+        polyak_update(self.critic.parameters(), self.critic_target.parameters(), follows)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/critic_loss", critic_loss.item())

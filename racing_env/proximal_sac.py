@@ -88,6 +88,7 @@ class ProximalSACPolicy(SACPolicy):
         super()._build(lr_schedule)
         self.average_actor = self.make_actor().requires_grad_(False)
         self.average_actor.load_state_dict(self.actor.state_dict())
+        self.critic_target.requires_grad_(False)  # the actor's loss alone goes through it
 
     def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
         arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
@@ -172,7 +173,7 @@ class ProximalSAC(SAC):
         samples = self._valued(self.replay_buffer.sample(gradient_steps * batch_size))
         for update in range(gradient_steps):
             # not one behind the other: half of the samples may be demonstrations
-            batch = Batch(*(part[update::gradient_steps] for part in samples))
+            batch = Batch(*(part[update::gradient_steps].contiguous() for part in samples))
             critic_loss = self._learn_values(batch)
             if learnt and (update + 1) % self.policy_delay == 0:
                 actor_loss, distance = self._learn_actions(batch, learnt)

@@ -127,6 +127,15 @@ class Batch(NamedTuple):
     targets: torch.Tensor  # what they were worth, (rows, 1)
 
 
+def follow(
+    loss: torch.Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """One step of an optimiser down a loss; its gradients by other parameters are not computed."""
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+
+
 class ProximalSAC(SAC):
     """SAC whose actor stays near its own moving average; its policy is `ProximalSACPolicy`.
 
@@ -199,9 +208,7 @@ class ProximalSAC(SAC):
         """One step of the critics; returns their loss."""
         q = self.critic.q_values(batch.observations, batch.additions)
         loss = 0.5 * len(q) * functional.mse_loss(q, batch.targets.expand_as(q))
-        self.critic.optimizer.zero_grad()
-        loss.backward()
-        self.critic.optimizer.step()
+        follow(loss, list(self.critic.parameters()), self.critic.optimizer)
         return loss
 
     def _learn_actions(
@@ -216,9 +223,7 @@ class ProximalSAC(SAC):
         # of the target critics: averages of the critics, with a less noisy slope
         q = self.critic_target.q_values(batch.observations, actions - batch.average).mean(0)
         loss = (self.ent_coef_tensor * log_prob[:, None] - q).mean() + distance
-        for parameter, gradient in zip(learnt, torch.autograd.grad(loss, learnt), strict=True):
-            parameter.grad = gradient  # the critics' own are not needed
-        self.actor.optimizer.step()
+        follow(loss, learnt, self.actor.optimizer)
         averaged = self.policy.average_actor.parameters()
         polyak_update(self.actor.parameters(), averaged, 1.0 - self.average_decay)
         return loss, distance

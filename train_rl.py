@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 6_400_000}
-CARS = {"apg": 128, "ppo": 2048, "sac": 1024}
+CARS = {"apg": 128, "ppo": 2048, "sac": 512}
 JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 320_000}
 WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 128}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.0}  # per rollout; sac has an average actor
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
-         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 1024)")  # fmt: skip
+         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 512)")  # fmt: skip
     flag("--data", help="demonstrations, half of each batch; with --algo sac, which gains most so")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip

@@ -127,10 +127,9 @@ class Batch(NamedTuple):
     targets: torch.Tensor  # what they were worth, (rows, 1)
 
 
-def follow(
-    loss: torch.Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
-    """One step of an optimiser down a loss; its gradients by other parameters are not computed."""
+def follow(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """One step of an optimiser down a loss, whose gradients by others' weights are not computed."""
+    parameters = optimizer.param_groups[0]["params"]
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         parameter.grad = gradient
     optimizer.step()
@@ -177,15 +176,15 @@ class ProximalSAC(SAC):
         self._update_learning_rate(self.critic.optimizer)
         critics_rate = self.critic.optimizer.param_groups[0]["lr"]
         update_learning_rate(self.actor.optimizer, self.actor_speed * critics_rate)
-        learnt = [p for p in self.actor.parameters() if p.requires_grad]  # none while it is frozen
+        frozen = not any(weights.requires_grad for weights in self.actor.parameters())
         critic_loss = actor_loss = distance = torch.zeros(())
         samples = self._valued(self.replay_buffer.sample(gradient_steps * batch_size))
         for update in range(gradient_steps):
             # not one behind the other: half of the samples may be demonstrations
             batch = Batch(*(part[update::gradient_steps].contiguous() for part in samples))
             critic_loss = self._learn_values(batch)
-            if learnt and (update + 1) % self.policy_delay == 0:
-                actor_loss, distance = self._learn_actions(batch, learnt)
+            if not frozen and (update + 1) % self.policy_delay == 0:
+                actor_loss, distance = self._learn_actions(batch)
         follows = 1.0 - (1.0 - self.tau) ** gradient_steps  # as far as one step an update
         polyak_update(self.critic.parameters(), self.critic_target.parameters(), follows)
         self._n_updates += gradient_steps
@@ -208,12 +207,10 @@ class ProximalSAC(SAC):
         """One step of the critics; returns their loss."""
         q = self.critic.q_values(batch.observations, batch.additions)
         loss = 0.5 * len(q) * functional.mse_loss(q, batch.targets.expand_as(q))
-        follow(loss, list(self.critic.parameters()), self.critic.optimizer)
+        follow(loss, self.critic.optimizer)
         return loss
 
-    def _learn_actions(
-        self, batch: Batch, learnt: list[nn.Parameter]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _learn_actions(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the actor; returns its loss, and what of it is for the distance."""
         mean, log_std, _ = self.actor.get_action_dist_params(batch.observations)
         noisy: Any = self.actor.action_dist
@@ -223,7 +220,7 @@ class ProximalSAC(SAC):
         # of the target critics: averages of the critics, with a less noisy slope
         q = self.critic_target.q_values(batch.observations, actions - batch.average).mean(0)
         loss = (self.ent_coef_tensor * log_prob[:, None] - q).mean() + distance
-        follow(loss, learnt, self.actor.optimizer)
+        follow(loss, self.actor.optimizer)
         averaged = self.policy.average_actor.parameters()
         polyak_update(self.actor.parameters(), averaged, 1.0 - self.average_decay)
         return loss, distance

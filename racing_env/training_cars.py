@@ -188,14 +188,13 @@ class TrainingCars:
         before = (
             (simulator.state.copy(), cars.circuit.copy(), cars.station.copy()) if taping else ()
         )
-        simulator.step(block.actions)
+        simulator.step(block.actions, out=block.observations)
         self.steps += 1
         self.sums += cars.rewards
         np.sum(cars.rewards, axis=1, out=block.rewards, dtype=np.float32)
         np.not_equal(cars.ended, ON_TRACK, out=block.terminations)
         np.greater_equal(self.steps, self.limit_steps, out=block.truncations)
         block.truncations[block.terminations] = False
-        simulator.observe(out=block.observations)
         if taping:
             now = (block.actions, block.terminations, block.truncations)
             self.tape.append(Moment(*before, *(array.copy() for array in now)))

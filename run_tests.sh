@@ -14,7 +14,9 @@ case $#${1:-} in
 esac
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
 source scripts/bootstrap.sh
+source scripts/machine.sh
 bootstrap requirements-dev.txt
+jobs=$(at_most 4 "$(core_count)") # each starts programs with processes of their own
 
 # Threads beside busy processes only take their cores.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
@@ -22,4 +24,5 @@ if [[ ${CI:-} == true ]]; then verbosity=-v; else verbosity=-q; fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
-"$PYTHON" -m pytest "$verbosity" ${select[@]+"${select[@]}"} --durations=5 --cov=racing_env
+"$PYTHON" -m pytest "$verbosity" ${select[@]+"${select[@]}"} \
+    --numprocesses="$jobs" --dist=loadfile --durations=5 --cov=racing_env

@@ -44,7 +44,7 @@ from racing_env.batches import BatchLoader, Demonstrations
 from racing_env.callbacks import GivenNoise
 from racing_env.circuit_bank import CircuitBank, pack_circuits
 from racing_env.circuit_sources import load_circuits
-from racing_env.memory import descendants_cpu_s
+from racing_env.memory import descendants_cpu_s, keep_freed_memory
 from racing_env.network import HIDDEN_SIZES, policy_network
 from racing_env.policy import load_policy
 from racing_env.training_cars import TrainingSettings
@@ -170,7 +170,6 @@ def shares_of(
 
 def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> dict[str, float]:
     """An algorithm with the settings of train_rl.py, from the shipped driver; sac has the data."""
-    torch.set_num_threads(1)
     settings = training_settings(algo, seed=0)
     with tempfile.TemporaryDirectory() as folder, closing(
         make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
@@ -190,7 +189,6 @@ def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> 
 
 def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
     """SB3's own defaults: one car, in this process."""
-    torch.set_num_threads(1)
     hidden = list(HIDDEN_SIZES)
     with tempfile.TemporaryDirectory() as folder, closing(
         make_vec_env("dummy", bank, 1, 1, TrainingSettings(), folder)
@@ -207,7 +205,6 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
 
 def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
-    torch.set_num_threads(1)
     network = policy_network()
     optimizer = cloning.adam(network)
     scale = torch.tensor(cloning.ACTION_SCALE)
@@ -281,6 +278,8 @@ def main() -> None:
     flag("--episodes", type=cli.positive_int, default=40, help="of demonstrations (40)")
     flag("--json", type=Path, help="file for the results")
     args = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
     bank = pack_circuits(load_circuits(["random:1:20"], cli.available_cores()), RACECAR)
     with tempfile.TemporaryDirectory() as data:
         run_command(script("collect_demonstrations.py", episodes=args.episodes,

@@ -7,17 +7,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import NStepReplayBuffer
+from stable_baselines3.common.buffers import NStepReplayBuffer, RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from racing_env.analytic_gradient import AnalyticPolicyGradient
-from racing_env.network import HIDDEN_SIZES, copy_policy_into, linear_layers, policy_from_layers
+from racing_env.network import (
+    HIDDEN_SIZES,
+    FastTanh,
+    copy_policy_into,
+    linear_layers,
+    policy_from_layers,
+)
 from racing_env.policy import Policy
 from racing_env.proximal_sac import PersistentNoise, ProximalSAC, ProximalSACPolicy
 from racing_env.replay import DemonstrationReplayBuffer
@@ -42,8 +49,8 @@ SAC_ENTROPY_WEIGHT = 3e-5
 SAC_DISCOUNT = 0.99
 SAC_RETURN_STEPS = 32
 SAC_BUFFER = 500_000
-SAC_ROLLOUT = 2048  # transitions between updates, which are then done together
-SAC_TRANSITIONS_PER_UPDATE = 128
+SAC_ROLLOUT = 1024  # transitions between updates, which are then done together
+SAC_TRANSITIONS_PER_UPDATE = 64
 SAC_CRITIC_SIZES = (64, 64)
 SAC_NOISE = (0.015, 0.06)  # that lasts, beside the actor's own
 SAC_NOISE_PERSISTENCE = (0.75, 0.95)
@@ -66,6 +73,13 @@ class TwoSpeedAdam(torch.optim.Adam):
         return result
 
 
+class GatheredRollouts(RolloutBuffer):
+    """SB3's own; a minibatch, which indexing has just gathered, is not copied once more."""
+
+    def to_torch(self, array: np.ndarray, copy: bool = False) -> torch.Tensor:
+        return super().to_torch(array, copy=copy)
+
+
 class TanhMeanPolicy(ActorCriticPolicy):
     """SB3's actor-critic whose Gaussian has a squashed mean: the driver's action.
 
@@ -81,7 +95,7 @@ class TanhMeanPolicy(ActorCriticPolicy):
         # neither adds parameters; tanh would be a fifth of the time of an update of the critic
         self.action_net = nn.Sequential(self.action_net, nn.Tanh())
         self.mlp_extractor.value_net = nn.Sequential(
-            *(nn.ReLU() if isinstance(layer, nn.Tanh) else layer
+            *(nn.ReLU() if isinstance(layer, self.activation_fn) else layer
               for layer in self.mlp_extractor.value_net)
         )  # fmt: skip
         actor = [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters()]
@@ -125,6 +139,7 @@ def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
         n_steps=steps,
         batch_size=min(PPO_BATCH, steps * env.num_envs),
         n_epochs=PPO_EPOCHS,
+        rollout_buffer_class=GatheredRollouts,
         gamma=0.995,  # ten seconds: a corner and the straight behind it
         gae_lambda=0.95,
         target_kl=PPO_TARGET_KL,
@@ -132,7 +147,7 @@ def ppo(env: VecEnv, timesteps: int, seed: int, device: torch.device) -> PPO:
         device=device,
         policy_kwargs={
             "net_arch": {"pi": hidden, "vf": hidden},
-            "activation_fn": nn.Tanh,
+            "activation_fn": FastTanh,
             "critic_speed": PPO_CRITIC_SPEED,
             "optimizer_kwargs": {"fused": True},
         },
@@ -170,7 +185,7 @@ def sac(
         device=device,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "qf": list(SAC_CRITIC_SIZES)},
-            "activation_fn": nn.Tanh,
+            "activation_fn": FastTanh,
             "optimizer_kwargs": {"fused": True},
         },
     )

@@ -1,6 +1,8 @@
-"""For all tests: signals as they are in a terminal, and no deadlines."""
+"""For all tests: signals as they are in a terminal, no deadlines, caches that nobody shares."""
 
+import os
 import signal
+import tempfile
 
 from hypothesis import settings
 
@@ -11,3 +13,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The first example of a kernel compiles it.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# Tests that run side by side, and the programs that they start, would spoil each other's cache of
+# compiled kernels. Numba reads this when it is imported; the folder goes with the process.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    kernels = tempfile.TemporaryDirectory(prefix="racing-env-kernels-")
+    os.environ["NUMBA_CACHE_DIR"] = kernels.name

@@ -72,6 +72,16 @@ def test_other_sizes_are_refused_and_nothing_is_copied(hidden):
     assert all(map(torch.equal, before, other.parameters()))
 
 
+def test_fast_tanh_is_tanh():
+    inputs = torch.cat([torch.linspace(-20, 20, 2001), torch.tensor([-1e30, 1e30, 0.0])])
+    given = inputs.clone()
+    found, wanted = net.FastTanh()(inputs), torch.tanh(inputs.double())
+    assert (found.double() - wanted).abs().max() < 2.5e-7 and found.abs().max() <= 1.0
+    assert torch.equal(inputs, given)
+    doubles = torch.randn(30, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(net.FastTanh(), doubles)
+
+
 def test_linear_layers_are_found_inside_modules_in_order():
     inner = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
     found = net.linear_layers(nn.Sequential(inner, nn.Tanh(), nn.Linear(2, 1)))

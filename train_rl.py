@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from racing_env.training_cars import TrainingSettings
 
 # The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 3_200_000}
+TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 6_400_000}
 CARS = {"apg": 128, "ppo": 2048, "sac": 512}
-JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 160_000}
-WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 64}
+JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 320_000}
+WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 128}
 AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.0}  # per rollout; sac has an average actor
 CHECKPOINTS = 10  # a run
 # of steering and pedals: at the start, at the end; sac learns its own
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
          help="apg: gradients through the simulator; ppo; sac: a proximal one (apg)")  # fmt: skip
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (apg 24, ppo 12, sac 3.2 million)")  # fmt: skip
+         help="transitions (apg 24, ppo 12, sac 6.4 million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
 
 from racing_env.command_line import available_cores
@@ -27,6 +28,20 @@ SAMPLE_S = 0.5  # between looks at a command's memory: each costs some tens of m
 Numbers = Mapping[str, float]
 
 
+def matrix_gflops() -> float:
+    """What a matrix product makes now, 1e9 operations a second, median: hours of a machine differ.
+
+    Of one core where OMP_NUM_THREADS is 1, as in all benchmarks that say it.
+    """
+    size, times = 512, []
+    matrix = np.ones((size, size), dtype=np.float32)
+    for _ in range(50):
+        started = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return 2e-9 * size**3 / statistics.median(times)
+
+
 def conditions() -> dict[str, Any]:
     """On what, with what and when something was measured."""
     return {
@@ -36,6 +51,7 @@ def conditions() -> dict[str, Any]:
         "cores": available_cores(),
         "processor": processor(),
         "python": platform.python_version(),
+        "matrix_gflops": round(matrix_gflops(), 1),
     }
 
 

@@ -55,9 +55,10 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def with_conditions(results: dict[str, Any], content: str) -> str:
     on = results["conditions"]
+    speed = f", NumPy {on['matrix_gflops']:.0f} GFLOP/s" if "matrix_gflops" in on else ""
     return (
-        f"`{on['command']}` on {on['cores']} cores ({on['processor']}, Python {on['python']}), "
-        f"{on['date']}:\n\n{content}"
+        f"`{on['command']}` on {on['cores']} cores ({on['processor']}, Python {on['python']}"
+        f"{speed}), {on['date']}:\n\n{content}"
     )
 
 

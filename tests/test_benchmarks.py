@@ -25,6 +25,7 @@ def measured(tmp_path: Path, name: str, *arguments: object) -> tuple[dict, str]:
     assert done.returncode == 0, done.stderr
     results = json.loads(path.read_text())
     assert results["conditions"]["cores"] >= 1
+    assert results["conditions"]["matrix_gflops"] > 0
     assert results["conditions"]["command"].startswith("python ")
     return results, done.stdout
 

@@ -130,7 +130,7 @@ class Batch(NamedTuple):
 
 
 def shared_out(samples: Batch, batches: int) -> Iterator[Batch]:
-    """So many batches of every so-manieth sample: half of a batch, too, may be demonstrations."""
+    """Sample i goes to batch i % batches, as the samples' second half may be demonstrations."""
     parts = (part.unflatten(0, (-1, batches)).transpose(0, 1).contiguous() for part in samples)
     return map(Batch, *parts)
 

@@ -68,7 +68,7 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.circuit_sources import load_circuits, worker_context
     from racing_env.dataset import DatasetWriter
     from racing_env.evaluation import drive_laps, policy_driver, summary
-    from racing_env.memory import descendants_cpu_s, keep_freed_memory
+    from racing_env.memory import descendants_cpu_s
     from racing_env.network import (
         choose_device,
         linear_layers,
@@ -92,7 +92,6 @@ def train(args: argparse.Namespace) -> None:
         )
     device = choose_device(args.device)
     torch.set_num_threads(1)
-    keep_freed_memory()
     torch.manual_seed(args.seed)
     collected = settings_of(args.data)
     # Batches lie in memory: reading them costs less than to fetch them from another process.

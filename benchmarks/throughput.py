@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
@@ -24,9 +25,10 @@ import gymnasium as gym
 import numpy as np
 
 from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
+from benchmarks.scaling import counts
 from racing_env import command_line as cli
 from racing_env.circuit_bank import CircuitBank, pack_circuits
-from racing_env.circuit_sources import load_circuits
+from racing_env.circuit_sources import load_circuits, parallel_map
 from racing_env.memory import descendants_cpu_s
 from racing_env.policy import load_policy
 from racing_env.simulator import Simulator
@@ -99,6 +101,19 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
     return timed(step, cars, seconds)
 
 
+def _simulator(job: tuple[CircuitBank, int, float]) -> dict[str, float]:
+    return simulator(*job)
+
+
+def side_by_side(bank: CircuitBank, cars: int, processes: int, seconds: float) -> dict[str, float]:
+    """The batched core in so many processes at once, each with cars of its own: do cores add up?"""
+    runs = list(parallel_map(_simulator, [(bank, cars, seconds)] * processes, processes))
+    return {
+        "per_wall_s": sum(run["per_wall_s"] for run in runs),
+        "per_cpu_s": mean(run["per_cpu_s"] for run in runs),
+    }
+
+
 def environment(seconds: float) -> dict[str, float]:
     """One car through Gymnasium's `step`, resets included."""
     env = gym.make("racing_env/Race-v0", track="club").unwrapped
@@ -141,6 +156,9 @@ def cases(bank: CircuitBank, seconds: float) -> dict[str, Callable[[], dict[str,
         f"simulator, cars: {cars}": functools.partial(simulator, bank, cars, seconds)
         for cars in BATCHES
     }
+    for count in counts(cli.available_cores()):
+        run = functools.partial(side_by_side, bank, 256, count, seconds)
+        measures[f"simulator, 256 cars in each of {count} processes"] = run
     measures["Gymnasium environment"] = functools.partial(environment, seconds)
     for kind, unit in (("dummy", "environments"), ("subproc", "processes")):
         for count in PROCESSES:

@@ -15,8 +15,8 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import command_line as cli
-from racing_env.files import locked_folder, write_json
+from racing_env.common import command_line as cli
+from racing_env.common.files import locked_folder, write_json
 
 EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
@@ -48,13 +48,13 @@ def main() -> None:
 def collect(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from racing_env.circuit_bank import pack_circuits
-    from racing_env.circuit_sources import load_circuits
-    from racing_env.dataset import DatasetWriter
-    from racing_env.recording import EpisodeTask, compile_kernels, record_episodes
-    from racing_env.run_record import write_run_record
-    from racing_env.summary import read_json
-    from racing_env.vehicle import RACECAR
+    from racing_env.car.vehicle import RACECAR
+    from racing_env.common.files import read_json
+    from racing_env.common.run_record import write_run_record
+    from racing_env.data.dataset import DatasetWriter
+    from racing_env.data.recording import EpisodeTask, compile_kernels, record_episodes
+    from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}

@@ -21,9 +21,9 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import command_line as cli
-from racing_env.errors import InputError
-from racing_env.files import locked_folder, refuse_special_file, write_json
+from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
+from racing_env.common.files import locked_folder, refuse_special_file, write_json
 
 EXPERT = "expert"
 CIRCUITS = 20  # generated ones, where no track is named
@@ -43,15 +43,15 @@ def evaluate(args: argparse.Namespace) -> None:
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     from tqdm import tqdm
 
-    from racing_env import evaluation as ev
-    from racing_env.circuit_sources import load_circuits
-    from racing_env.ghosts import write_ghosts
-    from racing_env.policy import load_policy
-    from racing_env.report import write_report
-    from racing_env.run_record import write_run_record
+    from racing_env.common.run_record import write_run_record
+    from racing_env.drivers.policy import load_policy
+    from racing_env.laps import evaluation as ev
+    from racing_env.laps.ghosts import write_ghosts
+    from racing_env.laps.report import write_report
+    from racing_env.tracks.sources import load_circuits
 
     if args.video:
-        from racing_env.video import write_video  # now: what it needs may be missing
+        from racing_env.drawing.video import write_video  # now: what it needs may be missing
 
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
@@ -169,8 +169,8 @@ def print_table(
     results: dict[str, list[Any]], references: dict[str, float] | None, compared_with: str
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
-    from racing_env.evaluation import summary
-    from racing_env.summary import labels
+    from racing_env.laps.evaluation import summary
+    from racing_env.laps.summary import labels
 
     some = next(iter(results.values()))
     columns = [
@@ -194,7 +194,7 @@ def print_table(
 
 
 def result_cell(result: Any, references: dict[str, float] | None, best: bool) -> str:
-    from racing_env.evaluation import lap_ratio
+    from racing_env.laps.evaluation import lap_ratio
 
     lap = ("*" if best else "") + number(result.flying_lap_s, 2)
     laps = f"{result.laps}/{result.laps_wanted}"
@@ -216,9 +216,9 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
 
     from tqdm import tqdm
 
-    from racing_env.evaluation import write_telemetry
-    from racing_env.plots import plot_circuit
-    from racing_env.summary import labels
+    from racing_env.laps.evaluation import write_telemetry
+    from racing_env.laps.plots import plot_circuit
+    from racing_env.laps.summary import labels
 
     drivers = labels(list(results))
     tracks = [circuit.track.name for circuit in circuits]
@@ -240,8 +240,8 @@ def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
 
     from tqdm import tqdm
 
-    from racing_env.summary import labels
-    from racing_env.video import frame_count, race_frames
+    from racing_env.drawing.video import frame_count, race_frames
+    from racing_env.laps.summary import labels
 
     shown = [
         replace(of_driver[0], driver=label)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import command_line as cli
+from racing_env.common import command_line as cli
 
 
 def arguments() -> argparse.Namespace:
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def export_onnx(source: Path, out: Path, si_units: bool) -> None:
-    from racing_env.errors import InputError
-    from racing_env.onnx_export import COMPARED, write_onnx
-    from racing_env.policy import load_policy
+    from racing_env.common.errors import InputError
+    from racing_env.drivers.onnx_export import COMPARED, write_onnx
+    from racing_env.drivers.policy import load_policy
 
     policy = load_policy(source)
     if out.is_dir():
@@ -58,7 +58,7 @@ def export_onnx(source: Path, out: Path, si_units: bool) -> None:
 
 
 def export_minari(source: Path, dataset_id: str) -> None:
-    from racing_env.minari_export import datasets_folder, write_minari
+    from racing_env.data.minari_export import datasets_folder, write_minari
 
     dataset = write_minari(source, dataset_id)
     print(

@@ -21,9 +21,9 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import command_line as cli
-from racing_env.errors import InputError
-from racing_env.files import locked_folder, write_csv, write_json
+from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
+from racing_env.common.files import locked_folder, write_csv, write_json
 
 DAGGER_EPISODES = 24  # a round
 DAGGER_LIMIT_S = 150.0
@@ -62,14 +62,17 @@ def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from racing_env import cloning
-    from racing_env.batches import BatchLoader, Demonstrations
-    from racing_env.circuit_bank import pack_circuits
-    from racing_env.circuit_sources import load_circuits, worker_context
-    from racing_env.dataset import DatasetWriter
-    from racing_env.evaluation import drive_laps, policy_driver, summary
-    from racing_env.memory import descendants_cpu_s
-    from racing_env.network import (
+    from racing_env.car.vehicle import RACECAR
+    from racing_env.common.memory import descendants_cpu_s
+    from racing_env.common.run_record import write_run_record
+    from racing_env.common.workers import worker_context
+    from racing_env.data.dataset import DatasetWriter
+    from racing_env.data.recording import EpisodeTask, record_episodes
+    from racing_env.drivers.policy import save_policy
+    from racing_env.laps.evaluation import drive_laps, policy_driver, summary
+    from racing_env.learning import cloning
+    from racing_env.learning.batches import BatchLoader, Demonstrations
+    from racing_env.learning.network import (
         choose_device,
         linear_layers,
         load_checkpoint,
@@ -77,10 +80,8 @@ def train(args: argparse.Namespace) -> None:
         policy_network,
         save_checkpoint,
     )
-    from racing_env.policy import save_policy
-    from racing_env.recording import EpisodeTask, record_episodes
-    from racing_env.run_record import write_run_record
-    from racing_env.vehicle import RACECAR
+    from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     started = time.perf_counter()
@@ -98,7 +99,7 @@ def train(args: argparse.Namespace) -> None:
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
-    worker_context("racing_env.batches")  # torch once, shared by the workers of all rounds
+    worker_context("racing_env.learning.batches")  # torch once, shared by the workers of all rounds
     circuits = load_circuits(collected["tracks"], processes)
     bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
     judges = load_circuits(args.judge_on, processes)
@@ -228,7 +229,7 @@ def train(args: argparse.Namespace) -> None:
 
 def settings_of(data: str) -> dict[str, Any]:
     """How a data set was collected, with the names of its `tracks`; its checksums are verified."""
-    from racing_env.dataset import read_manifest, verify_checksums
+    from racing_env.data.dataset import read_manifest, verify_checksums
 
     manifest = read_manifest(data)
     verify_checksums(data, manifest)

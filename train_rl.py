@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import command_line as cli
-from racing_env.errors import InputError
-from racing_env.files import locked_folder, write_json
+from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
+from racing_env.common.files import locked_folder, write_json
 
 if TYPE_CHECKING:
-    from racing_env.training_cars import TrainingSettings
+    from racing_env.learning.training_cars import TrainingSettings
 
 # The recipe. docs/recipe.md says where each number comes from.
 TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 6_400_000}
@@ -101,8 +101,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 
 def training_settings(algo: str, seed: int) -> "TrainingSettings":
     """What the cars are told by the algorithm that learns from them."""
-    from racing_env import agents
-    from racing_env.training_cars import TrainingSettings
+    from racing_env.learning import agents
+    from racing_env.learning.training_cars import TrainingSettings
 
     settings = TrainingSettings(seed=seed)
     if algo == "apg":
@@ -116,26 +116,26 @@ def train(args: argparse.Namespace) -> None:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.logger import configure
 
-    from racing_env import agents
-    from racing_env.callbacks import (
+    from racing_env.car.vehicle import RACECAR
+    from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+    from racing_env.common.run_record import write_run_record
+    from racing_env.drivers.policy import load_policy
+    from racing_env.laps.evaluation import demonstrated_laps
+    from racing_env.laps.plots import learning_curve
+    from racing_env.learning import agents
+    from racing_env.learning.callbacks import (
         GivenNoise,
         JudgeDrivers,
         LogEpisodes,
         WarmUp,
         rank,
     )
-    from racing_env.checkpoints import Checkpoints, restore
-    from racing_env.circuit_bank import pack_circuits
-    from racing_env.circuit_sources import load_circuits
-    from racing_env.evaluation import demonstrated_laps
-    from racing_env.memory import descendants_cpu_s, keep_freed_memory
-    from racing_env.network import HIDDEN_SIZES, choose_device, load_checkpoint
-    from racing_env.plots import learning_curve
-    from racing_env.policy import load_policy
-    from racing_env.run_record import write_run_record
-    from racing_env.tracking import require_wandb, tracked
-    from racing_env.vector_env import make_vec_env
-    from racing_env.vehicle import RACECAR
+    from racing_env.learning.checkpoints import Checkpoints, restore
+    from racing_env.learning.network import HIDDEN_SIZES, choose_device, load_checkpoint
+    from racing_env.learning.vector_env import make_vec_env
+    from racing_env.learning.weights_and_biases import require_wandb, tracked
+    from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     out = Path(args.out)

@@ -23,10 +23,10 @@ import psutil
 import torch
 
 from benchmarks.measuring import ROOT, run_command, script, table, write_results
-from racing_env import command_line as cli
-from racing_env.network import linear_layers, policy_from_layers, policy_network
-from racing_env.policy import save_policy
-from racing_env.summary import read_json
+from racing_env.common import command_line as cli
+from racing_env.common.files import read_json
+from racing_env.drivers.policy import save_policy
+from racing_env.learning.network import linear_layers, policy_from_layers, policy_network
 
 # Transitions: a small part of what the defaults are.
 BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 3_000_000, "subproc": 40_000}
@@ -102,14 +102,14 @@ def copy_seeing_the_centre_line(folder: Path) -> None:
     shutil.copytree(ROOT / "racing_env", folder / "racing_env", ignore=without)
     for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)
-    path = folder / "racing_env" / "observation.py"
+    path = folder / "racing_env" / "simulation" / "observation.py"
     path.write_text(seeing_the_centre_line(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def seeing_the_centre_line(source: str) -> str:
     for line, centre in CENTRE_LINE.items():
         if f"{line})" not in source:
-            raise RuntimeError(f"racing_env/observation.py does not read {line}")
+            raise RuntimeError(f"racing_env/simulation/observation.py does not read {line}")
         source = source.replace(f"{line})", f"{centre})")
     return source
 

@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from PIL import Image
 
-from racing_env import evaluation as ev
-from racing_env.circuit import Circuit
-from racing_env.circuit_sources import load_circuits
-from racing_env.command_line import positive_int, run
-from racing_env.files import replaced_atomically
-from racing_env.policy import load_policy
-from racing_env.video import race_frames
+from racing_env.common.command_line import positive_int, run
+from racing_env.common.files import replaced_atomically
+from racing_env.drawing.video import race_frames
+from racing_env.drivers.policy import load_policy
+from racing_env.laps import evaluation as ev
+from racing_env.tracks.circuit import Circuit
+from racing_env.tracks.sources import load_circuits
 
 FRAMES_PER_S = 10
 SIZE = (480, 270)

@@ -30,10 +30,10 @@ import psutil
 import torch
 
 from benchmarks.measuring import ROOT, write_results
-from racing_env import command_line as cli
-from racing_env.dataset import read_manifest, verify_checksums
-from racing_env.files import TEMPORARY
-from racing_env.policy import load_policy
+from racing_env.common import command_line as cli
+from racing_env.common.files import TEMPORARY
+from racing_env.data.dataset import read_manifest, verify_checksums
+from racing_env.drivers.policy import load_policy
 
 HANG_S = 300.0  # far more than any of these stages takes
 ORPHAN_S = 20.0  # until processes whose parent was killed must have ended, too

@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from benchmarks.measuring import write_results
-from racing_env import command_line as cli
-from racing_env import observation
-from racing_env.dataset import (
+from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
+from racing_env.data.dataset import (
     FIELDS,
     MANIFEST,
     DatasetWriter,
@@ -41,9 +41,9 @@ from racing_env.dataset import (
     read_manifest,
     verify_checksums,
 )
-from racing_env.errors import InputError
-from racing_env.policy import Policy, load_policy, save_policy
-from racing_env.track import read_track
+from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.simulation import observation
+from racing_env.tracks.reader import read_track
 
 MEMORY_MAX_BYTES = 4 * 2**30
 HOSTILE_SHARE = 0.01

@@ -38,18 +38,18 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, table, write_results
-from racing_env import agents, cloning
-from racing_env import command_line as cli
-from racing_env.batches import BatchLoader, Demonstrations
-from racing_env.callbacks import GivenNoise
-from racing_env.circuit_bank import CircuitBank, pack_circuits
-from racing_env.circuit_sources import load_circuits
-from racing_env.memory import descendants_cpu_s, keep_freed_memory
-from racing_env.network import HIDDEN_SIZES, policy_network
-from racing_env.policy import load_policy
-from racing_env.training_cars import TrainingSettings
-from racing_env.vector_env import make_vec_env
-from racing_env.vehicle import RACECAR
+from racing_env.car.vehicle import RACECAR
+from racing_env.common import command_line as cli
+from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+from racing_env.drivers.policy import load_policy
+from racing_env.learning import agents, cloning
+from racing_env.learning.batches import BatchLoader, Demonstrations
+from racing_env.learning.callbacks import GivenNoise
+from racing_env.learning.network import HIDDEN_SIZES, policy_network
+from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.vector_env import make_vec_env
+from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.sources import load_circuits
 from train_rl import CARS, NOISE, SAC_NOISE_LOG_STD, training_settings
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"

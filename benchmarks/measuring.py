@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from racing_env.command_line import available_cores
-from racing_env.files import write_json
-from racing_env.memory import memory_bytes
-from racing_env.run_record import commit, processor
+from racing_env.common.command_line import available_cores
+from racing_env.common.files import write_json
+from racing_env.common.memory import memory_bytes
+from racing_env.common.run_record import commit, processor
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

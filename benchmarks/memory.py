@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measuring import peak_memory, script, write_results
-from racing_env import command_line as cli
+from racing_env.common import command_line as cli
 
 FEW, MANY = 1, 3
 

@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
 from benchmarks.throughput import simulator
-from racing_env import command_line as cli
-from racing_env.circuit_bank import pack_circuits
-from racing_env.circuit_sources import load_circuits
-from racing_env.vehicle import RACECAR
+from racing_env.car.vehicle import RACECAR
+from racing_env.common import command_line as cli
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
 
 VENVS = ROOT / "benchmarks" / ".peers-venv"
 REQUIREMENTS = {

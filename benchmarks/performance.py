@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import learning, peers, scaling, throughput
 from benchmarks.measuring import RESULTS, ROOT, between, table
-from racing_env import command_line as cli
-from racing_env.files import replaced_atomically
-from racing_env.summary import duration, read_json
+from racing_env.common import command_line as cli
+from racing_env.common.files import read_json, replaced_atomically
+from racing_env.laps.summary import duration
 
 PAGE = ROOT / "docs" / "performance.md"
 

@@ -20,11 +20,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measuring import ROOT, between
-from racing_env import command_line as cli
-from racing_env.errors import InputError
-from racing_env.files import replaced_atomically, write_json
-from racing_env.run_record import FILE
-from racing_env.summary import duration, finished_of, laps_compared, read_json
+from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
+from racing_env.common.files import read_json, replaced_atomically, write_json
+from racing_env.common.run_record import FILE
+from racing_env.laps.summary import duration, finished_of, laps_compared
 
 COPIES = {  # from the run's folder to the checkout
     "benchmarks/results/demonstrations.json": "demonstrations/summary.json",

@@ -21,9 +21,9 @@ import gymnasium as gym
 
 import racing_env  # noqa: F401 - registers the environment
 from benchmarks.measuring import ROOT, table, write_results
-from racing_env import command_line as cli
-from racing_env.policy import load_policy
-from racing_env.rendering import SIZE
+from racing_env.common import command_line as cli
+from racing_env.drawing.rendering import SIZE
+from racing_env.drivers.policy import load_policy
 
 FRAMES = 1000
 POLICY = ROOT / "policies" / "racecar.safetensors"

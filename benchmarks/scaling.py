@@ -32,10 +32,10 @@ from benchmarks.measuring import (
     table,
     write_results,
 )
-from racing_env import command_line as cli
-from racing_env.circuit_sources import load_circuits
-from racing_env.files import replaced_atomically
-from racing_env.summary import duration, read_json
+from racing_env.common import command_line as cli
+from racing_env.common.files import read_json, replaced_atomically
+from racing_env.laps.summary import duration
+from racing_env.tracks.sources import load_circuits
 
 EPISODES = 60
 EPOCHS = 3

@@ -25,14 +25,14 @@ import psutil
 
 import racing_env  # noqa: F401 - registers the environment
 from benchmarks.measuring import write_results
-from racing_env import command_line as cli
-from racing_env import observation
-from racing_env.circuit_bank import pack_circuits
-from racing_env.circuit_sources import load_circuits
-from racing_env.memory import memory_bytes
-from racing_env.training_cars import TrainingSettings
-from racing_env.vector_env import BatchVecEnv
-from racing_env.vehicle import RACECAR
+from racing_env.car.vehicle import RACECAR
+from racing_env.common import command_line as cli
+from racing_env.common.memory import memory_bytes
+from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.vector_env import BatchVecEnv
+from racing_env.simulation import observation
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
 
 SINGLE_SHARE = 0.02  # of the steps, in the Gymnasium environment
 TAPE_STEPS = 32

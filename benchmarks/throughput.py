@@ -26,15 +26,16 @@ import numpy as np
 
 from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
 from benchmarks.scaling import counts
-from racing_env import command_line as cli
-from racing_env.circuit_bank import CircuitBank, pack_circuits
-from racing_env.circuit_sources import load_circuits, parallel_map
-from racing_env.memory import descendants_cpu_s
-from racing_env.policy import load_policy
-from racing_env.simulator import Simulator
-from racing_env.training_cars import TrainingSettings
-from racing_env.vector_env import make_vec_env
-from racing_env.vehicle import RACECAR
+from racing_env.car.vehicle import RACECAR
+from racing_env.common import command_line as cli
+from racing_env.common.memory import descendants_cpu_s
+from racing_env.common.workers import parallel_map
+from racing_env.drivers.policy import load_policy
+from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.vector_env import make_vec_env
+from racing_env.simulation.simulator import Simulator
+from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.sources import load_circuits
 
 BATCHES = (1, 64, 256, 1024)
 PROCESSES = (1, 2, 4, 8)

@@ -11,16 +11,16 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from racing_env import circuit_bank as bank
-from racing_env import dynamics as dyn
-from racing_env import observation as obs
-from racing_env.circuit import Circuit, prepare_circuit
-from racing_env.circuit_bank import pack_circuits
-from racing_env.errors import InputError
-from racing_env.simulator import END_NAMES, ON_TRACK, REWARD_TERMS, Simulator
-from racing_env.track import Track
-from racing_env.track_sources import load_tracks
-from racing_env.vehicle import RACECAR, Vehicle
+from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.common.errors import InputError
+from racing_env.simulation import observation as obs
+from racing_env.simulation.simulator import END_NAMES, ON_TRACK, REWARD_TERMS, Simulator
+from racing_env.tracks import bank as bank
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.geometry import Track
+from racing_env.tracks.sources import load_tracks
 
 CAMERAS = ("follow", "track")
 START_SPEED_SHARE = (0.4, 0.9)  # of the profile's speed, where a random episode begins
@@ -35,12 +35,12 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     An electric race car is alone on a closed circuit and has to get round it as fast as it can. It
     sees its own state, the racing line with the speed profile that goes with it, and the borders a
-    few seconds ahead. It is `racing_env.simulator.Simulator` with one car.
+    few seconds ahead. It is `racing_env.simulation.simulator.Simulator` with one car.
 
     ## Action Space
 
     `Box(-1, 1, (2,), float32)`. Actions outside are clipped; one that is not finite raises
-    `racing_env.errors.InputError`.
+    `racing_env.common.errors.InputError`.
 
     | Num | Action | Min | Max |
     | --- | --- | --- | --- |
@@ -83,13 +83,13 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     ## Dynamics
 
     A planar double-track model with four wheel loads, Pacejka's tyres, combined slip, drag,
-    down-force and rate-limited actuators (`racing_env.dynamics`); rear-wheel drive, 1200 kg,
+    down-force and rate-limited actuators (`racing_env.car.dynamics`); rear-wheel drive, 1200 kg,
     230 kW. A step is 0.05 s: two Runge-Kutta steps of fourth order.
 
     ## Rewards
 
     The sum of the terms below; `info` holds each as `reward_<term>`. Weights are those of
-    `racing_env.simulator.RewardWeights`.
+    `racing_env.simulation.simulator.RewardWeights`.
 
     | Term | Meaning |
     | --- | --- |
@@ -164,7 +164,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         camera: str = "follow",
     ):
         if not isinstance(vehicle, Vehicle):
-            raise InputError(f"vehicle {vehicle!r}: a racing_env.vehicle.Vehicle is needed")
+            raise InputError(f"vehicle {vehicle!r}: a racing_env.car.vehicle.Vehicle is needed")
         if not (_is_number(time_limit_s) and time_limit_s > 0.0):
             raise InputError(f"time_limit_s {time_limit_s!r}: a number of seconds > 0 is needed")
         if not (_is_number(border_margin_m) and border_margin_m >= 0.0):
@@ -190,7 +190,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._placed = self._running = False
         self._view: Any = None
         if render_mode is not None:
-            from racing_env import rendering  # only here: pygame-ce is an extra
+            from racing_env.drawing import rendering  # only here: pygame-ce is an extra
 
             self._moment_of = rendering.moment_of
             self._view = rendering.View(render_mode, camera, self.metadata["render_fps"])

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks import ablations, learning, measuring, peers, performance, publish, scaling
 from benchmarks.faults import session_of
-from racing_env.errors import InputError
-from racing_env.files import write_json
+from racing_env.common.errors import InputError
+from racing_env.common.files import write_json
 from tests.processes import ROOT, run
 
 
@@ -60,7 +60,9 @@ def test_only_what_is_between_the_marks_changes():
 
 
 def test_centre_line_takes_the_racing_lines_place_in_the_observation():
-    source = (measuring.ROOT / "racing_env" / "observation.py").read_text(encoding="utf-8")
+    source = (measuring.ROOT / "racing_env" / "simulation" / "observation.py").read_text(
+        encoding="utf-8"
+    )
     changed = ablations.seeing_the_centre_line(source)
     assert set(re.findall(r"bank\.(LINE_\w+)", changed)) == {"LINE_SPEED"}
     with pytest.raises(RuntimeError, match=r"does not read bank\.LINE_X"):
@@ -89,7 +91,7 @@ def test_commands_are_timed_and_their_memory_seen():
 
 def test_a_benchmark_that_is_stopped_stops_its_command(tmp_path):
     code = (
-        "from benchmarks import measuring; from racing_env import command_line as cli\n"
+        "from benchmarks import measuring; from racing_env.common import command_line as cli\n"
         f"cli.run(lambda: measuring.run_command(['bash', '-c', 'touch at-work; exec sleep 300'], "
         f"folder={str(tmp_path)!r}))"
     )

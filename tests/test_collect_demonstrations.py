@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from processes import ROOT, run, start
 
-from racing_env.dataset import read_manifest, verify_checksums
+from racing_env.data.dataset import read_manifest, verify_checksums
 
 SCRIPT = "collect_demonstrations.py"
 BUDGET = ("--track", "oval", "--episodes", 21, "--seed", 6)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import racing_env
-from racing_env import dynamics as dyn
-from racing_env.circuit import prepare_circuit
+from racing_env.car import dynamics as dyn
+from racing_env.common.errors import InputError
+from racing_env.drivers.expert import expert_actions
 from racing_env.environment import START_SPEED_SHARE, RaceEnv
-from racing_env.errors import InputError
-from racing_env.expert import expert_actions
-from racing_env.simulator import REWARD_TERMS
-from racing_env.track_generator import built_in_track
+from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.tracks.circuit import prepare_circuit
+from racing_env.tracks.generator import built_in_track
 
 ID = "racing_env/Race-v0"
 

@@ -11,10 +11,10 @@ import pytest
 from processes import ROOT, run
 
 from evaluate import file_stems
-from racing_env import observation
-from racing_env.policy import Policy, save_policy
-from racing_env.track import write_track
-from racing_env.track_generator import built_in_track
+from racing_env.drivers.policy import Policy, save_policy
+from racing_env.simulation import observation
+from racing_env.tracks.generator import built_in_track
+from racing_env.tracks.reader import write_track
 
 FIELDS = {
     "driver": str, "track": str, "finished": bool, "flying_lap_s": (float, type(None)),

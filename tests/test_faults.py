@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from processes import ROOT, run
 
-from racing_env.files import locked_folder
+from racing_env.common.files import locked_folder
 
 sys.path.insert(0, str(ROOT))
 from benchmarks import faults  # noqa: E402

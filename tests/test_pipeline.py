@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from processes import run
 
-from racing_env.policy import load_policy
+from racing_env.drivers.policy import load_policy
 
 STAGES = {
     "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",

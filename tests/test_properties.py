@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from racing_env import dynamics as dyn
-from racing_env.circuit import prepare_circuit
+from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import RACECAR
+from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.environment import RaceEnv
-from racing_env.policy import Policy, load_policy, save_policy
-from racing_env.track import read_track, write_track
-from racing_env.track_generator import generate_track
-from racing_env.vehicle import RACECAR
+from racing_env.tracks.circuit import prepare_circuit
+from racing_env.tracks.generator import generate_track
+from racing_env.tracks.reader import read_track, write_track
 
 IN_A_FOLDER = [HealthCheck.function_scoped_fixture]  # whose files each example replaces
 PEDALS = st.floats(-1.0, 1.0) | st.sampled_from([-1.0, 0.0, 1.0])

@@ -14,9 +14,9 @@ import pytest
 from demonstrations import write_demonstrations
 from processes import run, start
 
-from racing_env.dataset import DatasetWriter, Episode, read_manifest
-from racing_env.files import read_columns
-from racing_env.policy import load_policy
+from racing_env.common.files import read_columns
+from racing_env.data.dataset import DatasetWriter, Episode, read_manifest
+from racing_env.drivers.policy import load_policy
 
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--judge-on", "club", "--seed", 1)
 

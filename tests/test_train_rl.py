@@ -20,10 +20,10 @@ from demonstrations import write_demonstrations
 from processes import ROOT, start
 from stable_baselines3 import PPO
 
-from racing_env import observation
-from racing_env.callbacks import LogEpisodes
-from racing_env.network import HIDDEN_SIZES
-from racing_env.policy import Policy, load_policy, save_policy
+from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.learning.callbacks import LogEpisodes
+from racing_env.learning.network import HIDDEN_SIZES
+from racing_env.simulation import observation
 
 sys.path.insert(0, str(ROOT))
 import train_rl  # noqa: E402
@@ -172,10 +172,10 @@ def curve(out: str):
 
 @pytest.fixture
 def short_rollouts(monkeypatch):
-    monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
-    monkeypatch.setattr("racing_env.agents.APG_STEPS", 32)
-    monkeypatch.setattr("racing_env.agents.SAC_ROLLOUT", 32)
-    monkeypatch.setattr("racing_env.agents.SAC_TRANSITIONS_PER_UPDATE", 8)
+    monkeypatch.setattr("racing_env.learning.agents.PPO_ROLLOUT", 256)
+    monkeypatch.setattr("racing_env.learning.agents.APG_STEPS", 32)
+    monkeypatch.setattr("racing_env.learning.agents.SAC_ROLLOUT", 32)
+    monkeypatch.setattr("racing_env.learning.agents.SAC_TRANSITIONS_PER_UPDATE", 8)
     monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
     monkeypatch.setattr(train_rl, "JUDGE_EVERY", dict.fromkeys(train_rl.JUDGE_EVERY, 256))
 
@@ -262,10 +262,10 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
 
     with monkeypatch.context() as patch:
-        patch.setattr("racing_env.callbacks.JudgeDrivers.judge", interrupt)
+        patch.setattr("racing_env.learning.callbacks.JudgeDrivers.judge", interrupt)
         assert train(*arguments)[0] == 130
     with monkeypatch.context() as patch:
-        patch.setattr("racing_env.vector_env.BatchVecEnv.reset", interrupt)
+        patch.setattr("racing_env.learning.vector_env.BatchVecEnv.reset", interrupt)
         assert train(*arguments, "--resume")[0] == 130
     assert not os.path.exists("rl/policy.safetensors")  # nor a checkpoint
     assert train(*arguments, "--resume") == (0, [])
@@ -273,7 +273,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
 
 
 def test_weights_that_are_not_finite_stop(monkeypatch):
-    monkeypatch.setattr("racing_env.agents.PPO_ROLLOUT", 256)
+    monkeypatch.setattr("racing_env.learning.agents.PPO_ROLLOUT", 256)
     monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
     learn = PPO.train
 

@@ -1,0 +1,288 @@
+"""Motion of many cars at once: forces of the double-track model and their integration.
+
+Equations as in Christ et al., "Time-optimal trajectory planning for a race car considering variable
+tyre-road friction coefficients", Vehicle System Dynamics, 2019; x forward, y left, angles
+anti-clockwise. The state of n cars is one array of shape (STATE_SIZE, n): a row per quantity, so
+that the loop over cars is a plain loop over contiguous memory, which the compiler vectorises. For
+the same reason the force model has no branches, and the arc tangent and the sine of the tyre curve
+are polynomials (their errors are bounded by tests).
+"""
+
+import math
+
+import numpy as np
+
+from racing_env.car.kernels import inlined, kernel
+from racing_env.car.vehicle import GRAVITY_MPS2
+
+X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
+STATE_SIZE = 11
+
+CONTROL_STEP_S = 0.05
+SUBSTEPS = 2
+
+SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a standing car
+STOP_SPEED_MPS = 0.5  # brakes and rolling resistance fade out below it, so they never push back
+LOAD_FLOOR_N = 10.0
+
+
+@inlined
+def arctangent(x):
+    """atan(x), absolute error below 1e-8: odd polynomial on [-1, 1], reciprocal outside."""
+    magnitude = abs(x)
+    z = min(magnitude, 1.0) / max(magnitude, 1.0)
+    q = z * z
+    q2 = q * q
+    low = 0.9999998863828523 - 0.3333259702691162 * q
+    low += q2 * (0.19985906743494694 - 0.1416122901673873 * q)
+    high = 0.10498945375808201 - 0.07234855833926929 * q
+    high += q2 * (0.03978120482983581 - 0.014401345953735031 * q)
+    q4 = q2 * q2
+    p = low + q4 * (high + q4 * 0.0024567214768574097)
+    p = p * z
+    p = p if magnitude <= 1.0 else 0.5 * math.pi - p
+    return p if x >= 0.0 else -p
+
+
+@inlined
+def sine(x):
+    """sin(x) for |x| <= pi, absolute error below 1e-10: odd polynomial."""
+    q = x * x
+    q2 = q * q
+    low = 0.9999999999426805 - 0.1666666663869165 * q
+    low += q2 * (0.00833333293499765 - 0.00019841244358567362 * q)
+    high = 2.7556453637296696e-06 - 2.5035390237077108e-08 * q
+    high += q2 * (1.5874253098007007e-10 - 6.550113062625757e-13 * q)
+    p = low + q2 * q2 * high
+    return p * x
+
+
+@inlined
+def cosine(x):
+    """cos(x) for |x| <= pi, absolute error below 1e-10."""
+    return sine(0.5 * math.pi - abs(x))
+
+
+@inlined
+def wrapped_angle(x):
+    """The same angle within [-pi, pi)."""
+    return x - 2.0 * math.pi * np.floor((x + math.pi) * (0.5 / math.pi))
+
+
+@inlined
+def lateral_tyre_force_n(slip_tangent, load_n, vehicle):
+    """Pure lateral force of one tyre (N), slip_tangent = tan(slip angle), load in N.
+
+    Magic formula with degressive load: mu Fz (1 + eps Fz/Fz0) sin(C atan(Ba - E(Ba - atan Ba))).
+    """
+    stiff_slip = vehicle.tyre_b * arctangent(slip_tangent)
+    bent_slip = stiff_slip - vehicle.tyre_e * (stiff_slip - arctangent(stiff_slip))
+    angle = vehicle.tyre_c * arctangent(bent_slip)
+    shape = sine(min(max(angle, -math.pi), math.pi))
+    load_factor = 1.0 + vehicle.tyre_load_sensitivity / vehicle.tyre_nominal_load_n * load_n
+    return vehicle.friction * load_n * load_factor * shape
+
+
+@inlined
+def wheel_force_n(v_along, v_across, load_n, drive_n, brake_n, vehicle):
+    """Force of one wheel in its own frame (N): (along, across), with combined slip as a cap.
+
+    v_along, v_across: velocity of the contact point in the wheel's frame (m/s); drive_n, brake_n:
+    asked of the wheel, the second against its own way, as its rolling resistance is.
+    """
+    direction = min(max(v_along * (1.0 / STOP_SPEED_MPS), -1.0), 1.0)
+    force_along_n = drive_n - direction * (brake_n + vehicle.rolling_resistance * load_n)
+    slip_tangent = -v_across / max(v_along, SLIP_SPEED_FLOOR_MPS)
+    grip = vehicle.friction * load_n
+    along = min(max(force_along_n, -grip), grip)
+    across_max = math.sqrt(grip * grip - along * along)
+    across = lateral_tyre_force_n(slip_tangent, load_n, vehicle)
+    return along, min(max(across, -across_max), across_max)
+
+
+@inlined
+def wheel_loads_n(vx, ax, ay, vehicle):
+    """Loads (N) of front left, front right, rear left, rear right at the filtered accelerations.
+
+    Static share, down-force, transfer along (h/L m ax) and across (h/b m ay, by the roll share).
+    """
+    wheelbase = vehicle.cog_to_front_m + vehicle.cog_to_rear_m
+    speed_square = vx * vx
+    weight = vehicle.mass_kg * GRAVITY_MPS2
+    along = vehicle.cog_height_m / wheelbase * vehicle.mass_kg * ax
+    across = vehicle.cog_height_m / vehicle.axle_track_m * vehicle.mass_kg * ay
+    front = weight * vehicle.cog_to_rear_m / wheelbase + vehicle.lift_front_kgpm * speed_square
+    rear = weight * vehicle.cog_to_front_m / wheelbase + vehicle.lift_rear_kgpm * speed_square
+    front = 0.5 * (front - along)
+    rear = 0.5 * (rear + along)
+    front_across = across * vehicle.roll_share_front
+    rear_across = across - front_across
+    return (
+        max(front - front_across, LOAD_FLOOR_N),
+        max(front + front_across, LOAD_FLOOR_N),
+        max(rear - rear_across, LOAD_FLOOR_N),
+        max(rear + rear_across, LOAD_FLOOR_N),
+    )
+
+
+@inlined
+def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
+    """Accelerations of the car: along (m/s2), across (m/s2), about the vertical (rad/s2).
+
+    The first two are specific forces in the car's frame, without the terms of the turning frame;
+    ax and ay are the filtered ones, steer the angle of the front wheels (rad).
+    """
+    fl, fr, rl, rr = wheel_loads_n(vx, ax, ay, vehicle)
+    power_n = vehicle.power_max_w / max(vx, 1.0)
+    below_top = min(max(vehicle.top_speed_mps - vx, 0.0), 1.0)
+    drive_n = min(drive_n, power_n) * below_top
+    drive_front = 0.5 * drive_n * vehicle.drive_share_front
+    drive_rear = 0.5 * drive_n - drive_front
+    brake_front = 0.5 * brake_n * vehicle.brake_share_front
+    brake_rear = 0.5 * brake_n - brake_front
+
+    # Front wheels are turned: their velocities go into the wheel's frame, their forces back. The
+    # angle stays within a fraction of a radian, where the sine's polynomial serves the cosine too.
+    sin_steer = sine(steer)
+    cos_steer = math.sqrt(1.0 - sin_steer * sin_steer)
+    half_track = 0.5 * vehicle.axle_track_m
+    left_x = vx - yaw_rate * half_track
+    right_x = vx + yaw_rate * half_track
+    front_y = vy + yaw_rate * vehicle.cog_to_front_m
+    rear_y = vy - yaw_rate * vehicle.cog_to_rear_m
+
+    fl_x, fl_y = wheel_force_n(
+        cos_steer * left_x + sin_steer * front_y, cos_steer * front_y - sin_steer * left_x,
+        fl, drive_front, brake_front, vehicle,
+    )  # fmt: skip
+    fr_x, fr_y = wheel_force_n(
+        cos_steer * right_x + sin_steer * front_y, cos_steer * front_y - sin_steer * right_x,
+        fr, drive_front, brake_front, vehicle,
+    )  # fmt: skip
+    rl_x, rl_y = wheel_force_n(left_x, rear_y, rl, drive_rear, brake_rear, vehicle)
+    rr_x, rr_y = wheel_force_n(right_x, rear_y, rr, drive_rear, brake_rear, vehicle)
+    left_along = cos_steer * fl_x - sin_steer * fl_y
+    right_along = cos_steer * fr_x - sin_steer * fr_y
+    left_across = sin_steer * fl_x + cos_steer * fl_y
+    right_across = sin_steer * fr_x + cos_steer * fr_y
+
+    # Left is paired with right first, so that the mirror image has the same sums to the last bit.
+    force_x = (left_along + right_along) + (rl_x + rr_x) - vehicle.drag_kgpm * vx * abs(vx)
+    force_y = (left_across + right_across) + (rl_y + rr_y)
+    torque = (
+        vehicle.cog_to_front_m * (left_across + right_across)
+        - vehicle.cog_to_rear_m * (rl_y + rr_y)
+        + half_track * ((right_along - left_along) + (rr_x - rl_x))
+    )
+    # Reciprocals of constants leave the loop over the cars; divisions by them would not.
+    per_mass = 1.0 / vehicle.mass_kg
+    return force_x * per_mass, force_y * per_mass, torque * (1.0 / vehicle.yaw_inertia_kgm2)
+
+
+@inlined
+def moved_towards(value, target, most):
+    """value moved to target, by `most` at the most."""
+    return value + min(max(target - value, -most), most)
+
+
+@inlined
+def actuator_at_stages(value, target, rate, h):
+    """Rate-limited actuator at the middle and the end of a step of h seconds.
+
+    The end value is exact. The middle one is such that the Runge-Kutta weights (1, 4, 1)/6 give
+    the exact mean over the step, also when the actuator reaches its target half-way.
+    """
+    move = target - value
+    reach = abs(move) * (1.0 / (rate * h))  # in steps
+    end = moved_towards(value, target, h * rate)
+    mean = target - 0.5 * move * reach
+    settled_middle = 0.25 * (6.0 * mean - value - end)
+    return (0.5 * (value + end) if reach >= 1.0 else settled_middle), end
+
+
+@inlined
+def _rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
+    """Time derivatives of (x, y, psi, vx, vy, yaw_rate, ax, ay) in the step's start frame."""
+    now_ax, now_ay, yaw_acceleration = accelerations(
+        vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle
+    )
+    per_filter_s = 1.0 / vehicle.load_filter_s
+    # psi is the turn since the start of the control step: a fraction of a radian
+    sin_psi = sine(min(max(psi, -1.5), 1.5))
+    cos_psi = math.sqrt(1.0 - sin_psi * sin_psi)
+    return (
+        vx * cos_psi - vy * sin_psi,
+        vx * sin_psi + vy * cos_psi,
+        yaw_rate,
+        now_ax + vy * yaw_rate,
+        now_ay - vx * yaw_rate,
+        yaw_acceleration,
+        (now_ax - ax) * per_filter_s,
+        (now_ay - ay) * per_filter_s,
+    )
+
+
+@kernel
+def step_dynamics(state, action, vehicle, dt_s, substeps, scratch):
+    """Advance n cars by one control step, in place: Runge-Kutta of fourth order.
+
+    state: (STATE_SIZE, n) float64; action: (n, 2) in [-1, 1]: steering target / full lock (left
+    positive), drive (> 0) or brake (< 0) fraction; scratch: (5, n). The actuators move at their
+    largest rate towards the target, which is known at each stage.
+    """
+    n = state.shape[1]
+    h = dt_s / substeps
+    steer_rate = vehicle.steering_max_rad / vehicle.steering_full_s
+    drive_rate = vehicle.drive_force_max_n / vehicle.drive_full_s
+    brake_rate = vehicle.brake_force_max_n / vehicle.brake_full_s
+    steering, pedals = scratch[0], scratch[1]  # contiguous, or the loop below is not vectorised
+    turned_x, turned_y, turn = scratch[2], scratch[3], scratch[4]  # in the step's start frame
+    for i in range(n):
+        steering[i] = action[i, 0]
+        pedals[i] = action[i, 1]
+        turned_x[i] = turned_y[i] = turn[i] = 0.0
+    for _ in range(substeps):
+        for i in range(n):
+            steer_target = steering[i] * vehicle.steering_max_rad
+            drive_target = max(pedals[i], 0.0) * vehicle.drive_force_max_n
+            brake_target = max(-pedals[i], 0.0) * vehicle.brake_force_max_n
+            steer0, drive0, brake0 = state[STEER, i], state[DRIVE, i], state[BRAKE, i]
+            steer1, steer2 = actuator_at_stages(steer0, steer_target, steer_rate, h)
+            drive1, drive2 = actuator_at_stages(drive0, drive_target, drive_rate, h)
+            brake1, brake2 = actuator_at_stages(brake0, brake_target, brake_rate, h)
+            psi, vx, vy, r = turn[i], state[VX, i], state[VY, i], state[YAW_RATE, i]
+            ax, ay = state[AX, i], state[AY, i]
+            x_1, y_1, psi_1, vx_1, vy_1, r_1, ax_1, ay_1 = _rates(
+                psi, vx, vy, r, ax, ay, steer0, drive0, brake0, vehicle
+            )
+            k = 0.5 * h
+            x_2, y_2, psi_2, vx_2, vy_2, r_2, ax_2, ay_2 = _rates(
+                psi + k * psi_1, vx + k * vx_1, vy + k * vy_1, r + k * r_1,
+                ax + k * ax_1, ay + k * ay_1, steer1, drive1, brake1, vehicle,
+            )  # fmt: skip
+            x_3, y_3, psi_3, vx_3, vy_3, r_3, ax_3, ay_3 = _rates(
+                psi + k * psi_2, vx + k * vx_2, vy + k * vy_2, r + k * r_2,
+                ax + k * ax_2, ay + k * ay_2, steer1, drive1, brake1, vehicle,
+            )  # fmt: skip
+            x_4, y_4, psi_4, vx_4, vy_4, r_4, ax_4, ay_4 = _rates(
+                psi + h * psi_3, vx + h * vx_3, vy + h * vy_3, r + h * r_3,
+                ax + h * ax_3, ay + h * ay_3, steer2, drive2, brake2, vehicle,
+            )  # fmt: skip
+            k = h / 6.0
+            turned_x[i] += k * (x_1 + 2.0 * (x_2 + x_3) + x_4)
+            turned_y[i] += k * (y_1 + 2.0 * (y_2 + y_3) + y_4)
+            turn[i] = psi + k * (psi_1 + 2.0 * (psi_2 + psi_3) + psi_4)
+            state[VX, i] = vx + k * (vx_1 + 2.0 * (vx_2 + vx_3) + vx_4)
+            state[VY, i] = vy + k * (vy_1 + 2.0 * (vy_2 + vy_3) + vy_4)
+            state[YAW_RATE, i] = r + k * (r_1 + 2.0 * (r_2 + r_3) + r_4)
+            state[AX, i] = ax + k * (ax_1 + 2.0 * (ax_2 + ax_3) + ax_4)
+            state[AY, i] = ay + k * (ay_1 + 2.0 * (ay_2 + ay_3) + ay_4)
+            state[STEER, i] = steer2
+            state[DRIVE, i] = drive2
+            state[BRAKE, i] = brake2
+    for i in range(n):
+        psi = wrapped_angle(state[PSI, i])
+        cos_psi, sin_psi = cosine(psi), sine(psi)
+        state[X, i] += cos_psi * turned_x[i] - sin_psi * turned_y[i]
+        state[Y, i] += sin_psi * turned_x[i] + cos_psi * turned_y[i]
+        state[PSI, i] = wrapped_angle(psi + turn[i])

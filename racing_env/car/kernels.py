@@ -1,0 +1,72 @@
+"""Compiled kernels, and their cache on disk, which is named by the sources that it was made from.
+
+Numba keeps a compiled function as long as the function's own file is unchanged. A kernel contains
+code of several modules and the order of the fields of the records that it is given, so after an
+update of one of them the others would go on with its old code. Here each state of the sources has
+a cache folder of its own.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+PACKAGE = Path(__file__).resolve().parents[1]
+KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-package has kernels
+PREFIX = "kernels-"
+
+
+def sources_digest(package: Path = PACKAGE) -> str:
+    """Of the names and contents of all modules that kernels may be made from."""
+    digest = hashlib.sha256()
+    for room in KERNEL_ROOMS:
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def cache_folder(package: Path = PACKAGE) -> Path:
+    """The folder of these sources: in $NUMBA_CACHE_DIR, or in the package's own __pycache__, from
+    which the folders of earlier sources are removed.
+    """
+    name = PREFIX + sources_digest(package)
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen) / name
+    base = package / "__pycache__"
+    for earlier in base.glob(f"{PREFIX}*"):
+        if earlier.name != name:  # read-only, or another process was quicker: it is in no one's way
+            shutil.rmtree(earlier, ignore_errors=True)
+    return base / name
+
+
+_FOLDER = str(cache_folder())
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function, with strict IEEE arithmetic.
+
+    Without fast-math the result does not depend on which functions the compiler inlined or
+    vectorised, nor on whether the code was just compiled or came from the cache. Seeded runs repeat
+    to the last bit, in a batch of any size; it costs a quarter of the speed.
+    """
+    return _compiled(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """As `kernel`, for what is inlined wherever a kernel calls it."""
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    # numba reads its setting when a function is decorated; others' functions keep their own cache
+    settings: Any = numba.config
+    earlier, settings.CACHE_DIR = settings.CACHE_DIR, _FOLDER
+    try:
+        return numba.njit(cache=True, error_model="numpy", **options)(function)
+    finally:
+        settings.CACHE_DIR = earlier

@@ -1,0 +1,144 @@
+"""What the scripts share: argument types, worker counts, and how they end.
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+import argparse
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from racing_env.common.errors import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[], None], resumable: bool = False) -> None:
+    """Run a script's main and turn what users can cause into one line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
+    threading.excepthook = _thread_failed
+    try:
+        main()
+    except MemoryError:
+        print("error: memory is short; ask for less", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
+        print(f"interrupted; {way_on}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether it is, or was caused by, Ctrl-C: in an import it can come out as an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread of a library, such as TensorBoard's writer, that meets a full disk: one line."""
+    if isinstance(failure.exc_value, OSError):
+        print(f"error: {failure.exc_value}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failure)
+
+
+def positive_int(text: str) -> int:
+    """argparse type: an integer of at least 1."""
+    return _int_from(text, 1)
+
+
+def size_int(text: str) -> int:
+    """argparse type: how many of what takes memory, 1 to a million."""
+    return _int_from(text, 1, 10**6)
+
+
+def worker_int(text: str) -> int:
+    """argparse type: how many processes, 1 to 1000."""
+    return _int_from(text, 1, 1000)
+
+
+def processes_int(text: str) -> int:
+    """argparse type: how many processes, 0 to 1000."""
+    return _int_from(text, 0, 1000)
+
+
+def count_int(text: str) -> int:
+    """argparse type: an integer of at least 0."""
+    return _int_from(text, 0)
+
+
+def seed_int(text: str) -> int:
+    """argparse type: a seed that numpy, torch and all libraries between take, 0 to 2**32 - 1."""
+    return _int_from(text, 0, 2**32 - 1)
+
+
+def positive_float(text: str) -> float:
+    """argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _int_from(text: str, least: int, most: int = 10**12) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not an integer of at least {least} and at most {most}"
+        )
+    return value
+
+
+def available_cores() -> int:
+    """Cores that this process may run on (CPU affinity counted in)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "tqdm[None]":
+    """A bar on standard error; in a pipe or a log file a line every ten seconds instead.
+
+    What does not fit into the columns is cut off at the end, where the postfix is.
+    """
+    said = "{remaining} left" + (", {rate_noinv_fmt}" if show_rate else "") + "{postfix}"
+    shape: dict[str, Any]
+    if sys.stderr.isatty():
+        shape = {"bar_format": "{percentage:.0f}% {bar} " + said, "dynamic_ncols": True}
+    else:
+        said = "{percentage:.0f}% {n_fmt}/{total_fmt}{unit}, {elapsed} elapsed, " + said
+        shape = {"bar_format": said, "mininterval": 10.0, "file": LogLines(sys.stderr)}
+    return tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=show_rate, **shape)
+
+
+class LogLines:
+    """A stream for a progress bar that has each of its states as a line of its own."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.last = stream, ""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line and line != self.last:
+            self.stream.write(f"{line}\n")
+            self.last = line
+
+    def flush(self) -> None:
+        self.stream.flush()

@@ -1,0 +1,15 @@
+"""pygame-ce, which only drawing needs; where it is missing, one line says how to get it."""
+
+import os
+
+from racing_env.common.errors import InputError
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+try:
+    import pygame
+except ImportError as error:
+    raise InputError(
+        "rendering needs pygame-ce; install it with: pip install -r requirements-render.txt"
+    ) from error
+
+__all__ = ["pygame"]

@@ -1,0 +1,204 @@
+"""The classical expert: follows the racing line by feed-forward steering, preview and feedback.
+
+Steering: the angle that holds the line's curvature in steady state (geometry plus the slip angles
+that the axles need), corrected by the error of the pose predicted a moment ahead. Pedals: the
+profile's acceleration plus a share of the speed error. Both are held back where the tyres would
+pass their peak, because this tyre's side force falls off steeply behind it.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.kernels import inlined, kernel
+from racing_env.car.vehicle import GRAVITY_MPS2, RACECAR, Vehicle
+from racing_env.simulation import observation as obs
+from racing_env.simulation.simulator import ON_TRACK, Simulator
+from racing_env.tracks import bank as bank
+
+
+class Gains(NamedTuple):
+    """How the expert tracks the line; tuned on generated circuits."""
+
+    preview_s: float = 0.18  # over which the pose is predicted, for the delay of steering and yaw
+    tracking_radps: float = 3.2  # natural frequency with which the offset from the line decays
+    damping: float = 1.0
+    gain_speed_floor_mps: float = 8.0
+    yaw_s: float = 0.1  # steering per rad/s of yaw rate error
+    speed_per_s: float = 4.0  # acceleration per m/s of speed error
+    front_slip_share: float = 0.95  # of the tyre's peak: where steering is clamped
+    rear_slip_share: float = 0.55  # of the peak: where pedals and steering begin to yield
+    catch: float = 2.0  # how fast the front lets go then
+    drive_share: float = 0.5  # of the grip that is left, on the driven axle
+    brake_share: float = 0.9
+
+
+GAINS = Gains()
+MARGINS = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
+
+
+@inlined
+def peak_slip_rad(vehicle):
+    """Slip angle of the largest side force: C atan(Ba - E(Ba - atan Ba)) = pi/2."""
+    return _slip_of_bend(math.tan(min(0.5 * math.pi / vehicle.tyre_c, 1.5)), vehicle)
+
+
+@inlined
+def _slip_of_bend(bend, vehicle):
+    """Slip angle (rad) at which Ba - E(Ba - atan Ba) = bend, by Newton's method."""
+    stiff_slip = bend
+    for _ in range(6):
+        value = stiff_slip - vehicle.tyre_e * (stiff_slip - math.atan(stiff_slip)) - bend
+        slope = 1.0 - vehicle.tyre_e + vehicle.tyre_e / (1.0 + stiff_slip * stiff_slip)
+        stiff_slip -= value / slope
+    return stiff_slip / vehicle.tyre_b
+
+
+@inlined
+def _axle_slip_rad(force_n, load_n, vehicle):
+    """Slip angle (rad) with which an axle under load_n gives the side force force_n."""
+    wheel = 0.5 * load_n
+    load_factor = 1.0 + vehicle.tyre_load_sensitivity * wheel / vehicle.tyre_nominal_load_n
+    share = min(max(force_n / (vehicle.friction * load_n * load_factor), -0.98), 0.98)
+    return _slip_of_bend(math.tan(math.asin(share) / vehicle.tyre_c), vehicle)
+
+
+@kernel
+def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
+    """Steering angle for the line's curvature (1/m) at the predicted pose error (m, rad)."""
+    lateral = speed * speed * kappa
+    wheelbase = vehicle.cog_to_front_m + vehicle.cog_to_rear_m
+    fl, fr, rl, rr = dyn.wheel_loads_n(speed, state[dyn.AX, car], lateral, vehicle)
+    front_share = vehicle.cog_to_rear_m / wheelbase
+    force = vehicle.mass_kg * lateral
+    front_slip = _axle_slip_rad(force * front_share, fl + fr, vehicle)
+    rear_slip = _axle_slip_rad(force * (1.0 - front_share), rl + rr, vehicle)
+    steering = math.atan(wheelbase * kappa) + front_slip - rear_slip
+    # a bicycle's offset obeys e'' = v^2/L steering: gains for the wanted second-order decay
+    gain_speed = max(speed, gains.gain_speed_floor_mps)
+    steering -= gains.tracking_radps**2 * wheelbase / gain_speed**2 * offset
+    steering -= 2.0 * gains.damping * gains.tracking_radps * wheelbase / gain_speed * heading
+    steering += gains.yaw_s * (speed * kappa - state[dyn.YAW_RATE, car])
+    # Keep the front tyres before their peak, whatever the feedback asks for; and where the rear
+    # ones near theirs, let go of the front in the same measure, or the car turns round.
+    front_slip, rear_slip = obs.axle_slips(state, car, vehicle)
+    straight = state[dyn.STEER, car] - front_slip  # the angle at which the front wheels just roll
+    peak = peak_slip_rad(vehicle)
+    most = gains.front_slip_share * peak
+    let_go = gains.catch * max(abs(rear_slip) - gains.rear_slip_share * peak, 0.0)
+    let_go = min(let_go, 2.0 * most)  # at the most from one clamp to the other
+    left_most = most - let_go if rear_slip > 0.0 else most
+    right_most = most - let_go if rear_slip < 0.0 else most
+    return min(max(steering, straight - right_most), straight + left_most)
+
+
+@kernel
+def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
+    """Longitudinal force (N) for a speed (m/s) and the profile's acceleration (m/s2)."""
+    vx = state[dyn.VX, car]
+    weight = vehicle.mass_kg * GRAVITY_MPS2
+    load = weight + (vehicle.lift_front_kgpm + vehicle.lift_rear_kgpm) * vx * vx
+    resistance = vehicle.drag_kgpm * vx * vx + vehicle.rolling_resistance * load
+    wanted = acceleration + gains.speed_per_s * (target_speed - vx)
+    force = vehicle.mass_kg * wanted + resistance
+    # what the lateral force leaves of the grip, by the acceleration that is felt
+    grip = vehicle.friction * load
+    used = min(vehicle.mass_kg * abs(state[dyn.AY, car]) / grip, 0.97)
+    left = math.sqrt(1.0 - used * used)
+    _, rear_slip = obs.axle_slips(state, car, vehicle)
+    peak = peak_slip_rad(vehicle)
+    guard = (1.0 - abs(rear_slip) / peak) / (1.0 - gains.rear_slip_share)
+    guard = min(max(guard, 0.0), 1.0)
+    if force > 0.0:
+        return min(force, gains.drive_share * grip * left) * guard
+    return max(force, -gains.brake_share * grip * left) * guard
+
+
+@kernel
+def _act(state, cars, circuits, margins, vehicle, gains, out):
+    """Actions (n, 2) of the expert for all cars; margins (n,): factors on the speed profile."""
+    for car in range(state.shape[1]):
+        c = cars.circuit[car]
+        first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
+        table = circuits.table
+        vx, vy = state[dyn.VX, car], state[dyn.VY, car]
+        yaw_rate, psi = state[dyn.YAW_RATE, car], state[dyn.PSI, car]
+        turned = psi + 0.5 * gains.preview_s * yaw_rate
+        x = state[dyn.X, car] + gains.preview_s * (vx * math.cos(turned) - vy * math.sin(turned))
+        y = state[dyn.Y, car] + gains.preview_s * (vx * math.sin(turned) + vy * math.cos(turned))
+        psi += gains.preview_s * yaw_rate
+        station, fraction, offset = bank.project(
+            table, first, count, step_m, cars.station[car], x, y
+        )
+        row = first + station
+        next_row = first + (station + 1 if station + 1 < count else 0)
+        offset += bank.blend(table, row, next_row, fraction, bank.LINE_ROOM_LEFT)
+        offset -= bank.blend(table, row, next_row, fraction, bank.ROOM_LEFT)
+        line_cos = bank.blend(table, row, next_row, fraction, bank.LINE_COS)
+        line_sin = bank.blend(table, row, next_row, fraction, bank.LINE_SIN)
+        # direction of travel, not of the nose: what has to point along the line
+        course = psi + math.atan2(vy, max(vx, dyn.SLIP_SPEED_FLOOR_MPS))
+        sine = math.sin(course) * line_cos - math.cos(course) * line_sin
+        heading = math.asin(min(max(sine, -1.0), 1.0))
+        kappa = bank.blend(table, row, next_row, fraction, bank.LINE_KAPPA)
+        margin = margins[car]
+        target = margin * bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
+        passed_s = bank.next_line_time(circuits, c, station) - table[row, bank.LINE_TIME]
+        gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
+        acceleration = margin * margin * gained / max(passed_s, 1e-6)
+        steering = _steering_rad(state, car, max(vx, 3.0), kappa, offset, heading, vehicle, gains)
+        force = _pedals_n(state, car, target, acceleration, vehicle, gains)
+        out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)
+        full = vehicle.drive_force_max_n if force > 0.0 else vehicle.brake_force_max_n
+        out[car, 1] = min(max(force / full, -1.0), 1.0)
+
+
+def expert_actions(simulator: Simulator, margins: np.ndarray, gains: Gains = GAINS) -> np.ndarray:
+    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator.
+
+    margins: (n,) factors on the speed profile; below 1 is slower than the tyres would allow.
+    """
+    actions = np.empty((simulator.n, 2))
+    _act(
+        simulator.state,
+        simulator.cars,
+        simulator.circuits,
+        margins,
+        simulator.vehicle,
+        gains,
+        actions,
+    )
+    return actions
+
+
+def fastest_margins(
+    circuits: bank.CircuitBank, vehicle: Vehicle = RACECAR, laps: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each circuit the margin whose last lap is fastest, and that lap's time (s).
+
+    Drives all margins at once, from a standing start; both arrays (circuits,), NaN where no margin
+    finishes all the laps.
+    """
+    margins = np.tile(np.array(MARGINS), len(circuits.count))
+    simulator = Simulator(circuits, len(margins), vehicle)
+    for car in range(simulator.n):
+        simulator.place(car, car // len(MARGINS))
+    best_margin = np.full(len(circuits.count), np.nan)
+    best_s = np.full(len(circuits.count), np.inf)
+    while simulator.n:
+        simulator.step(expert_actions(simulator, margins))
+        cars = simulator.cars
+        over = cars.ended != ON_TRACK
+        finished = ~over & (cars.laps >= laps)
+        for i in np.flatnonzero(finished):
+            if cars.lap_time_s[i] < best_s[cars.circuit[i]]:
+                best_s[cars.circuit[i]] = cars.lap_time_s[i]
+                best_margin[cars.circuit[i]] = margins[i]
+        lap_s = cars.time_s - cars.lap_start_s
+        beaten = (cars.laps == laps - 1) & (lap_s > best_s[cars.circuit])
+        keep = ~(over | finished | beaten)
+        if not keep.all():
+            simulator, margins = simulator.only(keep), margins[keep]
+    return best_margin, np.where(np.isfinite(best_s), best_s, np.nan)

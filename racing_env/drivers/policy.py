@@ -1,0 +1,142 @@
+"""A neural driver: a small multi-layer perceptron in one safetensors file, driven with numpy.
+
+Arrays `layer.I.weight` (out, in) and `layer.I.bias` (out,), float32; tanh between the layers and
+on the two outputs, which are the action. The metadata says what is needed to drive, and where the
+policy came from; nothing in the file is ever executed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+import racing_env
+from racing_env.car.dynamics import CONTROL_STEP_S
+from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.common.errors import InputError, first_difference
+from racing_env.common.files import replaced_atomically
+from racing_env.simulation import observation
+
+FORMAT_VERSION = 1
+ACTION_SIZE = 2
+FILE_SIZE_MAX_BYTES = 100_000_000
+LAYERS_MAX = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """Weights and biases of the layers, and the record of where they come from."""
+
+    weights: tuple[np.ndarray, ...]  # (out, in) each, float32
+    biases: tuple[np.ndarray, ...]  # (out,) each
+    record: dict[str, str]
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Actions (n, 2) float32 for observations (n, SIZE)."""
+        values = observations
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            values = np.tanh(values @ weight.T + bias)
+        return values
+
+
+def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) -> None:
+    """Write a policy atomically. Raises OSError if the file cannot be written."""
+    metadata = policy.record | {
+        "format_version": str(FORMAT_VERSION),
+        "program_version": racing_env.__version__,
+        "layer_sizes": json.dumps(_sizes(policy)),
+        "squashing": "tanh",
+        "observation_layout": observation.LAYOUT,
+        "control_step_s": str(CONTROL_STEP_S),
+        "vehicle": json.dumps(vehicle._asdict()),
+    }
+    arrays = {}
+    for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
+        arrays[f"layer.{i}.weight"] = np.ascontiguousarray(weight, dtype=np.float32)
+        arrays[f"layer.{i}.bias"] = np.ascontiguousarray(bias, dtype=np.float32)
+    with replaced_atomically(path) as temporary:
+        temporary.write_bytes(_with_sorted_header(save(arrays, metadata=metadata)))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with a sorted header, whose order is otherwise random: equal
+    policies are then equal files.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
+    """Read a policy and check that it can drive this car with this observation.
+
+    Raises InputError that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such policy file; expected a .safetensors file")
+    if path.stat().st_size > FILE_SIZE_MAX_BYTES:
+        raise InputError(f"{path}: larger than {FILE_SIZE_MAX_BYTES} bytes, not a policy")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
+    _check_metadata(path, metadata, vehicle)
+    return _from_arrays(path, arrays, metadata)
+
+
+def _check_metadata(path: Path, metadata: dict[str, str], vehicle: Vehicle) -> None:
+    wanted = {
+        "format_version": str(FORMAT_VERSION),
+        "squashing": "tanh",
+        "observation_layout": observation.LAYOUT,
+        "control_step_s": str(CONTROL_STEP_S),
+        "vehicle": json.dumps(vehicle._asdict()),
+    }
+    for name, value in wanted.items():
+        found = metadata.get(name)
+        if found is None:
+            raise InputError(f"{path}: has no {name}; this program drives {value!r:.100}")
+        if found != value:
+            theirs, ours = first_difference(found, value)
+            raise InputError(f"{path}: {name} is {theirs!r}, this program drives {ours!r}")
+
+
+def _from_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Policy:
+    count = len(arrays) // 2
+    names = {f"layer.{i}.{part}" for i in range(count) for part in ("weight", "bias")}
+    if set(arrays) != names or not 1 <= count <= LAYERS_MAX:
+        raise InputError(
+            f"{path}: has arrays {sorted(arrays)!s:.100}, expected layer.I.weight/bias"
+        )
+    policy = Policy(
+        tuple(arrays[f"layer.{i}.weight"] for i in range(count)),
+        tuple(arrays[f"layer.{i}.bias"] for i in range(count)),
+        metadata,
+    )
+    size = observation.SIZE
+    for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
+        if weight.dtype != np.float32 or bias.dtype != np.float32:
+            raise InputError(f"{path}: layer {i} is {weight.dtype}, expected float32")
+        if weight.ndim != 2 or weight.shape[1] != size or bias.shape != weight.shape[:1]:
+            raise InputError(
+                f"{path}: layer {i} has shapes {weight.shape} and {bias.shape}, "
+                f"expected (outputs, {size}) and (outputs,)"
+            )
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise InputError(f"{path}: layer {i} has weights that are not finite numbers")
+        size = len(bias)
+    if size != ACTION_SIZE:
+        raise InputError(f"{path}: has {size} outputs, expected {ACTION_SIZE}")
+    return policy
+
+
+def _sizes(policy: Policy) -> list[int]:
+    return [policy.weights[0].shape[1], *(len(bias) for bias in policy.biases)]

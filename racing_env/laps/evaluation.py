@@ -1,0 +1,331 @@
+"""Laps against the clock: one driver on many circuits at once, every car alone on a circuit.
+
+A car stands at the start line, drives a standing lap and then flying laps; it ends where it leaves
+the track, turns round, stands still or takes too long. A failure is a result, not an error.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.common.errors import InputError
+from racing_env.common.files import replaced_atomically
+from racing_env.data.recording import DEMONSTRATION_MARGIN
+from racing_env.drivers.expert import MARGINS, expert_actions, fastest_margins
+from racing_env.drivers.policy import Policy
+from racing_env.simulation.simulator import END_NAMES, ON_TRACK, Simulator
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.circuit import Circuit
+
+Driver = Callable[[Simulator], np.ndarray]  # actions (n, 2) for the simulator's cars
+
+FINISHED, OFF_TRACK, TIME_LIMIT = "finished", "off_track", "time_limit"
+TIME_LIMIT_FACTOR = 3.0  # on the speed profile's time for the same laps
+
+
+class Telemetry(NamedTuple):
+    """One lap at the control steps, first and last row on the start line; arrays of shape (k,)."""
+
+    s_m: np.ndarray  # along the centre line, from the start of the lap
+    x_m: np.ndarray
+    y_m: np.ndarray
+    psi_rad: np.ndarray  # heading, anti-clockwise from the x axis, unwrapped
+    kappa_radpm: np.ndarray  # of the driven path, positive to the left
+    vx_mps: np.ndarray
+    ax_mps2: np.ndarray
+    vy_mps: np.ndarray
+    ay_mps2: np.ndarray
+    yaw_rate_radps: np.ndarray
+    steer_rad: np.ndarray  # of the front wheels
+    throttle: np.ndarray  # share of the largest drive force, 0 to 1
+    brake: np.ndarray
+    offset_m: np.ndarray  # from the centre line, positive to the left
+    time_s: np.ndarray  # since the start of the lap
+
+
+@dataclass(frozen=True, eq=False)
+class LapResult:
+    """What one driver did on one circuit."""
+
+    driver: str
+    track: str
+    length_m: float
+    profile_lap_s: float  # of the speed profile, which no tyre margin slows
+    end: str  # finished, off_track, backwards, standing or time_limit
+    lap_times_s: tuple[float, ...]  # full laps in order, the standing one first
+    distance_m: float  # along the centre line, until the end
+    laps_wanted: int  # full laps that were to be driven, the standing one included
+    telemetry: Telemetry | None = None  # of the best flying lap; without one, of the last lap
+
+    @property
+    def finished(self) -> bool:
+        return self.end == FINISHED
+
+    @property
+    def laps(self) -> int:
+        """Full laps, the standing one included."""
+        return len(self.lap_times_s)
+
+    @property
+    def standing_lap_s(self) -> float | None:
+        return self.lap_times_s[0] if self.lap_times_s else None
+
+    @property
+    def flying_lap_s(self) -> float | None:
+        """The best of the laps that began at racing speed, None if there was none."""
+        return min(self.lap_times_s[1:], default=None)
+
+    @property
+    def mean_flying_lap_s(self) -> float | None:
+        return float(np.mean(self.lap_times_s[1:])) if self.laps > 1 else None
+
+    @property
+    def off_track(self) -> int:
+        """How often the car left the track; at most once, because that ends the drive."""
+        return int(self.end == OFF_TRACK)
+
+    def required_telemetry(self) -> Telemetry:
+        """The telemetry; raises ValueError if none was recorded."""
+        if self.telemetry is None:
+            raise ValueError(f"the result of {self.driver} on {self.track} has no telemetry")
+        return self.telemetry
+
+    def record(self) -> dict[str, Any]:
+        """All but the telemetry, ready for JSON."""
+        return {
+            "driver": self.driver,
+            "track": self.track,
+            "finished": self.finished,
+            "flying_lap_s": self.flying_lap_s,
+            "mean_flying_lap_s": self.mean_flying_lap_s,
+            "standing_lap_s": self.standing_lap_s,
+            "off_track": self.off_track,
+            "distance_m": self.distance_m,
+            "laps": self.laps,
+            "laps_wanted": self.laps_wanted,
+            "lap_times_s": list(self.lap_times_s),
+            "end": self.end,
+            "length_m": self.length_m,
+            "profile_lap_s": self.profile_lap_s,
+        }
+
+
+class Summary(NamedTuple):
+    """Results of one driver in a few numbers."""
+
+    circuits: int
+    finished: int
+    lap_ratio: float  # mean of flying lap / reference over the finished circuits, NaN if none
+
+
+def policy_driver(policy: Policy) -> Driver:
+    """A driver that does what the policy says."""
+    return lambda simulator: policy.act(simulator.observe())
+
+
+def expert_driver(margins: np.ndarray) -> Driver:
+    """The expert with a factor on the speed profile for each circuit of the bank, (circuits,)."""
+    return lambda simulator: expert_actions(simulator, margins[simulator.cars.circuit])
+
+
+def expert_margins(
+    circuits: Sequence[Circuit], laps: int = 3, vehicle: Vehicle = RACECAR
+) -> np.ndarray:
+    """The expert's margin on each circuit (circuits,): the fastest that finishes.
+
+    Where none finishes it is the slowest of all, so that there is something to show.
+    """
+    margins, _ = fastest_margins(pack_circuits(circuits, vehicle), vehicle, laps + 1)
+    return np.where(np.isfinite(margins), margins, min(MARGINS))
+
+
+def refuse_same_names(circuits: Sequence[Circuit]) -> None:
+    """Raise InputError for circuits of the same name: laps are told apart, and compared, by it."""
+    for name, times in Counter(circuit.track.name for circuit in circuits).items():
+        if times > 1:
+            raise InputError(
+                f"circuit {name!r:.80}: is there {times} times; each needs a name of its own, "
+                "which of a file is the file's"
+            )
+
+
+def demonstrated_laps(circuits: Sequence[Circuit], vehicle: Vehicle = RACECAR) -> dict[str, float]:
+    """The expert's flying lap (s) at the pace of the demonstrations, by track, where it has one.
+
+    Raises InputError for tracks of the same name.
+    """
+    refuse_same_names(circuits)
+    driver = expert_driver(np.full(len(circuits), DEMONSTRATION_MARGIN))
+    laps = {lap.track: lap.flying_lap_s for lap in drive_laps(circuits, driver, 1, vehicle)}
+    return {track: lap_s for track, lap_s in laps.items() if lap_s is not None}
+
+
+def drive_laps(
+    circuits: Sequence[Circuit],
+    driver: Driver,
+    laps: int = 3,
+    vehicle: Vehicle = RACECAR,
+    name: str = "driver",
+    telemetry: bool = False,
+) -> list[LapResult]:
+    """Drive a standing lap and `laps` flying ones on each of the circuits, all in one batch.
+
+    The driver sees a simulator whose car i is on circuit `simulator.cars.circuit[i]`; a car that
+    has ended is no longer in it. Results are in the order of the circuits. Raises ValueError if
+    the driver's actions are not finite numbers.
+    """
+    if not circuits:
+        return []
+    simulator = Simulator(pack_circuits(circuits, vehicle), len(circuits), vehicle)
+    for car in range(simulator.n):
+        simulator.place(car, car)
+    limit_s = TIME_LIMIT_FACTOR * (laps + 1) * simulator.circuits.line_lap_s
+    lap_times: list[list[float]] = [[] for _ in circuits]
+    ends = [""] * len(circuits)
+    distance_m = np.zeros(len(circuits))
+    records = [_snapshot(simulator)] if telemetry else []
+    while simulator.n:
+        laps_before = simulator.cars.laps.copy()
+        simulator.step(driver(simulator))
+        cars = simulator.cars
+        for i in np.flatnonzero(cars.laps > laps_before):
+            lap_times[cars.circuit[i]].append(float(cars.lap_time_s[i]))
+        if telemetry:
+            records.append(_snapshot(simulator))
+        late = cars.time_s > limit_s[cars.circuit]
+        over = (cars.ended != ON_TRACK) | (cars.laps > laps) | late
+        if over.any():
+            for i in np.flatnonzero(over):
+                ends[cars.circuit[i]] = _end(cars.ended[i], cars.laps[i] > laps)
+                distance_m[cars.circuit[i]] = cars.distance_m[i]
+            simulator = simulator.only(~over)
+    driven = _laps_to_show(records, circuits, lap_times, vehicle) if telemetry else None
+    return [
+        LapResult(
+            driver=name,
+            track=circuit.track.name,
+            length_m=float(circuit.track.length_m),
+            profile_lap_s=float(circuit.lap_time_s),
+            end=ends[i],
+            lap_times_s=tuple(lap_times[i]),
+            distance_m=float(distance_m[i]),
+            laps_wanted=laps + 1,
+            telemetry=driven[i] if driven else None,
+        )
+        for i, circuit in enumerate(circuits)
+    ]
+
+
+def summary(
+    results: Sequence[LapResult], references_s: Mapping[str, float] | None = None
+) -> Summary:
+    """Sum up one driver's results.
+
+    references_s: lap times by the name of the track, the speed profile's by default; a track that
+    is not in it counts for everything but the ratio.
+    """
+    every_ratio = [lap_ratio(result, references_s) for result in results if result.finished]
+    ratios = [ratio for ratio in every_ratio if ratio is not None]
+    return Summary(
+        circuits=len(results),
+        finished=sum(result.finished for result in results),
+        lap_ratio=float(np.mean(ratios)) if ratios else math.nan,
+    )
+
+
+def lap_ratio(result: LapResult, references_s: Mapping[str, float] | None = None) -> float | None:
+    """Flying lap / reference (the speed profile's lap by default), None where one is missing."""
+    reference = reference_lap_s(result, references_s)
+    return result.flying_lap_s / reference if result.flying_lap_s and reference else None
+
+
+def reference_lap_s(
+    result: LapResult, references_s: Mapping[str, float] | None = None
+) -> float | None:
+    """The lap (s) that the result is compared with, None where there is none."""
+    return result.profile_lap_s if references_s is None else references_s.get(result.track)
+
+
+def write_telemetry(telemetry: Telemetry, path: str | Path) -> None:
+    """Write a lap as CSV, a row per control step, the units in the header. Atomic."""
+    with replaced_atomically(path) as temporary:
+        np.savetxt(
+            temporary,
+            np.column_stack(telemetry),
+            fmt="%.5f",
+            delimiter=",",
+            header=",".join(Telemetry._fields),
+            comments="",
+        )
+
+
+def _end(ended: int, all_laps: bool) -> str:
+    if ended != ON_TRACK:
+        return END_NAMES[ended]
+    return FINISHED if all_laps else TIME_LIMIT
+
+
+def _snapshot(simulator: Simulator) -> np.ndarray:
+    """(STATE_SIZE + 4, n): the state, then circuit, offset, distance and time."""
+    cars = simulator.cars
+    return np.vstack([simulator.state, cars.circuit, cars.offset_m, cars.distance_m, cars.time_s])
+
+
+def _laps_to_show(
+    records: list[np.ndarray],
+    circuits: Sequence[Circuit],
+    lap_times: list[list[float]],
+    vehicle: Vehicle,
+) -> list[Telemetry]:
+    """Each car's best flying lap or, without one, its last lap as far as it came."""
+    everything = np.concatenate(records, axis=1)
+    which = everything[dyn.STATE_SIZE]
+    laps = []
+    for i, circuit in enumerate(circuits):
+        flying = lap_times[i][1:]
+        lap = 1 + int(np.argmin(flying)) if flying else len(lap_times[i])
+        own = everything[:, which == i]
+        start_s = sum(lap_times[i][:lap])
+        end_s = start_s + lap_times[i][lap] if flying else own[-1, -1]
+        laps.append(_lap(own, start_s, end_s, lap * circuit.track.length_m, vehicle))
+    return laps
+
+
+def _lap(
+    records: np.ndarray, start_s: float, end_s: float, start_m: float, vehicle: Vehicle
+) -> Telemetry:
+    """The part of a car's records between two times, its ends interpolated."""
+    time = records[-1]
+    within = time[(time > start_s) & (time < end_s)]
+    times = np.concatenate([[start_s], within, [end_s]])
+    records[dyn.PSI] = np.unwrap(records[dyn.PSI])
+    state = [np.interp(times, time, row) for row in records]
+    turns = np.round(state[dyn.PSI][0] / (2.0 * np.pi))
+    _, offset, distance, _ = state[dyn.STATE_SIZE :]
+    vx, vy, ax, ay = state[dyn.VX], state[dyn.VY], state[dyn.AX], state[dyn.AY]
+    # the part of the acceleration across the path, over the square of the speed
+    kappa = (ay * vx - ax * vy) / np.maximum(np.hypot(vx, vy), 1.0) ** 3
+    return Telemetry(
+        s_m=distance - start_m,
+        x_m=state[dyn.X],
+        y_m=state[dyn.Y],
+        psi_rad=state[dyn.PSI] - 2.0 * np.pi * turns,
+        kappa_radpm=kappa,
+        vx_mps=vx,
+        ax_mps2=ax,
+        vy_mps=vy,
+        ay_mps2=ay,
+        yaw_rate_radps=state[dyn.YAW_RATE],
+        steer_rad=state[dyn.STEER],
+        throttle=state[dyn.DRIVE] / vehicle.drive_force_max_n,
+        brake=state[dyn.BRAKE] / vehicle.brake_force_max_n,
+        offset_m=offset,
+        time_s=times - start_s,
+    )

@@ -1,0 +1,335 @@
+"""Batches of cars in worker processes, as a vector environment of stable-baselines3.
+
+Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
+and ends lie in shared memory, and only a byte a step goes through a pipe. The learner, who would
+otherwise wait for the others, steps a batch too.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from multiprocessing.connection import Connection, wait
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from racing_env.common.workers import START_METHOD, worker_context
+from racing_env.learning.training_cars import (
+    CLOSE,
+    LOAD,
+    PULL_BACK,
+    RESET,
+    SAVE,
+    STEP,
+    Block,
+    TrainingCars,
+    TrainingSettings,
+    block_bytes,
+    open_block,
+    serve,
+)
+from racing_env.learning.training_env import TrainingEnv
+from racing_env.simulation import observation
+from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
+
+
+def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
+    """Compile once, for all workers: compiling at once they would spoil each other's cache."""
+    tape_steps = min(settings.tape_steps, 1)
+    block = open_block(bytearray(block_bytes(1, tape_steps)), 1, tape_steps)
+    cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
+    cars.reset()
+    cars.step()
+    if tape_steps:
+        cars.pull_back()
+
+
+class BatchVecEnv(VecEnv):
+    """`cars` cars, shared out to `processes` workers and this process; environment i is car i.
+
+    scratch: a folder for the circuits' table, which the workers map rather than copy. Raises
+    ValueError if there is not a car for each process, ChildProcessError naming a worker that died.
+    """
+
+    render_mode = None
+
+    def __init__(
+        self,
+        circuits: CircuitBank,
+        processes: int,
+        cars: int,
+        settings: TrainingSettings,
+        scratch: str | Path,
+    ):
+        limit = observation.LIMIT
+        if cars <= processes:
+            raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
+        super().__init__(
+            cars,
+            gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32),
+            gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
+        )
+        self.settings = settings
+        self._table_file = Path(scratch) / "training-circuits.npy"
+        self._memories: list[SharedMemory] = []
+        self._blocks: list[Block] = []
+        self._pipes: list[Connection] = []
+        self._workers: list[Any] = []
+        firsts = [cars * i // (processes + 1) for i in range(processes + 2)]
+        self._ranges = [slice(*ends) for ends in pairwise(firsts)]  # the last one is the learner's
+        self._nothing: dict[str, Any] = {}
+        try:
+            self._start_workers(circuits)
+            self._start_own(circuits)
+        except BaseException:  # Ctrl-C too
+            self.close()
+            raise
+
+    def _start_workers(self, circuits: CircuitBank) -> None:
+        save_table(circuits, self._table_file)
+        _compile(with_mapped_table(circuits, self._table_file), self.settings)
+        circuits = circuits._replace(table=np.empty((0, 0)))
+        table_file = str(self._table_file)
+        context = worker_context("racing_env.learning.training_cars")
+        for i, share in enumerate(self._ranges[:-1]):
+            cars = share.stop - share.start
+            memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
+            self._memories.append(memory)
+            ours, theirs = context.Pipe()
+            worker = context.Process(
+                target=serve,
+                args=(theirs, memory.name, cars, share.start, table_file, circuits, self.settings),
+                name=f"cars-{i}",
+                daemon=True,
+            )
+            worker.start()
+            theirs.close()
+            self._blocks.append(open_block(memory.buf, cars, self.settings.tape_steps))
+            self._pipes.append(ours)
+            self._workers.append(worker)
+
+    def _start_own(self, circuits: CircuitBank) -> None:
+        cars = self._ranges[-1].stop - self._ranges[-1].start
+        tape_steps = self.settings.tape_steps
+        block = open_block(bytearray(block_bytes(cars, tape_steps)), cars, tape_steps)
+        self._blocks.append(block)
+        self._own_cars = TrainingCars(
+            with_mapped_table(circuits, self._table_file), block, self._ranges[-1].start,
+            self.settings,
+        )  # fmt: skip
+
+    def reset(self) -> np.ndarray:
+        self._do(RESET)
+        return self._gathered("observations")
+
+    def step_async(self, actions: np.ndarray) -> None:
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.actions[:] = actions[cars]
+        self._tell(STEP)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        self._own_cars.do(STEP)
+        self._wait()
+        truncations = self._gathered("truncations")
+        dones = self._gathered("terminations") | truncations
+        infos = [self._nothing] * self.num_envs
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            for row in np.flatnonzero(dones[cars]).tolist():
+                terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
+                length = int(block.lengths[row])
+                infos[cars.start + row] = {
+                    "terminal_observation": block.last_observations[row].copy(),
+                    "TimeLimit.truncated": bool(block.truncations[row]),
+                    "episode": {"r": sum(terms.values()), "l": length, **terms},
+                }
+        return self._gathered("observations"), self._gathered("rewards"), dones, infos
+
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As the function `pull_back`."""
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.jacobians[:] = jacobians[:, cars]
+        self._do(PULL_BACK)
+        return self._gathered("gradients", axis=1), self._gathered("judged", axis=1)
+
+    def snapshots(self) -> np.ndarray:
+        """As the function `snapshots`."""
+        self._do(SAVE)
+        return self._gathered("snapshots")
+
+    def restore(self, snapshots: np.ndarray) -> None:
+        """As the function `restore_cars`."""
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            block.snapshots[:] = snapshots[cars]
+        self._do(LOAD)
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.send_bytes(CLOSE)
+        for worker in self._workers:
+            worker.join(timeout=5.0)
+            if worker.is_alive():
+                worker.terminate()
+                worker.join()
+        self._blocks = []
+        for memory in self._memories:
+            memory.close()
+            memory.unlink()
+        self._memories, self._pipes, self._workers = [], [], []
+        self._table_file.unlink(missing_ok=True)
+
+    def _do(self, command: bytes) -> None:
+        self._tell(command)
+        self._own_cars.do(command)
+        self._wait()
+
+    def _tell(self, command: bytes) -> None:
+        for i, pipe in enumerate(self._pipes):
+            try:
+                pipe.send_bytes(command)
+            except OSError:
+                self._report_death(i)
+
+    def _wait(self) -> None:
+        for i, pipe in enumerate(self._pipes):
+            try:
+                pipe.recv_bytes()
+            except (EOFError, OSError):
+                self._report_death(i)
+
+    def _report_death(self, i: int) -> None:
+        self._workers[i].join(timeout=5.0)
+        raise _death(i, self._workers[i])
+
+    def _gathered(self, field: str, axis: int = 0) -> np.ndarray:
+        return np.concatenate([getattr(block, field) for block in self._blocks], axis=axis)
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self, attr_name)] * len(self._indices(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError("cars of a batch have no attributes of their own")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
+        raise NotImplementedError("cars of a batch have no methods of their own")
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False] * len(self._indices(indices))
+
+    def _indices(self, indices: Any) -> Sequence[int]:
+        return list(self._get_indices(indices))
+
+
+class NamingSubprocVecEnv(SubprocVecEnv):
+    """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
+
+    def __init__(self, makers: list[Callable[[], gym.Env]]):
+        worker_context("racing_env.learning.training_env")
+        with self._naming_deaths():
+            super().__init__(makers, start_method=START_METHOD)
+
+    def reset(self) -> Any:
+        with self._naming_deaths():
+            return super().reset()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        with self._naming_deaths():
+            super().step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        with self._naming_deaths():
+            return super().step_wait()
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
+        with self._naming_deaths():
+            return super().env_method(method_name, *args, indices=indices, **kwargs)
+
+    def close(self) -> None:
+        """SB3's own waits for ever for a process that has answered, or died, before."""
+        for process in self.processes:
+            process.terminate()
+            process.join()
+        for remote in self.remotes:
+            remote.close()
+        self.closed = True
+
+    @contextlib.contextmanager
+    def _naming_deaths(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError):
+            wait([process.sentinel for process in self.processes], timeout=5.0)
+            codes = [process.exitcode for process in self.processes]
+            i = next((i for i, code in enumerate(codes) if code is not None), 0)
+            death = _death(i, self.processes[i])
+            self.close()
+            raise death from None
+
+
+def _death(i: int, process: Any) -> ChildProcessError:
+    return ChildProcessError(
+        f"environment process {i} ({process.name}) has died, exit code {process.exitcode}"
+    )
+
+
+def pull_back(env: VecEnv, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How what has been paid would have changed with the actions of the last steps.
+
+    env: made by `make_vec_env`, with a tape of so many steps; jacobians: (steps, n, 2, SIZE), of
+    the driver's actions by what it saw. Returns the gradients (steps, n, 2) of what each step and
+    those after it paid, by the step's action, and whether enough of what followed is known to learn
+    from it, (steps, n) bool.
+    """
+    if isinstance(env, BatchVecEnv):
+        return env.pull_back(jacobians)
+    cars = [
+        env.env_method("pull_back", jacobians[:, car], indices=car)[0]
+        for car in range(env.num_envs)
+    ]
+    return np.stack([car[0] for car in cars], axis=1), np.stack([car[1] for car in cars], axis=1)
+
+
+def snapshots(env: VecEnv) -> np.ndarray:
+    """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64; not between pull-backs.
+
+    env: made by `make_vec_env`; what one kind of it gives, another can go on from.
+    """
+    if isinstance(env, BatchVecEnv):
+        return env.snapshots()
+    return np.stack(env.env_method("snapshot"))
+
+
+def restore_cars(env: VecEnv, kept: np.ndarray) -> None:
+    """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
+    if isinstance(env, BatchVecEnv):
+        env.restore(kept)
+        return
+    for car in range(env.num_envs):
+        env.env_method("restore", kept[car], indices=car)
+
+
+def make_vec_env(
+    kind: str,
+    circuits: CircuitBank,
+    processes: int,
+    cars: int,
+    settings: TrainingSettings,
+    scratch: str | Path,
+) -> VecEnv:
+    """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with a car a process."""
+    if kind == "batch":
+        return BatchVecEnv(circuits, processes, cars, settings, scratch)
+    makers: list[Callable[[], gym.Env]] = [
+        partial(TrainingEnv, circuits, car, settings) for car in range(processes)
+    ]
+    if kind == "dummy":
+        return DummyVecEnv(makers)
+    _compile(circuits, settings)
+    return NamingSubprocVecEnv(makers)

@@ -1,0 +1,135 @@
+"""Many circuits in one table, as the simulator's kernels read them.
+
+A row is a station of a centre line (about every metre): a cache line with what tells where a car
+is, and one with what it sees of the racing line ahead. Circuits follow one another in the table.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env.car.kernels import inlined
+from racing_env.car.vehicle import Vehicle
+from racing_env.common.files import replaced_atomically
+from racing_env.tracks.circuit import Circuit
+
+(
+    X, Y, COS, SIN, KAPPA, ROOM_LEFT, ROOM_RIGHT, LINE_TIME,
+    LINE_X, LINE_Y, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_ROOM_LEFT, LINE_ROOM_RIGHT,
+) = range(16)  # fmt: skip
+COLUMNS = 16
+
+
+class CircuitBank(NamedTuple):
+    """Circuits packed for the kernels. Circuit c has rows first[c] to first[c] + count[c] - 1."""
+
+    table: np.ndarray  # (stations of all, COLUMNS) float64
+    first: np.ndarray  # (circuits,) int64
+    count: np.ndarray  # type: ignore[assignment]  # (circuits,) int64, stations
+    step_m: np.ndarray  # (circuits,) between stations
+    line_lap_s: np.ndarray  # (circuits,) lap time of the speed profile
+
+
+def pack_circuits(circuits: Sequence[Circuit], vehicle: Vehicle) -> CircuitBank:
+    """Pack circuits into one bank, in their order."""
+    tables = [_table(circuit, vehicle) for circuit in circuits]
+    count = np.array([len(table) for table in tables], dtype=np.int64)
+    table = np.concatenate(tables)
+    table.setflags(write=False)  # as a mapped one: kernels are compiled for one kind of table
+    return CircuitBank(
+        table=table,
+        first=np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64),
+        count=count,
+        step_m=np.array([circuit.track.step_m for circuit in circuits]),
+        line_lap_s=np.array([circuit.lap_time_s for circuit in circuits]),
+    )
+
+
+def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
+    """Rows of one circuit. Room: how far the car's centre may go to either side (m).
+
+    The racing line's offset from the centre line is the difference of their rooms.
+    """
+    track = circuit.track
+    table = np.empty((len(track.x_m), COLUMNS))
+    cos, sin = np.cos(track.psi_rad), np.sin(track.psi_rad)
+    line_heading = track.psi_rad + circuit.line_heading_rad
+    table[:, X], table[:, Y], table[:, COS], table[:, SIN] = track.x_m, track.y_m, cos, sin
+    table[:, KAPPA] = track.kappa_radpm
+    table[:, ROOM_RIGHT] = track.width_right_m - 0.5 * vehicle.width_m
+    table[:, ROOM_LEFT] = track.width_left_m - 0.5 * vehicle.width_m
+    table[:, LINE_X] = track.x_m - sin * circuit.line_offset_m
+    table[:, LINE_Y] = track.y_m + cos * circuit.line_offset_m
+    table[:, LINE_COS], table[:, LINE_SIN] = np.cos(line_heading), np.sin(line_heading)
+    table[:, LINE_KAPPA] = circuit.line_kappa_radpm
+    table[:, LINE_SPEED] = circuit.line_speed_mps
+    table[:, LINE_ROOM_LEFT] = table[:, ROOM_LEFT] - circuit.line_offset_m
+    table[:, LINE_ROOM_RIGHT] = table[:, ROOM_RIGHT] + circuit.line_offset_m
+    table[:, LINE_TIME] = circuit.line_time_s
+    return table
+
+
+def save_table(circuits: CircuitBank, table_file: str | Path) -> None:
+    """Write the bank's table for `with_mapped_table`, atomically."""
+    with replaced_atomically(table_file) as path, path.open("wb") as file:
+        np.save(file, circuits.table)
+
+
+def with_mapped_table(circuits: CircuitBank, table_file: str | Path) -> CircuitBank:
+    """The bank with its table mapped from a `.npy` file, which any number of processes share."""
+    return circuits._replace(table=np.asarray(np.load(table_file, mmap_mode="r")))
+
+
+@inlined
+def blend(table, row, next_row, fraction, column):
+    """A column's value between two stations."""
+    return table[row, column] + fraction * (table[next_row, column] - table[row, column])
+
+
+@inlined
+def next_line_time(circuits, c, station):
+    """Time (s) at which the speed profile of circuit c reaches the station after this one."""
+    if station + 1 < circuits.count[c]:
+        return circuits.table[circuits.first[c] + station + 1, LINE_TIME]
+    return circuits.line_lap_s[c]
+
+
+@inlined
+def project(table, first, count, step_m, station, x, y):
+    """Curvilinear position of (x, y) near a station: (station, fraction, offset_m).
+
+    Walks along the stations to the pair whose normals enclose the point; between them the tangent
+    turns evenly. The offset (left positive) is measured from the arc, not from its chord.
+    """
+    row = first + station
+    along = (x - table[row, X]) * table[row, COS] + (y - table[row, Y]) * table[row, SIN]
+    next_along = -1.0
+    next_station = station
+    # Enough for a control step at top speed. Past the centre of a tight corner, where the normals
+    # have crossed, the walk may find no pair: it then ends a few metres on, never stuck.
+    for _ in range(16):
+        if along < 0.0:
+            station = station - 1 if station > 0 else count - 1
+            row = first + station
+            along = (x - table[row, X]) * table[row, COS] + (y - table[row, Y]) * table[row, SIN]
+            continue
+        next_station = station + 1 if station + 1 < count else 0
+        row = first + next_station
+        next_along = (x - table[row, X]) * table[row, COS] + (y - table[row, Y]) * table[row, SIN]
+        if next_along < 0.0:
+            break
+        station, along = next_station, next_along
+    next_station = station + 1 if station + 1 < count else 0
+    row, next_row = first + station, first + next_station
+    fraction = along / (along - next_along) if along > next_along else 0.0
+    fraction = min(max(fraction, 0.0), 1.0 - 1e-9)
+    normal_x = -blend(table, row, next_row, fraction, SIN)
+    normal_y = blend(table, row, next_row, fraction, COS)
+    offset = (
+        (x - blend(table, row, next_row, fraction, X)) * normal_x
+        + (y - blend(table, row, next_row, fraction, Y)) * normal_y
+    ) / np.sqrt(normal_x * normal_x + normal_y * normal_y)
+    bulge = 0.5 * table[row, KAPPA] * step_m * step_m * fraction * (1.0 - fraction)
+    return station, fraction, offset + bulge

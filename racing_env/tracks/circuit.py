@@ -1,0 +1,125 @@
+"""A circuit: a track with its racing line and speed profile, prepared once and cached on disk."""
+
+import hashlib
+import os
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from racing_env.car.speed_profile import profile_time, speed_profile
+from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.common.files import replaced_atomically
+from racing_env.tracks.geometry import Track, mirror_track
+from racing_env.tracks.racing_line import line_geometry, minimum_curvature_line
+
+ALGORITHM_VERSION = 2  # raise it when the line or the profile of an unchanged track changes
+LINE_MARGIN_M = 0.5
+TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
+LINE_ARRAYS = (
+    "line_offset_m",
+    "line_heading_rad",
+    "line_kappa_radpm",
+    "line_speed_mps",
+    "line_time_s",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A track and how to drive it; all arrays (n,), at the stations of the track."""
+
+    track: Track
+    line_offset_m: np.ndarray  # lateral offset of the racing line, positive to the left
+    line_heading_rad: np.ndarray  # relative to the tangent of the centre line
+    line_kappa_radpm: np.ndarray  # curvature of the racing line
+    line_speed_mps: np.ndarray  # quasi-steady-state speed profile, no safety factor
+    line_time_s: np.ndarray  # when the profile reaches each station, 0 at the first
+    lap_time_s: float  # of the profile
+
+
+def prepare_circuit(
+    track: Track, vehicle: Vehicle = RACECAR, cache_dir: str | Path | None = None
+) -> Circuit:
+    """Racing line and speed profile of a track, from the cache where it has them.
+
+    The cache is keyed by content: track, vehicle and version of the algorithm. Any number of
+    processes may share one. A damaged file is replaced; where none can be written, a warning says
+    so and the work goes on without.
+    """
+    folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    path = folder / f"{_content_key(track, vehicle)}.npz"
+    circuit = _load(path, track)
+    if circuit is None:
+        circuit = _compute(track, vehicle)
+        try:
+            _save(path, circuit)
+        except OSError as error:
+            warnings.warn(
+                f"racing lines are not cached in {folder}: {error.strerror or error}; "
+                "set RACING_ENV_CACHE to a folder that can be written",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return circuit
+
+
+def default_cache_dir() -> Path:
+    """$RACING_ENV_CACHE, or racing_env in $XDG_CACHE_HOME, or ~/.cache/racing_env."""
+    if chosen := os.environ.get("RACING_ENV_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
+
+
+def mirror_circuit(circuit: Circuit) -> Circuit:
+    """The same circuit with left and right exchanged; the line is the mirrored line."""
+    return replace(
+        circuit,
+        track=mirror_track(circuit.track),
+        line_offset_m=-circuit.line_offset_m,
+        line_heading_rad=-circuit.line_heading_rad,
+        line_kappa_radpm=-circuit.line_kappa_radpm,
+    )
+
+
+def _compute(track: Track, vehicle: Vehicle) -> Circuit:
+    offset = minimum_curvature_line(track, vehicle, LINE_MARGIN_M)
+    line = line_geometry(track, offset)
+    speed = speed_profile(line.kappa_radpm, line.step_m, vehicle)
+    time = profile_time(speed, line.step_m)
+    return Circuit(
+        track, offset, line.heading_rad, line.kappa_radpm, speed, time[:-1], float(time[-1])
+    )
+
+
+def _content_key(track: Track, vehicle: Vehicle) -> str:
+    digest = hashlib.sha256()
+    digest.update(repr((ALGORITHM_VERSION, LINE_MARGIN_M, tuple(vehicle))).encode())
+    digest.update(repr((len(track.x_m), float(track.step_m))).encode())
+    for name in TRACK_ARRAYS:
+        digest.update(np.ascontiguousarray(getattr(track, name), dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def _save(path: Path, circuit: Circuit) -> None:
+    arrays = {name: getattr(circuit, name) for name in LINE_ARRAYS}
+    with replaced_atomically(path) as temporary:
+        np.savez(temporary, **arrays, lap_time_s=np.float64(circuit.lap_time_s))
+
+
+def _load(path: Path, track: Track) -> Circuit | None:
+    """The cached circuit, or None where there is none that can be used."""
+    shape = np.shape(track.x_m)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in LINE_ARRAYS}
+            lap_time_s = float(archive["lap_time_s"])
+    except Exception:  # a damaged archive raises anything, down to tokenize.TokenError
+        return None
+    if any(
+        array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all()
+        for array in arrays.values()
+    ):
+        return None
+    return Circuit(track=track, lap_time_s=lap_time_s, **arrays)

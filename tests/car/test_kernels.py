@@ -1,0 +1,89 @@
+"""Compiled kernels are kept by the content of the sources that they were made from."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ROOT
+
+from racing_env.car.kernels import KERNEL_ROOMS, PACKAGE, cache_folder, sources_digest
+
+PROFILE = """
+import numpy as np
+from racing_env.car.speed_profile import speed_profile
+from racing_env.car.vehicle import RACECAR
+print(speed_profile(np.full(50, 0.02), np.full(50, 1.0), RACECAR)[0])
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    for room in KERNEL_ROOMS:
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "module.py").write_text("x = 1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("room", KERNEL_ROOMS)
+def test_any_source_counts_by_its_content(package, room):
+    before = sources_digest(package)
+    path = package / room / "module.py"
+    os.utime(path, (2_000_000_000, 2_000_000_000))
+    assert sources_digest(package) == before
+    path.write_text("x = 2\n")
+    changed = sources_digest(package)
+    assert changed != before
+    path.rename(path.with_name("other.py"))
+    assert sources_digest(package) not in (before, changed)
+
+
+def test_folders_of_earlier_sources_are_removed(package, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    earlier = cache_folder(package)
+    earlier.mkdir(parents=True)
+    (package / "car" / "module.py").write_text("x = 3\n")
+    assert cache_folder(package) != earlier
+    assert not earlier.exists()
+
+
+def test_a_folder_that_was_chosen_is_used(package, monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
+    assert cache_folder(package).parent == tmp_path / "chosen"
+
+
+def test_all_kernels_are_in_rooms_whose_sources_count():
+    with_kernels = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^@(kernel|inlined)\b", path.read_text(), re.MULTILINE)
+    }
+    assert with_kernels
+    assert with_kernels <= set(KERNEL_ROOMS)
+
+
+def test_an_updated_source_is_not_met_by_its_old_kernels(tmp_path):
+    """A profile alone, whose own file stays as it is: the record of the car gains another order."""
+    shutil.copytree(ROOT / "racing_env", tmp_path / "racing_env",
+                    ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+
+    def cornering_speed() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", PROFILE], cwd=tmp_path, env=environment, text=True,
+            capture_output=True, check=True,
+        ).stdout  # fmt: skip
+
+    before = cornering_speed()
+    path = tmp_path / "racing_env" / "car" / "vehicle.py"
+    lines = path.read_text().splitlines(keepends=True)
+    mass, inertia = (
+        next(i for i, line in enumerate(lines) if line.startswith(f"    {name}:"))
+        for name in ("friction", "tyre_b")
+    )
+    lines[mass], lines[inertia] = lines[inertia], lines[mass]
+    path.write_text("".join(lines))
+    assert cornering_speed() == before

@@ -1,0 +1,172 @@
+"""Atomic writing: a reader finds the old file or the new one, and nothing is left lying about."""
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ROOT
+
+from racing_env.common.errors import InputError
+from racing_env.common.files import (
+    TEMPORARY,
+    locked_folder,
+    refuse_special_file,
+    replaced_atomically,
+    write_json,
+)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "folder" / "result.txt"
+    with replaced_atomically(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # or the rename would not be atomic
+        assert temporary.suffix == path.suffix  # some writers go by it
+    assert contents(path.parent) == {"result.txt": "first"}
+
+
+def test_a_reader_has_the_old_file_until_then(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    with replaced_atomically(path) as temporary:
+        temporary.write_text("half")
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert contents(tmp_path) == {"result.txt": "new"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    with pytest.raises(error), replaced_atomically(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert contents(tmp_path) == {"result.txt": "old"}
+
+
+def test_a_writer_that_replaces_the_temporary_file_itself(tmp_path):
+    path = tmp_path / "result.txt"
+    with replaced_atomically(path) as temporary:
+        other = tmp_path / "other"
+        other.write_text("by way of another")
+        os.replace(other, temporary)
+    assert contents(tmp_path) == {"result.txt": "by way of another"}
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600)])
+def test_the_mode_is_that_of_an_ordinary_new_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with replaced_atomically(tmp_path / "result.txt") as temporary:
+            temporary.write_text("x")
+        assert os.umask(umask) == umask  # asking for it has not changed it
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "result.txt").stat().st_mode) == mode
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "result.txt"
+    with replaced_atomically(path) as one, replaced_atomically(path) as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert contents(tmp_path) == {"result.txt": "one"}  # the outer block ends last
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError), replaced_atomically(tmp_path / "file" / "result.txt"):
+        pytest.fail("the block must not run")
+
+
+def test_json(tmp_path):
+    path = tmp_path / "summary.json"
+    value = {"laps": [1, 2.5, None], "name": "Nürburg", "nested": {"finished": True}}
+    write_json(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+    assert path.read_text(encoding="utf-8").endswith("}\n")
+    with pytest.raises(TypeError):
+        write_json(path, {"bad": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+    assert list(contents(tmp_path)) == ["summary.json"]
+
+
+def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path):
+    out = tmp_path / "a" / "out"
+    with locked_folder(out):
+        with pytest.raises(InputError, match="another run is at work there"), locked_folder(out):
+            pass
+        with locked_folder(tmp_path):  # the folder around it is another one
+            pass
+    with locked_folder(out):
+        pass
+    assert not list(out.iterdir())
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    code = (
+        "import sys, time; from racing_env.common.files import locked_folder\n"
+        "with locked_folder(sys.argv[1]): print('locked', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+    with pytest.raises(InputError, match="another run is at work there"), locked_folder(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with locked_folder(tmp_path):
+        pass
+
+
+def test_what_a_killed_run_left_unfinished_is_removed(tmp_path):
+    for part in ("", "checkpoint", "other"):
+        (tmp_path / part).mkdir(exist_ok=True)
+        for name in (f"{TEMPORARY}curve-x.csv", "curve.csv"):
+            (tmp_path / part / name).touch()
+    with locked_folder(tmp_path, "check*"):
+        pass
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {
+        "curve.csv", "checkpoint/curve.csv", "other/curve.csv", f"other/{TEMPORARY}curve-x.csv"
+    }  # fmt: skip
+
+
+def test_special_files_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(InputError, match="is not an ordinary file"):
+            refuse_special_file(path)
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path, tmp_path / "absent"):
+        refuse_special_file(path)
+
+
+def test_an_os_error_names_the_file_and_numpy_s_a_guess(tmp_path):
+    path = tmp_path / "a.npy"
+    full = OSError(errno.ENOSPC, "No space left on device", "x")
+    with (
+        pytest.raises(OSError, match=r"a\.npy: cannot be written \(No space left on device\)"),
+        replaced_atomically(path),
+    ):
+        raise full
+    numpys = OSError("1000 requested and 8 written")
+    with (
+        pytest.raises(OSError, match="1000 requested and 8 written; is the disk full"),
+        replaced_atomically(path),
+    ):
+        raise numpys
+    assert not list(tmp_path.iterdir())

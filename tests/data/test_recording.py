@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from jobs import die_at_three
+
+from racing_env.car.vehicle import RACECAR
+from racing_env.data import recording
+from racing_env.data.dataset import FIELDS
+from racing_env.data.recording import EpisodeTask, record_episode, record_episodes
+from racing_env.drivers.policy import Policy
+from racing_env.simulation.simulator import Simulator
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
+
+NAMES = ["club", "oval"]
+LIMIT_S = 6.0
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return pack_circuits(load_circuits(NAMES), RACECAR)
+
+
+@pytest.fixture(scope="module")
+def learner():
+    """Turns a little and accelerates: leaves the track soon."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0.0, 0.02, (2, 76)).astype(np.float32)
+    return Policy((weights,), (np.array([0.0, 0.5], np.float32),), {})
+
+
+def tasks(count: int) -> list[EpisodeTask]:
+    return [EpisodeTask(seed, LIMIT_S) for seed in np.random.SeedSequence(5).spawn(count)]
+
+
+def record(bank, policy=None, count=5, workers=1, scratch=None):
+    return [e for e, _ in record_episodes(bank, NAMES, tasks(count), workers, scratch, policy)]
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.facts == other.facts
+        for field in FIELDS:
+            assert one.arrays[field].tobytes() == other.arrays[field].tobytes(), field
+
+
+def test_episodes_depend_on_their_seed_alone(bank):
+    simulator = Simulator(bank, 1)
+    forward = [record_episode(simulator, NAMES, task, None) for task in tasks(4)]
+    backward = [record_episode(simulator, NAMES, task, None) for task in tasks(4)[::-1]]
+    assert_same(forward, backward[::-1])
+    assert len({episode.arrays["rewards"].tobytes() for episode in forward}) == 4
+
+
+@pytest.mark.parametrize("driver", ["expert", "learner"])
+def test_episodes_are_the_same_for_every_number_of_workers(bank, tmp_path, learner, driver):
+    policy = learner if driver == "learner" else None
+    one, two, five = (record(bank, policy, 5, n, tmp_path) for n in (1, 2, 5))
+    assert_same(one, two)
+    assert_same(one, five)
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_are_as_the_data_set_has_them(bank, tmp_path):
+    for episode in record(bank, scratch=tmp_path):
+        steps = len(episode.arrays["rewards"])
+        for field, (dtype, shape) in FIELDS.items():
+            assert episode.arrays[field].shape == (steps, *shape)
+            assert episode.arrays[field].dtype == dtype
+        ends = episode.arrays["terminations"] | episode.arrays["truncations"]
+        assert ends[-1] and not ends[:-1].any()
+        assert np.isfinite(episode.arrays["observations"]).all()
+        assert np.abs(episode.arrays["actions"]).max() <= 1.0
+        assert episode.facts["circuit"] in NAMES
+
+
+def test_actions_are_the_expert_s_but_for_disturbances(bank):
+    simulator = Simulator(bank, 1)
+    seeds = np.random.SeedSequence(1).spawn(10)
+    episodes = [record_episode(simulator, NAMES, EpisodeTask(s, 30.0), None) for s in seeds]
+    pushed = np.concatenate(
+        [(e.arrays["actions"] != e.arrays["expert_actions"]).any(axis=1) for e in episodes]
+    )
+    share = recording.PUSH_S / recording.PUSH_EVERY_S
+    assert 0.3 * share < pushed.mean() < 1.5 * share
+
+
+def test_learner_drives_and_the_expert_labels(bank, learner):
+    simulator = Simulator(bank, 1)
+    episode = record_episode(simulator, NAMES, tasks(1)[0], learner)
+    observations = episode.arrays["observations"]
+    np.testing.assert_array_equal(
+        episode.arrays["actions"], np.concatenate([learner.act(o[None]) for o in observations])
+    )
+    difference = np.abs(episode.arrays["expert_actions"] - episode.arrays["actions"])
+    assert difference.max(axis=1).mean() > 0.1
+
+
+def test_labels_are_what_the_expert_does_in_the_same_state(bank):
+    """A learner that does what the expert does is labelled with its own actions."""
+
+    class Imitator:
+        def act(self, observation):
+            margins = np.array([recording.DEMONSTRATION_MARGIN])
+            return np.clip(recording.expert_actions(simulator, margins), -1, 1).astype(np.float32)
+
+    simulator = Simulator(bank, 1)
+    episode = record_episode(simulator, NAMES, tasks(1)[0], Imitator())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(episode.arrays["actions"], episode.arrays["expert_actions"])
+
+
+def test_episode_ends_with_its_lap_or_with_its_limit(bank):
+    simulator = Simulator(bank, 1)
+    seeds = np.random.SeedSequence(3).spawn(5)
+    short = record_episode(simulator, NAMES, EpisodeTask(seeds[0], 1.0), None)
+    assert short.facts["end"] == "time limit" and short.facts["lap_time_s"] is None
+    assert len(short.arrays["rewards"]) == round(1.0 / simulator.control_step_s)
+    whole = [record_episode(simulator, NAMES, EpisodeTask(seed), None) for seed in seeds]
+    laps = [episode for episode in whole if episode.facts["end"] == "lap"]
+    assert laps
+    for episode in laps:
+        assert episode.facts["laps"] == 1 and episode.facts["lap_time_s"] > 10.0
+        assert episode.arrays["truncations"][-1] and not episode.arrays["terminations"].any()
+
+
+def test_dead_worker_is_reported_and_nothing_is_left(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "_record_task", die_at_three)
+    episodes = record_episodes(bank, NAMES, [0, 1, 2, 3, 4], 2, tmp_path)  # type: ignore[list-item]
+    with pytest.raises(ChildProcessError, match="exit code -9"):
+        list(episodes)
+    assert not list(tmp_path.iterdir())

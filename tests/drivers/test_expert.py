@@ -1,0 +1,194 @@
+"""The expert: its tyre model against the car's, that it finishes, and that it knows no side."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.drivers import expert
+from racing_env.simulation.simulator import ON_TRACK, Simulator
+from racing_env.tracks.bank import LINE_SPEED, CircuitBank, pack_circuits
+from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
+from racing_env.tracks.generator import built_in_track, generate_track
+from racing_env.tracks.sources import load_circuits
+
+# below C of 1.57 a curve with E = 1 rises for ever
+tyres = st.builds(
+    lambda b, c, e: RACECAR._replace(tyre_b=b, tyre_c=c, tyre_e=e),
+    st.floats(5.0, 20.0), st.floats(1.8, 2.6), st.floats(0.0, 1.0),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def circuits() -> list[Circuit]:
+    tracks = [built_in_track("oval"), built_in_track("hairpins")]
+    tracks += [generate_track(np.random.SeedSequence(seed)) for seed in (4, 11)]
+    return [prepare_circuit(track) for track in tracks]
+
+
+@pytest.fixture(scope="module")
+def fastest(circuits) -> tuple[np.ndarray, np.ndarray]:
+    return expert.fastest_margins(pack_circuits(circuits, RACECAR))
+
+
+def simulator_with(circuits: list[Circuit], n: int, vehicle: Vehicle = RACECAR) -> Simulator:
+    return Simulator(pack_circuits(circuits, RACECAR), n, vehicle)
+
+
+def laps_driven(simulator: Simulator, margins: np.ndarray, laps: int) -> np.ndarray:
+    """How many laps (n,) the expert completes, `laps` at the most."""
+    finished = np.zeros(simulator.n, dtype=int)
+    on_track = np.ones(simulator.n, dtype=bool)
+    while (on_track & (finished < laps)).any():
+        simulator.step(expert.expert_actions(simulator, margins))
+        on_track &= simulator.cars.ended == ON_TRACK
+        finished[on_track] = simulator.cars.laps[on_track]
+    return np.minimum(finished, laps)
+
+
+def test_peak_slip_closed_form():
+    """With E = 1, C atan(atan(Ba)) = pi/2."""
+    expected = math.tan(math.tan(0.5 * math.pi / RACECAR.tyre_c)) / RACECAR.tyre_b
+    assert expert.peak_slip_rad(RACECAR) == pytest.approx(expected, rel=1e-6)
+    plain = RACECAR._replace(tyre_e=0.0)  # C atan(Ba) = pi/2
+    expected = math.tan(0.5 * math.pi / RACECAR.tyre_c) / RACECAR.tyre_b
+    assert expert.peak_slip_rad(plain) == pytest.approx(expected, rel=1e-12)
+
+
+@given(vehicle=tyres)
+def test_no_slip_gives_more_side_force_than_the_peak(vehicle):
+    peak = expert.peak_slip_rad(vehicle)
+    at_peak = dyn.lateral_tyre_force_n(math.tan(peak), 3000.0, vehicle)
+    for slip in np.linspace(0.0, 1.5, 60):
+        force = dyn.lateral_tyre_force_n(math.tan(slip), 3000.0, vehicle)
+        assert force <= at_peak * (1.0 + 1e-6)
+
+
+@given(share=st.floats(-0.97, 0.97), load=st.floats(200.0, 20e3))
+def test_the_inverse_tyre_gives_the_slip_of_a_force(share, load):
+    wheel_peak = dyn.lateral_tyre_force_n(
+        math.tan(expert.peak_slip_rad(RACECAR)), 0.5 * load, RACECAR
+    )
+    force = 2.0 * share * wheel_peak
+    slip = expert._axle_slip_rad(force, load, RACECAR)
+    assert abs(slip) < expert.peak_slip_rad(RACECAR)
+    axle = 2.0 * dyn.lateral_tyre_force_n(math.tan(slip), 0.5 * load, RACECAR)
+    assert axle == pytest.approx(force, rel=1e-5, abs=1e-3)
+
+
+@pytest.mark.parametrize("force", [1e5, -1e5])
+def test_more_than_the_tyres_have_asks_for_slip_before_the_peak(force):
+    slip = expert._axle_slip_rad(force, 6000.0, RACECAR)
+    assert 0.5 < slip * math.copysign(1.0, force) / expert.peak_slip_rad(RACECAR) < 1.0
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10**6))
+def test_actions_are_in_the_action_space_wherever_the_car_is(circuits, seed):
+    simulator = simulator_with(circuits, 8)
+    rng = np.random.default_rng(seed)
+    for car in range(8):
+        simulator.place(
+            car, car % len(circuits), rng.uniform(0.0, 1000.0), rng.uniform(-9.0, 9.0),
+            rng.uniform(-3.0, 3.0), rng.uniform(0.0, 80.0),
+        )  # fmt: skip
+    simulator.state[dyn.VY] = rng.normal(0.0, 10.0, 8)
+    simulator.state[dyn.YAW_RATE] = rng.normal(0.0, 3.0, 8)
+    simulator.state[dyn.AY] = rng.normal(0.0, 10.0, 8)
+    actions = expert.expert_actions(simulator, np.full(8, 1.0))
+    assert actions.shape == (8, 2)
+    assert np.abs(actions).max() <= 1.0  # also false for NaN
+
+
+def test_the_front_tyres_stay_before_their_peak(circuits):
+    """The steering target is clamped; what is left is how far the slip overshoots it."""
+    simulator = simulator_with(circuits, len(circuits))
+    for car in range(len(circuits)):
+        simulator.place(car, car)
+    worst = 0.0
+    for _ in range(1200):
+        simulator.step(expert.expert_actions(simulator, np.full(len(circuits), 0.8)))
+        vx = np.maximum(simulator.state[dyn.VX], dyn.SLIP_SPEED_FLOOR_MPS)
+        front_y = simulator.state[dyn.VY] + simulator.state[dyn.YAW_RATE] * RACECAR.cog_to_front_m
+        slip = simulator.state[dyn.STEER] - np.arctan(front_y / vx)
+        worst = max(worst, float(np.abs(slip).max()))
+    assert (simulator.cars.ended == ON_TRACK).all()
+    assert worst < 1.1 * expert.peak_slip_rad(RACECAR)
+
+
+def test_finishes_standing_and_flying_laps_from_anywhere(circuits):
+    starts = 5
+    simulator = simulator_with(circuits, 2 * starts * len(circuits))
+    bank = simulator.circuits
+    for car in range(simulator.n):
+        circuit, start = divmod(car // 2, starts)
+        station = int(bank.count[circuit] * start / starts)
+        speed = 0.8 * bank.table[bank.first[circuit] + station, LINE_SPEED] * (car % 2)
+        simulator.place(car, circuit, station * bank.step_m[circuit], speed_mps=speed)
+    laps = laps_driven(simulator, np.full(simulator.n, 0.8), 1)
+    np.testing.assert_array_equal(laps, 1)
+
+
+def test_fastest_margins_finish_close_to_the_profile(circuits, fastest):
+    margins, lap_s = fastest
+    assert np.isin(margins, expert.MARGINS).all()
+    ratio = lap_s / [circuit.lap_time_s for circuit in circuits]
+    assert ((ratio > 1.0) & (ratio < 1.1)).all()
+    simulator = simulator_with(circuits, len(circuits))
+    for car in range(len(circuits)):
+        simulator.place(car, car)
+    times = np.full(len(circuits), np.nan)
+    while np.isnan(times).any():
+        simulator.step(expert.expert_actions(simulator, margins))
+        assert (simulator.cars.ended == ON_TRACK).all()
+        done = np.isnan(times) & (simulator.cars.laps == 3)
+        times[done] = simulator.cars.lap_time_s[done]
+    np.testing.assert_array_equal(times, lap_s)  # dropping cars from the batch changed nothing
+
+
+def test_fastest_margins_where_none_finishes(circuits):
+    """Half the grip that the profile counts on: no margin gets round."""
+    bank: CircuitBank = pack_circuits(circuits[1:2], RACECAR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        margins, lap_s = expert.fastest_margins(bank, RACECAR._replace(friction=0.35), laps=1)
+    assert np.isnan(margins).all() and np.isnan(lap_s).all()
+
+
+def test_the_mirror_image_is_driven_the_same(circuits):
+    n = 40
+    ours = simulator_with(circuits, n)
+    image = simulator_with([mirror_circuit(circuit) for circuit in circuits], n)
+    rng = np.random.default_rng(0)
+    for car in range(n):
+        ours.place(
+            car, car % len(circuits), rng.uniform(0.0, 1500.0), rng.uniform(-2.0, 2.0),
+            rng.uniform(-0.2, 0.2), rng.uniform(0.0, 40.0),
+        )  # fmt: skip
+    ours.state[dyn.VY] = rng.normal(0.0, 0.5, n)
+    ours.state[dyn.STEER] = rng.uniform(-0.3, 0.3, n)
+    image.state[:] = ours.state
+    image.state[[dyn.Y, dyn.PSI, dyn.VY, dyn.YAW_RATE, dyn.STEER, dyn.AY]] *= -1.0
+    for values, of_ours in zip(image.cars, ours.cars, strict=True):
+        values[:] = of_ours
+    image.cars.offset_m[:] *= -1.0
+    margins = rng.uniform(0.7, 1.0, n)
+    np.testing.assert_allclose(
+        expert.expert_actions(image, margins) * [-1.0, 1.0],
+        expert.expert_actions(ours, margins),
+        rtol=0,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.slow
+def test_finishes_every_generated_circuit():
+    circuits = load_circuits(["random:7:100"])
+    margins, lap_s = expert.fastest_margins(pack_circuits(circuits, RACECAR))
+    assert np.isfinite(margins).sum() == 100
+    assert (lap_s / [circuit.lap_time_s for circuit in circuits]).mean() < 1.05

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="exports need the extra: requirements-export.txt")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="exports need the extra: requirements-export.txt"
+)
+
+from processes import ROOT, run  # noqa: E402 - after the skips
+
+from racing_env.car import dynamics as dyn  # noqa: E402
+from racing_env.car.vehicle import RACECAR  # noqa: E402
+from racing_env.common.errors import InputError  # noqa: E402
+from racing_env.drivers import onnx_export  # noqa: E402
+from racing_env.drivers.onnx_export import (  # noqa: E402
+    TOLERANCE,
+    largest_difference,
+    quantities,
+    write_onnx,
+)
+from racing_env.drivers.policy import Policy, load_policy  # noqa: E402
+from racing_env.environment import RaceEnv  # noqa: E402
+from racing_env.simulation import observation as obs  # noqa: E402
+
+SHIPPED = ROOT / "policies" / "racecar.safetensors"
+
+
+def driven_observations(steps: int = 300) -> np.ndarray:
+    """What the shipped driver sees at the start of a lap."""
+    driver, env = load_policy(SHIPPED), RaceEnv("oval")
+    seen = [env.reset(seed=0)[0]]
+    for _ in range(steps):
+        observation, _, terminated, truncated, _ = env.step(driver.act(seen[-1]))
+        assert not (terminated or truncated)
+        seen.append(observation)
+    return np.array(seen)
+
+
+@pytest.mark.parametrize("si_units", [False, True])
+def test_the_exported_driver_acts_as_the_policy_does(tmp_path, si_units):
+    driver = load_policy(SHIPPED)
+    write_onnx(driver, tmp_path / "driver.onnx", si_units)
+    seen = driven_observations()
+    assert largest_difference(tmp_path / "driver.onnx", driver, seen) < TOLERANCE == 1e-5
+
+
+def test_scales_are_those_of_the_observation():
+    env = RaceEnv("club")
+    env.reset(seed=3)
+    for _ in range(20):
+        seen, *_, info = env.step(np.array([0.1, 0.6]))
+    values = dict(
+        zip([q.name for q in quantities()], seen * [q.scale for q in quantities()], strict=True)
+    )
+    state = env.simulator.state[:, 0]
+    assert len(values) == obs.SIZE
+    for name, row in {
+        "vx_mps": dyn.VX, "vy_mps": dyn.VY, "yaw_rate_radps": dyn.YAW_RATE, "steer_rad": dyn.STEER,
+        "drive_n": dyn.DRIVE, "ax_mps2": dyn.AX, "ay_mps2": dyn.AY,
+    }.items():  # fmt: skip
+        assert values[name] == pytest.approx(state[row], rel=1e-5), name
+    front, rear = obs.axle_slips(env.simulator.state, 0, RACECAR)
+    assert values["front_slip_rad"] == pytest.approx(front, rel=1e-4)
+    assert values["rear_slip_rad"] == pytest.approx(rear, rel=1e-4)
+    station = int(info["s_m"] / env.circuit.track.step_m)
+    fraction = info["s_m"] / env.circuit.track.step_m - station
+    speed, kappa, offset = (
+        (1.0 - fraction) * line[station] + fraction * line[station + 1]
+        for line in (
+            env.circuit.line_speed_mps, env.circuit.line_kappa_radpm, env.circuit.line_offset_m,
+        )
+    )  # fmt: skip
+    assert values["profile_minus_speed_mps"] == pytest.approx(speed - state[dyn.VX], rel=1e-3)
+    assert values["line_kappa_radpm"] == pytest.approx(kappa, rel=1e-2, abs=1e-5)
+    assert values["line_offset_m"] == pytest.approx(info["offset_m"] - offset, rel=1e-3, abs=1e-4)
+
+
+def test_values_outside_the_range_are_clipped_as_the_environment_does(tmp_path):
+    weights = np.zeros((2, obs.SIZE), np.float32)
+    weights[0, 0] = weights[1, 12] = 0.1  # speed; room to the left, which 4 m limit
+    driver = Policy((weights,), (np.zeros(2, np.float32),), {})
+    write_onnx(driver, tmp_path / "driver.onnx", si_units=True)
+    session = onnxruntime.InferenceSession(tmp_path / "driver.onnx")
+    seen = np.zeros((1, obs.SIZE), np.float32)
+    seen[0, 0], seen[0, 12] = 1e6, 30.0
+    action = session.run(None, {"observation": seen})[0]
+    np.testing.assert_allclose(action, np.tanh([[0.5, 0.2]]), rtol=1e-5)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["inputs_are"] == "SI units" and "yaw_rate_radps" in metadata["inputs"]
+
+
+def test_an_altered_file_is_noticed(tmp_path):
+    driver = load_policy(SHIPPED)
+    other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
+    write_onnx(other, tmp_path / "driver.onnx")
+    assert largest_difference(tmp_path / "driver.onnx", driver, driven_observations(5)) > TOLERANCE
+
+
+def test_a_file_that_does_not_act_as_the_driver_replaces_nothing(tmp_path, monkeypatch):
+    driver = load_policy(SHIPPED)
+    other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
+    made = onnx_export._model(other, False, RACECAR)
+    monkeypatch.setattr(onnx_export, "_model", lambda *_: made)
+    path = tmp_path / "driver.onnx"
+    path.write_bytes(b"an earlier one")
+    with pytest.raises(InputError, match=r"driver\.onnx: its actions would differ by"):
+        write_onnx(driver, path)
+    assert path.read_bytes() == b"an earlier one" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_script_exports_and_compares(tmp_path):
+    done = run("export.py", "onnx", SHIPPED, "--out", "driver.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "differ by at most" in done.stdout and (tmp_path / "driver.onnx").exists()
+    done = run("export.py", "onnx", "nothing.safetensors", "--out", "driver.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nothing.safetensors") and done.stderr.count("\n") == 1

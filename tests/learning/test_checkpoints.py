@@ -1,0 +1,134 @@
+"""Checkpoints of a small training; that a resumed one is as never stopped is tested by the script's
+own tests."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from models import new_judge
+from tqdm import tqdm
+
+from racing_env.car.vehicle import RACECAR
+from racing_env.common.errors import InputError
+from racing_env.learning import agents
+from racing_env.learning.callbacks import JudgeDrivers
+from racing_env.learning.checkpoints import (
+    Checkpoints,
+    copied,
+    random_state,
+    restore,
+    set_random_state,
+)
+from racing_env.learning.network import load_checkpoint
+from racing_env.learning.training_cars import SNAPSHOT_SIZE, TrainingSettings
+from racing_env.learning.vector_env import make_vec_env
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
+
+CPU = torch.device("cpu")
+SETTINGS = {"algo": "ppo"}
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return pack_circuits(load_circuits(["oval"]), RACECAR)
+
+
+@pytest.fixture
+def new_model(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(agents, "PPO_ROLLOUT", 16)
+
+    def make(seed: int = 0):
+        env = make_vec_env("dummy", bank, 2, 1, TrainingSettings(seed=seed), tmp_path)
+        return agents.ppo(env, 64, seed, CPU)
+
+    return make
+
+
+def test_saved_and_restored(new_model, tmp_path):
+    path = tmp_path / "checkpoint" / "training.pt"
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    saves = []
+
+    class Counted(Checkpoints):
+        def save(self):
+            saves.append(self.state["timesteps"])
+            super().save()
+
+    checkpoints = Counted(path, 32, judge, SETTINGS)
+    model.learn(80, [judge, checkpoints])
+    assert saves == [32, 64]
+    checkpoints.save()
+
+    other = new_model(seed=1)
+    new = new_judge(other, tmp_path)
+    state = load_checkpoint(path, SETTINGS, CPU)
+    restore(other, new, state)
+    assert other.num_timesteps == 80 and new.curve == judge.curve and new.earlier_s > 0.0
+    for name, value in model.policy.state_dict().items():
+        assert torch.equal(other.policy.state_dict()[name], value)
+    ours, theirs = (m.policy.optimizer.state_dict() for m in (model, other))
+    for i, kept in ours["state"].items():
+        assert all(torch.equal(theirs["state"][i][name], kept[name]) for name in kept)
+    for mean, wanted in zip(new.average.arrays, judge.average.arrays, strict=True):
+        np.testing.assert_array_equal(mean, wanted)
+    assert state["cars"].shape == (2, SNAPSHOT_SIZE)
+    np.testing.assert_array_equal(other._last_obs, model._last_obs)
+    np.testing.assert_array_equal(
+        np.concatenate(other.env.env_method("snapshot")),
+        np.concatenate(model.env.env_method("snapshot")),
+    )
+
+
+def test_nothing_before_the_first_rollout(new_model, tmp_path):
+    model = new_model()
+    checkpoints = Checkpoints(tmp_path / "training.pt", 32, new_judge(model, tmp_path), SETTINGS)
+    checkpoints.save()
+    assert not (tmp_path / "training.pt").exists()
+
+
+def test_nothing_spoilt_is_kept(new_model, tmp_path):
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    checkpoints = Checkpoints(tmp_path / "training.pt", 32, judge, SETTINGS)
+    model.learn(16, [judge, checkpoints])
+    with torch.no_grad():
+        model.policy.value_net.weight[0, 0] = math.inf
+    with pytest.raises(InputError, match="not finite"):
+        model.learn(16, [judge, checkpoints], reset_num_timesteps=False)
+    kept = checkpoints.state["parameters"]["policy"].values()
+    assert all(torch.isfinite(value).all() for value in kept)
+
+
+def test_what_does_not_fit_is_refused(new_model, tmp_path):
+    model = new_model()
+    average = new_judge(model, tmp_path).average
+    judge = JudgeDrivers([], tmp_path, 16, average, tqdm(disable=True), {})
+    checkpoints = Checkpoints(tmp_path / "training.pt", 32, judge, SETTINGS)
+    model.learn(16, [judge, checkpoints])
+    for name in set(checkpoints.state) - {"settings"}:
+        less = {key: value for key, value in checkpoints.state.items() if key != name}
+        with pytest.raises(InputError, match="does not fit this program"):
+            restore(model, judge, less)
+
+
+def test_a_copy_shares_no_tensor():
+    tensor = torch.ones(2, requires_grad=True)
+    value = {"state": {0: tensor}, "groups": [{"betas": (0.9, 0.99), "params": [tensor]}]}
+    copy = copied(value)
+    with torch.no_grad():
+        tensor.zero_()
+    assert copy["groups"][0]["betas"] == (0.9, 0.99)
+    for kept in (copy["state"][0], *copy["groups"][0]["params"]):
+        assert torch.equal(kept, torch.ones(2)) and not kept.requires_grad
+
+
+def test_random_state():
+    state = random_state(CPU)
+    wanted = torch.randn(3), np.random.standard_normal(3)  # noqa: NPY002
+    assert not torch.equal(torch.randn(3), wanted[0])
+    set_random_state(state, CPU)
+    assert torch.equal(torch.randn(3), wanted[0])
+    np.testing.assert_array_equal(np.random.standard_normal(3), wanted[1])  # noqa: NPY002

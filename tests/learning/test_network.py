@@ -1,0 +1,98 @@
+"""The torch network and the policy file's arrays are the same thing twice."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from racing_env.common.errors import InputError
+from racing_env.drivers.policy import ACTION_SIZE, load_policy, save_policy
+from racing_env.learning import network as net
+from racing_env.simulation import observation
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (64, 64)])
+def test_sizes_and_squashing(hidden):
+    network = net.policy_network(hidden)
+    layers = net.linear_layers(network)
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    sizes = [observation.SIZE, *hidden, ACTION_SIZE]
+    assert shapes == list(zip(sizes[1:], sizes[:-1], strict=True))
+    assert isinstance(network[-1], nn.Tanh)
+    with torch.no_grad():
+        wild = network(1e6 * torch.randn(50, observation.SIZE))
+    assert wild.abs().max() <= 1.0
+
+
+def test_there_and_back_is_identical(tmp_path):
+    network = net.policy_network()
+    path = tmp_path / "policy.safetensors"
+    save_policy(net.policy_from_layers(net.linear_layers(network), {"name": "x"}), path)
+    other = net.policy_network()
+    seen = torch.randn(20, observation.SIZE)
+    assert not torch.equal(network(seen), other(seen))
+    net.copy_policy_into(load_policy(path), net.linear_layers(other))
+    assert torch.equal(network(seen), other(seen))
+    assert all(parameter.requires_grad for parameter in other.parameters())
+
+
+def test_the_policy_is_a_copy():
+    network = net.policy_network((4,))
+    policy = net.policy_from_layers(net.linear_layers(network), {})
+    before = [weight.copy() for weight in policy.weights]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)
+    for weight, kept in zip(policy.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, kept)
+
+
+def test_copying_into_a_network_leaves_the_policy_alone():
+    policy = net.policy_from_layers(net.linear_layers(net.policy_network((4,))), {})
+    other = net.policy_network((4,))
+    net.copy_policy_into(policy, net.linear_layers(other))
+    before = policy.weights[0].copy()
+    with torch.no_grad():
+        net.linear_layers(other)[0].weight.zero_()
+    np.testing.assert_array_equal(policy.weights[0], before)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 4)])
+def test_other_sizes_are_refused_and_nothing_is_copied(hidden):
+    policy = net.policy_from_layers(net.linear_layers(net.policy_network((4,))), {})
+    other = net.policy_network(hidden)
+    before = [parameter.clone() for parameter in other.parameters()]
+    with pytest.raises(ValueError, match="sizes"):
+        net.copy_policy_into(policy, net.linear_layers(other))
+    assert all(map(torch.equal, before, other.parameters()))
+
+
+def test_fast_tanh_is_tanh():
+    inputs = torch.cat([torch.linspace(-20, 20, 2001), torch.tensor([-1e30, 1e30, 0.0])])
+    given = inputs.clone()
+    found, wanted = net.FastTanh()(inputs), torch.tanh(inputs.double())
+    assert (found.double() - wanted).abs().max() < 2.5e-7 and found.abs().max() <= 1.0
+    assert torch.equal(inputs, given)
+    doubles = torch.randn(30, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(net.FastTanh(), doubles)
+
+
+def test_linear_layers_are_found_inside_modules_in_order():
+    inner = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    found = net.linear_layers(nn.Sequential(inner, nn.Tanh(), nn.Linear(2, 1)))
+    assert [tuple(layer.weight.shape) for layer in found] == [(2, 3), (1, 2)]
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert net.choose_device("auto") == net.choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match="no CUDA device"):
+        net.choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert net.choose_device("auto") == net.choose_device("cuda") == torch.device("cuda")
+    assert net.choose_device("cpu") == torch.device("cpu")

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from racing_env.car.vehicle import RACECAR
+from racing_env.learning.training_cars import (
+    Block,
+    TrainingCars,
+    TrainingSettings,
+    block_bytes,
+    open_block,
+)
+from racing_env.simulation import observation
+from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
+
+SETTINGS = TrainingSettings(seed=4, episode_s=3.0)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+
+
+def new_cars(bank, count: int, first_car: int = 0, settings=SETTINGS) -> TrainingCars:
+    block = open_block(memoryview(bytearray(block_bytes(count))), count)
+    return TrainingCars(bank, block, first_car, settings)
+
+
+def drive(cars: TrainingCars, first: int, steps: int = 150):
+    """The copied blocks of some steps with random actions; each car's depend on its number."""
+    cars.reset()
+    blocks = []
+    for step in range(steps):
+        for car in range(len(cars.block.rewards)):
+            rng = np.random.default_rng([step, first + car])
+            cars.block.actions[car] = rng.uniform(-1, 1, 2) * (0.3, 1.0)
+        cars.step()
+        blocks.append(Block(*(array.copy() for array in cars.block)))
+    return blocks
+
+
+def test_arrays_of_a_block_do_not_overlap():
+    memory = memoryview(bytearray(block_bytes(7)))
+    block = open_block(memory, 7)
+    for i, array in enumerate(block):
+        array[...] = i % 2 if array.dtype == np.bool_ else i + 1
+    for i, array in enumerate(block):
+        assert (array == (i % 2 if array.dtype == np.bool_ else i + 1)).all()
+        assert array.ctypes.data % 8 == 0
+    assert block.observations.shape == (7, observation.SIZE)
+    assert block.returns.shape == (7, len(REWARD_TERMS))
+
+
+def test_a_car_drives_the_same_in_any_batch(bank):
+    together = drive(new_cars(bank, 4), 0)
+    alone = drive(new_cars(bank, 1, first_car=2), 2)
+    for many, one in zip(together, alone, strict=True):
+        for field in ("observations", "rewards", "terminations", "truncations"):
+            np.testing.assert_array_equal(getattr(many, field)[2:3], getattr(one, field))
+
+
+def test_seeds_differ(bank):
+    first = drive(new_cars(bank, 2), 0, 2)
+    other = drive(new_cars(bank, 2, settings=SETTINGS._replace(seed=5)), 0, 2)
+    assert not np.array_equal(first[0].observations, other[0].observations)
+
+
+def test_returns_are_the_sums_of_rewards(bank):
+    cars = new_cars(bank, 6)
+    blocks = drive(cars, 0)
+    rewards = np.array([block.rewards for block in blocks])
+    over = np.array([block.terminations | block.truncations for block in blocks])
+    assert over.sum() > 6
+    for car in range(6):
+        ends = np.flatnonzero(over[:, car])
+        for start, end in zip(ends[:-1] + 1, ends[1:], strict=False):
+            assert blocks[end].lengths[car] == end - start + 1
+            total = rewards[start : end + 1, car].sum(dtype=np.float64)
+            assert blocks[end].returns[car].sum() == pytest.approx(total, abs=1e-4)
+
+
+def test_ended_cars_start_anew(bank):
+    blocks = drive(new_cars(bank, 6), 0)
+    limit = round(SETTINGS.episode_s / 0.05)
+    for block in blocks:
+        assert not (block.terminations & block.truncations).any()
+        over = block.terminations | block.truncations
+        assert (block.lengths[block.truncations] == limit).all()
+        # the new start is seen, the last sight of the old episode is kept
+        assert (block.observations[over] != block.last_observations[over]).any(axis=1).all()
+
+
+def test_clocks_are_staggered(bank):
+    blocks = drive(new_cars(bank, 32), 0, 60)
+    ends = [int((block.terminations | block.truncations).sum()) for block in blocks]
+    assert max(ends) <= 16 and sum(ends) >= 32
+
+
+def test_retries_start_shortly_before_the_accident(bank):
+    cars = new_cars(bank, 1, settings=SETTINGS._replace(episode_s=20.0))
+    cars.reset()
+    retried = others = 0
+    length_m = bank.count * bank.step_m
+    for _ in range(4000):
+        place_m, circuit = cars.simulator.place_s_m()[0], cars.simulator.cars.circuit[0]
+        cars.block.actions[0] = (0.3, 1.0)
+        cars.step()
+        if cars.block.terminations[0]:
+            back_m = (place_m - cars.simulator.place_s_m()[0]) % length_m[circuit]
+            same = cars.simulator.cars.circuit[0] == circuit
+            retried += same and 50.0 < back_m < 222.0
+            others += not (same and 50.0 < back_m < 222.0)
+    assert 0.2 < retried / (retried + others) < 0.75

@@ -1,0 +1,42 @@
+"""Models of stable-baselines3 in an environment that needs no cars, and their judge."""
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
+from tqdm import tqdm
+
+from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
+from racing_env.learning.callbacks import JudgeDrivers
+from racing_env.learning.network import HIDDEN_SIZES
+from racing_env.simulation import observation
+
+
+class Anywhere(gym.Env):
+    """Random observations; rewards small steering."""
+
+    observation_space = gym.spaces.Box(-5, 5, (observation.SIZE,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        info = {"episode": {"r": 1.0, "l": 4, "progress": self.np_random.random()}}
+        return self.observation_space.sample(), -float(abs(action[0])), True, False, info
+
+
+def new_model(seed: int = 0) -> PPO:
+    hidden = list(HIDDEN_SIZES)
+    return PPO(
+        TanhMeanPolicy, DummyVecEnv([Anywhere]), n_steps=16, batch_size=16, n_epochs=1,
+        learning_rate=1e-2, device="cpu", seed=seed,
+        policy_kwargs={"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh},
+    )  # fmt: skip
+
+
+def new_judge(model: PPO, out, every: int = 10**6, decay: float = 0.9) -> JudgeDrivers:
+    average = MovingAverage(driver_of(model, {"made_by": "test"}), decay)
+    return JudgeDrivers([], out, every, average, tqdm(disable=True), {})

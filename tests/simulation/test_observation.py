@@ -1,0 +1,151 @@
+"""What a driver sees, against the plain geometry of a circuit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import RACECAR
+from racing_env.simulation import observation as obs
+from racing_env.simulation.simulator import Simulator
+from racing_env.tracks import bank as bank
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.generator import built_in_track
+from racing_env.tracks.geometry import track_from_centre_line
+
+RADIUS_M = 100.0
+BEARING, CURVATURE, SPEED, LEFT, RIGHT = range(obs.PREVIEW_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def hairpins() -> Circuit:
+    return prepare_circuit(built_in_track("hairpins"))
+
+
+@pytest.fixture(scope="module")
+def round_circuit() -> Circuit:
+    """A left-hand circle, 14 m wide."""
+    angle = np.linspace(0.0, 2.0 * np.pi, 128, endpoint=False)
+    half = np.full(angle.shape, 7.0)
+    x, y = RADIUS_M * np.cos(angle), RADIUS_M * np.sin(angle)
+    return prepare_circuit(track_from_centre_line("circle", x, y, half, half))
+
+
+def one_car(circuit: Circuit, *place: float, **where: float) -> Simulator:
+    simulator = Simulator(pack_circuits([circuit], RACECAR), 1)
+    simulator.place(0, 0, *place, **where)
+    return simulator
+
+
+def preview(seen: np.ndarray) -> np.ndarray:
+    """(preview points, features)."""
+    return seen[obs.EGO_SIZE :].reshape(len(obs.PREVIEW_S), obs.PREVIEW_FEATURES)
+
+
+def test_the_layout_adds_up():
+    assert obs.EGO_SIZE + obs.PREVIEW_FEATURES * len(obs.PREVIEW_S) == obs.SIZE
+    assert list(obs.PREVIEW_S) == sorted(obs.PREVIEW_S)
+
+
+def test_the_cars_own_state(round_circuit):
+    simulator = one_car(round_circuit, 40.0, speed_mps=20.0)
+    state = simulator.state
+    state[[dyn.VX, dyn.VY, dyn.YAW_RATE, dyn.AX, dyn.AY], 0] = 25.0, -1.5, 0.3, -4.0, 7.5
+    state[[dyn.STEER, dyn.DRIVE, dyn.BRAKE], 0] = 0.07, 3500.0, 5000.0
+    seen = simulator.observe()[0]
+    np.testing.assert_allclose(seen[:8], [0.5, -0.3, 0.3, 0.2, 0.5, 0.25, -0.4, 0.5], rtol=1e-6)
+    front = 0.07 - np.arctan((-1.5 + 0.3 * RACECAR.cog_to_front_m) / 25.0)
+    rear = -np.arctan((-1.5 - 0.3 * RACECAR.cog_to_rear_m) / 25.0)
+    np.testing.assert_allclose(seen[14:16], [front / 0.1, rear / 0.1], rtol=1e-5)
+
+
+def test_no_slip_is_seen_on_a_standing_car(round_circuit):
+    seen = one_car(round_circuit).observe()[0]
+    assert not seen[14:16].any()
+
+
+@pytest.mark.parametrize("aside_m", [-0.3, 0.0, 1.5])
+@pytest.mark.parametrize("heading_rad", [-0.15, 0.0, 0.2])
+def test_place_on_a_circle(round_circuit, aside_m, heading_rad):
+    simulator = one_car(round_circuit, 100.0, aside_m, heading_rad, 20.0)
+    seen = simulator.observe()[0]
+    line = round_circuit.line_offset_m.mean()
+    speed = round_circuit.line_speed_mps.mean()
+    kappa = 1.0 / (RADIUS_M - line)
+    assert seen[8] == pytest.approx(aside_m / 2.0, abs=1e-3)
+    assert seen[9] == pytest.approx(3.0 * np.sin(heading_rad), abs=0.01)
+    assert seen[10] == pytest.approx((speed - 20.0) / 10.0, abs=0.02)
+    assert seen[11] == pytest.approx(kappa / 0.04, rel=0.03)
+    room = 7.0 - 0.5 * RACECAR.width_m
+    assert seen[12] == pytest.approx(min(room - line - aside_m, 4.0) / 2.0, abs=1e-3)
+    assert seen[13] == pytest.approx(min(room + line + aside_m, 4.0) / 2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("speed_mps", [0.0, 8.0, 20.0, 40.0])
+def test_previews_on_a_circle_are_closed_forms(round_circuit, speed_mps):
+    """A chord to the point an arc of angle a ahead has the bearing a/2."""
+    seen = preview(one_car(round_circuit, 250.0, speed_mps=speed_mps).observe()[0])
+    line = round_circuit.line_offset_m.mean()
+    ahead_m = max(speed_mps, obs.PREVIEW_SPEED_FLOOR_MPS) * np.array(obs.PREVIEW_S)
+    bearing = np.sin(0.5 * ahead_m / RADIUS_M) / 0.5
+    near = ahead_m / RADIUS_M < np.pi
+    np.testing.assert_allclose(seen[near, BEARING], bearing[near], atol=0.01)
+    np.testing.assert_allclose(seen[:, CURVATURE], 1.0 / (RADIUS_M - line) / 0.04, rtol=0.05)
+    gap = (round_circuit.line_speed_mps.mean() - speed_mps) / 20.0
+    np.testing.assert_allclose(seen[:, SPEED], gap, atol=0.02)
+    room = 7.0 - 0.5 * RACECAR.width_m
+    np.testing.assert_allclose(seen[:, LEFT], min(room - line, 8.0) / 4.0, atol=1e-3)
+    np.testing.assert_allclose(seen[:, RIGHT], min(room + line, 8.0) / 4.0, atol=1e-3)
+
+
+@settings(max_examples=50)
+@given(share=st.floats(0.0, 1.0, exclude_max=True), speed=st.floats(0.0, 60.0))
+def test_previews_are_the_line_further_on(hairpins, share, speed):
+    """A preview equals what a car there would see of the line beneath it; over the start too."""
+    simulator = one_car(hairpins, share * hairpins.track.length_m, speed_mps=speed)
+    seen = preview(simulator.observe()[0])
+    count, step = int(simulator.circuits.count[0]), float(simulator.circuits.step_m[0])
+    psi = simulator.state[dyn.PSI, 0]
+    for row, preview_s in zip(seen, obs.PREVIEW_S, strict=True):
+        ahead_m = max(speed, obs.PREVIEW_SPEED_FLOOR_MPS) * preview_s
+        place = (simulator.place_s_m()[0] + ahead_m) / step
+        a = simulator.circuits.table[int(place) % count]
+        b = simulator.circuits.table[(int(place) + 1) % count]
+        there = a + (place % 1.0) * (b - a)
+        dx = there[bank.LINE_X] - simulator.state[dyn.X, 0]
+        dy = there[bank.LINE_Y] - simulator.state[dyn.Y, 0]
+        bearing = np.sin(np.arctan2(dy, dx) - psi) / 0.5
+        left, right = there[bank.LINE_ROOM_LEFT], there[bank.LINE_ROOM_RIGHT]
+        expected = [
+            bearing, there[bank.LINE_KAPPA] / 0.04, (there[bank.LINE_SPEED] - speed) / 20.0,
+            min(left, 8.0) / 4.0, min(right, 8.0) / 4.0,
+        ]  # fmt: skip
+        np.testing.assert_allclose(row, np.clip(expected, -obs.LIMIT, obs.LIMIT), atol=1e-3)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10**6), scale=st.sampled_from([1.0, 1e3, 1e9]))
+def test_every_number_is_bounded(hairpins, seed, scale):
+    simulator = one_car(hairpins)
+    rng = np.random.default_rng(seed)
+    # places the walk can still reach, everything else as wild as it gets
+    simulator.state[dyn.PSI :, 0] = scale * rng.normal(0.0, 1.0, dyn.STATE_SIZE - dyn.PSI)
+    simulator.state[dyn.VX, 0] = rng.uniform(-100.0, 100.0)
+    seen = simulator.observe()
+    assert seen.dtype == np.float32
+    assert np.abs(seen).max() <= obs.LIMIT  # also false for NaN
+
+
+def test_the_mirror_exchanges_left_and_right():
+    signs, order = obs.mirror_signs_and_order()
+    assert set(np.abs(signs)) == {1.0}
+    assert sorted(order) == list(range(obs.SIZE))
+    seen = np.arange(1.0, obs.SIZE + 1.0)
+    image = seen[order] * signs
+    assert image[0] == seen[0] and image[1] == -seen[1]
+    assert image[12] == seen[13] and image[13] == seen[12]
+    first = preview(seen)
+    np.testing.assert_array_equal(preview(image)[:, LEFT], first[:, RIGHT])
+    np.testing.assert_array_equal(preview(image)[:, BEARING], -first[:, BEARING])

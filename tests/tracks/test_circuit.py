@@ -1,0 +1,161 @@
+"""Prepared circuits and their cache."""
+
+import multiprocessing
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from racing_env.car.vehicle import RACECAR
+from racing_env.tracks import circuit as module
+from racing_env.tracks.circuit import Circuit, default_cache_dir, mirror_circuit, prepare_circuit
+from racing_env.tracks.geometry import Track, mirror_track, track_from_centre_line
+
+ARRAYS = (
+    "line_offset_m",
+    "line_heading_rad",
+    "line_kappa_radpm",
+    "line_speed_mps",
+    "line_time_s",
+)
+
+
+def make_track() -> Track:
+    angle = np.linspace(0.0, 2.0 * np.pi, 100, endpoint=False)
+    radius = 80.0 * (1.0 + 0.2 * np.cos(2 * angle))
+    half = np.full(100, 5.0)
+    return track_from_centre_line(
+        "ring", radius * np.cos(angle), radius * np.sin(angle), half, half
+    )
+
+
+def assert_same(one: Circuit, other: Circuit) -> None:
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.lap_time_s == other.lap_time_s
+
+
+def forbid_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("computed although the cache has it")
+
+    monkeypatch.setattr(module, "_compute", fail)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Circuit, bytes]:
+    """A circuit and the bytes of its cache file."""
+    folder = tmp_path_factory.mktemp("cache")
+    circuit = prepare_circuit(make_track(), cache_dir=folder)
+    (file,) = folder.iterdir()
+    return circuit, file.read_bytes()
+
+
+def test_arrays_fit_together(prepared: tuple[Circuit, bytes]) -> None:
+    circuit, _ = prepared
+    for name in ARRAYS:
+        assert getattr(circuit, name).shape == circuit.track.x_m.shape
+    assert circuit.line_time_s[0] == 0.0
+    assert np.all(np.diff(circuit.line_time_s) > 0)
+    assert circuit.lap_time_s > circuit.line_time_s[-1]
+
+
+def test_second_call_reads_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare_circuit(make_track(), cache_dir=tmp_path)
+    forbid_computing(monkeypatch)
+    assert_same(prepare_circuit(make_track(), cache_dir=tmp_path), first)
+
+
+def test_another_vehicle_or_track_is_another_entry(tmp_path: Path) -> None:
+    prepare_circuit(make_track(), cache_dir=tmp_path)
+    weak = prepare_circuit(make_track(), RACECAR._replace(friction=0.7), cache_dir=tmp_path)
+    prepare_circuit(mirror_track(make_track()), cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert weak.lap_time_s > prepare_circuit(make_track(), cache_dir=tmp_path).lap_time_s
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_damaged_cache_file_is_replaced(
+    data: st.DataObject, prepared: tuple[Circuit, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    circuit, good = prepared
+    damaged = bytearray(good)
+    if data.draw(st.booleans()):
+        del damaged[data.draw(st.integers(0, len(good) - 1)) :]
+    else:
+        # The directory at the end and the headers at the front are where damage is subtle.
+        place = st.integers(0, 300) | st.integers(len(good) - 500, len(good) - 1)
+        for position in data.draw(st.lists(place, min_size=1, max_size=5)):
+            damaged[position] = data.draw(st.integers(0, 255))
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / f"{module._content_key(circuit.track, RACECAR)}.npz").write_bytes(damaged)
+    assert_same(prepare_circuit(circuit.track, cache_dir=folder), circuit)
+
+
+def test_empty_file_is_replaced_by_a_good_one(tmp_path: Path, prepared: tuple) -> None:
+    circuit, good = prepared
+    file = tmp_path / f"{module._content_key(circuit.track, RACECAR)}.npz"
+    file.write_bytes(b"")
+    prepare_circuit(circuit.track, cache_dir=tmp_path)
+    assert len(file.read_bytes()) == len(good)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_arrays_of_another_shape_are_not_used(tmp_path: Path, prepared: tuple) -> None:
+    circuit, _ = prepared
+    file = tmp_path / f"{module._content_key(circuit.track, RACECAR)}.npz"
+    with file.open("wb") as stream:
+        np.savez(stream, lap_time_s=1.0, **{name: np.ones(3) for name in ARRAYS})
+    assert_same(prepare_circuit(circuit.track, cache_dir=tmp_path), circuit)
+
+
+def test_unusable_cache_folder_is_a_warning(tmp_path: Path, prepared: tuple) -> None:
+    circuit, _ = prepared
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.warns(RuntimeWarning, match="RACING_ENV_CACHE"):
+        result = prepare_circuit(circuit.track, cache_dir=blocked / "cache")
+    assert_same(result, circuit)
+
+
+def prepare_and_report(folder: str) -> float:
+    return prepare_circuit(make_track(), cache_dir=folder).lap_time_s
+
+
+def test_processes_share_a_cache(tmp_path: Path, prepared: tuple[Circuit, bytes]) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        times = pool.map(prepare_and_report, [str(tmp_path)] * 4, chunksize=1)
+    assert set(times) == {prepared[0].lap_time_s}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_default_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RACING_ENV_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_cache_dir() == tmp_path / ".cache" / "racing_env"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_dir() == tmp_path / "xdg" / "racing_env"
+    monkeypatch.setenv("RACING_ENV_CACHE", str(tmp_path / "chosen"))
+    assert default_cache_dir() == tmp_path / "chosen"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare_circuit(make_track())
+    assert len(list((tmp_path / "chosen").iterdir())) == 1
+
+
+def test_mirrored_circuit_is_the_circuit_of_the_mirrored_track(
+    prepared: tuple[Circuit, bytes], tmp_path: Path
+) -> None:
+    mirrored = mirror_circuit(prepared[0])
+    computed = prepare_circuit(mirror_track(make_track()), cache_dir=tmp_path)
+    assert mirrored.lap_time_s == pytest.approx(computed.lap_time_s, rel=1e-3)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(
+            getattr(mirror_circuit(mirrored), name), getattr(prepared[0], name)
+        )
+    np.testing.assert_array_equal(mirrored.track.x_m, computed.track.x_m)

@@ -15,9 +15,11 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
+from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.files import locked_folder, write_json
 
+LAYOUT = "line-preview-1"
 EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
 
@@ -32,6 +34,11 @@ def arguments() -> argparse.Namespace:
          help="worker processes (cores - 1)")  # fmt: skip
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="CSV files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
+    flag("--vehicle", default=DEFAULT_VEHICLE, metavar="NAME|FILE",
+         help="the car: a shipped one by its name, or a TOML file "
+         f"({DEFAULT_VEHICLE})")  # fmt: skip
+    flag("--layout", default=LAYOUT, metavar="NAME",
+         help=f"what the driver sees, see racing_env/simulation/layouts ({LAYOUT})")  # fmt: skip
     flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations",
          help="folder of the data set (runs/default/demonstrations)")  # fmt: skip
@@ -48,24 +55,30 @@ def main() -> None:
 def collect(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from racing_env.car.vehicle import RACECAR
+    from racing_env.car.vehicle_files import read_vehicle
     from racing_env.common.files import read_json
     from racing_env.common.run_record import write_run_record
-    from racing_env.data.dataset import DatasetWriter
-    from racing_env.data.recording import EpisodeTask, compile_kernels, record_episodes
+    from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
+    from racing_env.data.recording import compile_kernels, record_episodes
+    from racing_env.simulation.layouts import layout_named
+    from racing_env.simulation.task import demonstration_task
     from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.circuit import circuits_content
     from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
-    settings = {"seed": args.seed, "tracks": args.track, "episodes": args.episodes}
-    writer = DatasetWriter(args.out, settings, args.resume)
+    refuse_existing(args.out, args.resume)
+    vehicle = read_vehicle(args.vehicle)
+    task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
+    circuits = load_circuits(args.track, vehicle, args.workers)
+    settings = {"seed": args.seed, "episodes": args.episodes}
+    origin = Origin(settings, args.track, circuits_content(circuits), vehicle, task)
+    writer = DatasetWriter(args.out, origin, args.resume)
     write_run_record(args.out, args)
-    circuits = load_circuits(args.track, args.workers)
-    bank = pack_circuits(circuits, RACECAR)
+    bank = pack_circuits(circuits)
     names = [circuit.track.name for circuit in circuits]
-    seeds = np.random.SeedSequence(args.seed).spawn(args.episodes)
-    tasks = [EpisodeTask(seed) for seed in seeds[writer.episodes :]]
-    compile_kernels(bank, names)
+    seeds = np.random.SeedSequence(args.seed).spawn(args.episodes)[writer.episodes :]
+    compile_kernels(bank, names, task)
 
     # ---------------------------------------------------------------- drive
     episodes = writer.manifest["episodes"]
@@ -75,7 +88,7 @@ def collect(args: argparse.Namespace) -> None:
     started = time.perf_counter() - earlier["wall_s"]
     busy_s, transitions = earlier["busy_s"], sum(episode["steps"] for episode in episodes)
     with cli.progress_bar(args.episodes, writer.episodes, "episodes") as bar:
-        for episode, episode_s in record_episodes(bank, names, tasks, args.workers, args.out):
+        for episode, episode_s in record_episodes(bank, names, task, seeds, args.workers, args.out):
             writer.add(episode)
             busy_s += episode_s
             transitions += len(episode.arrays["rewards"])

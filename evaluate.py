@@ -14,13 +14,14 @@ import csv
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
+from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, refuse_special_file, write_json
@@ -56,7 +57,9 @@ def evaluate(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
-    circuits = load_circuits(args.track or [f"random:{args.seed}:{CIRCUITS}"], args.workers)
+    vehicle = vehicle_of(args.vehicle, policies)
+    tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
+    circuits = load_circuits(tracks_named, vehicle, args.workers)
     ev.refuse_same_names(circuits)
     tracks = [circuit.track.name for circuit in circuits]
     if references is not None and not references.keys() & set(tracks):
@@ -70,7 +73,7 @@ def evaluate(args: argparse.Namespace) -> None:
     results = {}
     for name in tqdm(names, "drivers", disable=None):
         if name == EXPERT:
-            driver = ev.expert_driver(ev.expert_margins(circuits, args.laps))
+            driver = ev.expert_driver(ev.expert_paces(circuits, args.laps))
         else:
             driver = ev.policy_driver(policies[name])
         results[name] = ev.drive_laps(
@@ -117,6 +120,9 @@ def arguments() -> argparse.Namespace:
     add("--track", nargs="+", action="extend", metavar="TRACK",
         help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
+    add("--vehicle", metavar="NAME|FILE",
+        help="the car: a shipped one by its name, or a TOML file (the drivers' own; "
+        f"{DEFAULT_VEHICLE} where only the expert drives)")  # fmt: skip
     add("--workers", type=cli.worker_int, default=cli.available_cores(),
         help="processes that prepare circuits (cores)")  # fmt: skip
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
@@ -136,6 +142,23 @@ def arguments() -> argparse.Namespace:
         help="film the drivers' best laps on the first circuit, as a race (needs: pip install -r "
         "requirements-render.txt)")  # fmt: skip
     return parser.parse_args()
+
+
+def vehicle_of(named: str | None, policies: Mapping[str, Any]) -> Any:
+    """The car that is driven: the drivers' own. Raises InputError if there are several."""
+    from racing_env.car.vehicle_files import read_vehicle
+    from racing_env.common.content import refuse_difference
+
+    if named is None and policies:
+        vehicle = next(iter(policies.values())).vehicle
+    else:
+        vehicle = read_vehicle(named or DEFAULT_VEHICLE)
+    for path, policy in policies.items():
+        found = policy.vehicle._asdict()
+        refuse_difference(
+            f"{path}: its car", found, vehicle._asdict(), "drivers of one car race each other"
+        )
+    return vehicle
 
 
 def read_references(path: Path) -> dict[str, float]:

@@ -17,7 +17,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
@@ -26,7 +25,7 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_csv, write_json
 
 DAGGER_EPISODES = 24  # a round
-DAGGER_LIMIT_S = 150.0
+DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
 
 
 def arguments() -> argparse.Namespace:
@@ -62,12 +61,14 @@ def train(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from racing_env.car.vehicle import RACECAR
+    from racing_env.car.scales import scales_of
+    from racing_env.common.content import refuse_difference
     from racing_env.common.memory import descendants_cpu_s
     from racing_env.common.run_record import write_run_record
     from racing_env.common.workers import worker_context
-    from racing_env.data.dataset import DatasetWriter
-    from racing_env.data.recording import EpisodeTask, record_episodes
+    from racing_env.data.dataset import read_dataset
+    from racing_env.data.dataset_writer import DatasetWriter, Origin
+    from racing_env.data.recording import record_episodes
     from racing_env.drivers.policy import save_policy
     from racing_env.laps.evaluation import drive_laps, policy_driver, summary
     from racing_env.learning import cloning
@@ -80,7 +81,9 @@ def train(args: argparse.Namespace) -> None:
         policy_network,
         save_checkpoint,
     )
+    from racing_env.simulation.task import demonstration_task
     from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.circuit import circuits_content
     from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -94,23 +97,31 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    collected = settings_of(args.data)
+    data = read_dataset(args.data)
+    data.verify_checksums()
+    vehicle, layout = data.vehicle, data.layout
     # Batches lie in memory: reading them costs less than to fetch them from another process.
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
     worker_context("racing_env.learning.batches")  # torch once, shared by the workers of all rounds
-    circuits = load_circuits(collected["tracks"], processes)
-    bank, names = pack_circuits(circuits, RACECAR), [c.track.name for c in circuits]
-    judges = load_circuits(args.judge_on, processes)
+    circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
+    content = circuits_content(circuits)
+    task = demonstration_task(vehicle, layout.name)
+    made_with = {"circuits": content, "task": task.record()}
+    found = {name: data.manifest[name] for name in made_with}
+    refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
+    task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
+    bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
+    judges = load_circuits(args.judge_on, vehicle, processes)
 
-    network = policy_network().to(device)
+    network = policy_network(layout.size).to(device)
     optimizer = cloning.adam(network)
     rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
     budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
               "dagger_rounds": args.dagger_rounds}  # fmt: skip
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
-    settings = budget | {"judge_on": args.judge_on, "demonstrations": collected}
+    settings = budget | {"judges": circuits_content(judges), "demonstrations": data.digest()}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
     first_round, earlier_s = 0, 0.0
@@ -139,14 +150,14 @@ def train(args: argparse.Namespace) -> None:
             # -------- drive: the learner at the wheel, the expert labels
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
             if round_number > 0:
-                policy = policy_from_layers(linear_layers(network), record)
+                policy = policy_from_layers(linear_layers(network), vehicle, layout, record)
                 seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
-                tasks = [EpisodeTask(seed, DAGGER_LIMIT_S) for seed in seeds]
-                driven = {"seed": args.seed, "tracks": collected["tracks"], "round": round_number}
-                writer = DatasetWriter(folders[-1], driven, resume=round_number == first_round)
+                driven = {"seed": args.seed, "round": round_number}
+                origin = Origin(driven, data.manifest["tracks"], content, vehicle, task)
+                writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
                 if writer.episodes == 0:
                     for episode, busy_s in record_episodes(
-                        bank, names, tasks, processes, out, policy
+                        bank, names, task, seeds, processes, out, policy
                     ):
                         writer.add(episode)
                         workers_busy_s += busy_s
@@ -176,7 +187,7 @@ def train(args: argparse.Namespace) -> None:
             workers_busy_s += descendants_cpu_s() - server_s  # the loader's
 
             # -------- judge: laps on circuits that nobody trained on
-            policy = policy_from_layers(linear_layers(network), record)
+            policy = policy_from_layers(linear_layers(network), vehicle, layout, record)
             result = summary(drive_laps(judges, policy_driver(policy), laps=1))
             ratio = float(result.lap_ratio) if result.finished else math.inf
             if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
@@ -225,18 +236,6 @@ def train(args: argparse.Namespace) -> None:
             "lap_ratio": -best[1] if best[0] > 0 else None,
         },
     )
-
-
-def settings_of(data: str) -> dict[str, Any]:
-    """How a data set was collected, with the names of its `tracks`; its checksums are verified."""
-    from racing_env.data.dataset import read_manifest, verify_checksums
-
-    manifest = read_manifest(data)
-    verify_checksums(data, manifest)
-    tracks = manifest["settings"].get("tracks")
-    if not isinstance(tracks, list) or not all(isinstance(track, str) for track in tracks):
-        raise InputError(f"{data}: its settings name no tracks, but {tracks!r:.100}")
-    return manifest["settings"]
 
 
 def show_rounds(curve: Sequence[Mapping[str, float]]) -> None:

@@ -12,18 +12,21 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common.errors import InputError
-from racing_env.simulation import observation as obs
-from racing_env.simulation.simulator import END_NAMES, ON_TRACK, REWARD_TERMS, Simulator
-from racing_env.tracks import bank as bank
+from racing_env.simulation.layouts import DEFAULT, layout_named
+from racing_env.simulation.motion import END_NAMES, ON_TRACK
+from racing_env.simulation.rewards import REWARD_TERMS, TERMS
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.starts import Start, draw_start
+from racing_env.simulation.task import CONTROL_STEP_S, Task, practice_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.geometry import Track
 from racing_env.tracks.sources import load_tracks
 
 CAMERAS = ("follow", "track")
-START_SPEED_SHARE = (0.4, 0.9)  # of the profile's speed, where a random episode begins
 TIME_LIMIT = "time_limit"
 
 TrackSource = str | Path | Track | Circuit | Sequence[str | Path | Track | Circuit]
@@ -33,7 +36,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """
     ## Description
 
-    An electric race car is alone on a closed circuit and has to get round it as fast as it can. It
+    A race car is alone on a closed circuit and has to get round it as fast as it can. It
     sees its own state, the racing line with the speed profile that goes with it, and the borders a
     few seconds ahead. It is `racing_env.simulation.simulator.Simulator` with one car.
 
@@ -44,59 +47,33 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     | Num | Action | Min | Max |
     | --- | --- | --- | --- |
-    | 0 | Steering target, share of full lock (0.35 rad) | -1 (right) | 1 (left) |
-    | 1 | Pedals, share of the largest force | -1 (brake, 20 kN) | 1 (drive, 7 kN) |
+    | 0 | Steering target, share of full lock | -1 (right) | 1 (left) |
+    | 1 | Pedals, share of the car's largest force | -1 (brake) | 1 (drive) |
 
     ## Observation Space
 
-    `Box(-5, 5, (76,), float32)`. Every number is a quantity divided by its scale, then clipped.
-    Lateral quantities are positive to the left.
+    `Box(low, high, (76,), float32)`, by default of the layout `line-preview-1`. Every number is a
+    quantity, named with its unit, over its scale, then clipped to Min and Max. The scale is that of
+    the reference car; another car's is the scale times the named field of
+    `racing_env.car.scales.Scales` or of `Vehicle`. Lateral quantities are positive to the left.
 
-    | Num | Observation | Scale | Min | Max |
-    | --- | --- | --- | --- | --- |
-    | 0 | Speed forward | 50 m/s | -5 | 5 |
-    | 1 | Speed to the left | 5 m/s | -5 | 5 |
-    | 2 | Yaw rate | 1 rad/s | -5 | 5 |
-    | 3 | Steering angle of the front wheels | 0.35 rad (full lock) | -1 | 1 |
-    | 4 | Drive force | 7000 N (the largest) | 0 | 1 |
-    | 5 | Brake force | 20000 N (the largest) | 0 | 1 |
-    | 6 | Acceleration forward, as the suspension feels it | 10 m/s2 | -5 | 5 |
-    | 7 | Acceleration to the left, likewise | 15 m/s2 | -5 | 5 |
-    | 8 | Offset from the racing line | 2 m | -5 | 5 |
-    | 9 | Sine of the heading relative to the line | 1/3 | -3 | 3 |
-    | 10 | Profile speed minus speed | 10 m/s | -5 | 5 |
-    | 11 | Curvature of the line | 0.04 1/m | -5 | 5 |
-    | 12 | Room to the left, at most 4 m | 2 m | -5 | 2 |
-    | 13 | Room to the right, at most 4 m | 2 m | -5 | 2 |
-    | 14 | Slip angle of the front axle | 0.1 rad | -5 | 5 |
-    | 15 | Slip angle of the rear axle | 0.1 rad | -5 | 5 |
-    | 16 + 5k | Sine of the bearing of preview point k | 0.5 | -2 | 2 |
-    | 17 + 5k | Curvature of the line there | 0.04 1/m | -5 | 5 |
-    | 18 + 5k | Profile speed there minus speed | 20 m/s | -5 | 5 |
-    | 19 + 5k | Room to the left of the line there, at most 8 m | 4 m | -5 | 2 |
-    | 20 + 5k | Room to the right of the line there, at most 8 m | 4 m | -5 | 2 |
+    {observations}
 
-    Preview point k = 0 … 11 lies on the racing line where the car would be after 0.1, 0.2, 0.35,
-    0.5, 0.7, 0.95, 1.25, 1.6, 2.1, 2.7, 3.5 and 4.5 s at its present speed, at least 10 m/s. Room
+    Points ahead lie on the racing line where the car would be after the time in their name at its
+    present speed, at least 10 m/s (of the reference car, as the times; another's are scaled). Room
     is how far the car's centre may go before it is off the track.
 
     ## Dynamics
 
     A planar double-track model with four wheel loads, Pacejka's tyres, combined slip, drag,
-    down-force and rate-limited actuators (`racing_env.car.dynamics`); rear-wheel drive, 1200 kg,
-    230 kW. A step is 0.05 s: two Runge-Kutta steps of fourth order.
+    down-force and rate-limited actuators (`racing_env.car.dynamics`), with the numbers of the car.
+    A step is 0.05 s with the reference car, in two Runge-Kutta steps of fourth order.
 
     ## Rewards
 
-    The sum of the terms below; `info` holds each as `reward_<term>`. Weights are those of
-    `racing_env.simulation.simulator.RewardWeights`.
+    The sum of the terms below; `info` holds each as `reward_<term>`. Weights are those of the task.
 
-    | Term | Meaning |
-    | --- | --- |
-    | progress | time that the speed profile takes for what was covered in this step |
-    | border | penalty near the border and outside it, quadratic in depth |
-    | slip | penalty for slip angles past the tyres' peak |
-    | end | penalty, once, when the episode is terminated |
+    {rewards}
 
     ## Starting State
 
@@ -105,10 +82,10 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     ## Episode End
 
-    Terminated when the car's centre is less than half a car's width (plus `border_margin_m`) inside
-    a border (`off_track`), when it faces backwards (`backwards`), or when it has been slower than
-    1 m/s for 3 s (`standing`). Truncated after `time_limit_s` (`time_limit`). A step after the end
-    raises `gymnasium.error.ResetNeeded`.
+    Terminated when the car's centre is less than half a car's width inside a border (`off_track`),
+    when it faces backwards (`backwards`), or when it has stood for 3 s (`standing`; slower than
+    1 m/s, both of the reference car). Truncated after the task's time limit (`time_limit`). A step
+    after the end raises `gymnasium.error.ResetNeeded`.
 
     ## Information
 
@@ -122,7 +99,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     | `laps` | full laps, from the start's own place round to it |
     | `lap_time_s` | time of the last full lap, 0 before there is one |
     | `end` | empty, or why the episode has ended |
-    | `reward_progress`, `reward_border`, `reward_slip`, `reward_end` | terms of the reward |
+    | `reward_<term>` | the terms of the reward |
 
     ## Arguments
 
@@ -132,9 +109,11 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     - `track`: what the flag `--track` of the scripts takes (`"random:7"`, a built-in name, a CSV
       file, a folder), a `Track`, a `Circuit`, or a list of those.
-    - `vehicle`: another car, a `Vehicle`. Circuits given ready-made must have been prepared for it.
-    - `time_limit_s`: simulated seconds after which the episode is truncated.
-    - `border_margin_m`: a stricter border, to train with.
+    - `vehicle`: what the flag `--vehicle` takes (`"racecar"`, a TOML file), or a `Vehicle`.
+      Circuits given ready-made must have been prepared for it.
+    - `task`: a `racing_env.simulation.task.Task`: starts, observation layout, weights of the
+      reward, border, time limit. By default `practice_task(vehicle)`.
+    - `time_limit_s`: simulated seconds after which the episode is truncated, not the task's.
     - `render_mode`: `"human"`, `"rgb_array"` or None; rendering needs
       `pip install -r requirements-render.txt`.
     - `camera`: `"follow"` the car, or show the whole `"track"`.
@@ -151,38 +130,42 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     metadata = {  # noqa: RUF012 - as Gymnasium declares it
         "render_modes": ["human", "rgb_array"],
-        "render_fps": round(1 / dyn.CONTROL_STEP_S),
+        "render_fps": round(1 / CONTROL_STEP_S),  # of the reference car
     }
 
     def __init__(
         self,
         track: TrackSource = "random:0",
-        vehicle: Vehicle = RACECAR,
-        time_limit_s: float = 200.0,
-        border_margin_m: float = 0.0,
+        *,
+        vehicle: str | Path | Vehicle,
+        task: Task | None = None,
+        time_limit_s: float | None = None,
         render_mode: str | None = None,
         camera: str = "follow",
     ):
-        if not isinstance(vehicle, Vehicle):
-            raise InputError(f"vehicle {vehicle!r}: a racing_env.car.vehicle.Vehicle is needed")
-        if not (_is_number(time_limit_s) and time_limit_s > 0.0):
+        if not isinstance(vehicle, str | Path | Vehicle):
+            raise InputError(f"vehicle {vehicle!r}: must be a name, a path, or a Vehicle")
+        if not (time_limit_s is None or (_is_number(time_limit_s) and time_limit_s > 0.0)):
             raise InputError(f"time_limit_s {time_limit_s!r}: a number of seconds > 0 is needed")
-        if not (_is_number(border_margin_m) and border_margin_m >= 0.0):
-            raise InputError(f"border_margin_m {border_margin_m!r}: metres >= 0 are needed")
         for name, value, choices in (
             ("render_mode", render_mode, (None, *self.metadata["render_modes"])),
             ("camera", camera, CAMERAS),
         ):
             if value not in choices:
                 raise InputError(f"{name} {value!r}: must be one of {choices}")
-        self.vehicle = vehicle
-        self.time_limit_s = float(time_limit_s)
-        self.border_margin_m = float(border_margin_m)
+        self.vehicle = vehicle if isinstance(vehicle, Vehicle) else read_vehicle(vehicle)
+        self.task = task or practice_task(self.vehicle)
+        if time_limit_s is not None:
+            self.task = self.task._replace(time_limit_s=float(time_limit_s))
+        limit_s = self.task.time_limit_s
+        self._limit_s = math.inf if limit_s is None else limit_s
+        self.metadata = self.metadata | {"render_fps": round(1 / self.task.control_step_s)}
         self.render_mode = render_mode
         self.camera = camera
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space = spaces.Box(-obs.LIMIT, obs.LIMIT, (obs.SIZE,), np.float32)
         self._home = self._simulation(track)
+        low, high = self._home[1].layout.bounds()
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
         self._guest_sources: list[Any] | None = None  # of the last options["track"]
         self._guest = self._home
         circuits, self.simulator = self._home
@@ -208,19 +191,16 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         length_m = circuits[index].track.length_m
         start_s = options.get("start_s")
         if start_s is None:
-            start_m = self.np_random.uniform(0.0, length_m)
-            row = simulator.circuits.first[index] + int(start_m / simulator.circuits.step_m[index])
-            profile_mps = simulator.circuits.table[row, bank.LINE_SPEED]
-            speed_mps = profile_mps * self.np_random.uniform(*START_SPEED_SHARE)
+            start = draw_start(self.task.starts, simulator.circuits, index, self.np_random)
         elif _is_number(start_s) and 0.0 <= start_s < length_m:
-            start_m, speed_mps = float(start_s), 0.0
+            start = Start(float(start_s))
         else:
             raise InputError(
                 f"start_s {start_s!r}: must be a number of metres along the circuit "
                 f"{circuits[index].track.name}, from 0 to below {length_m:.1f}"
             )
         self.circuit, self.simulator = circuits[index], simulator
-        simulator.place(0, index, start_m, speed_mps=float(speed_mps))
+        simulator.place(0, index, *start)
         self._placed = self._running = True
         if self._view is not None:
             self._view.forget_marks()
@@ -236,12 +216,12 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if action.shape != (2,):
             raise InputError(f"action of shape {action.shape}: two numbers are needed")
         simulator = self.simulator
-        observation = np.empty((1, obs.SIZE), dtype=np.float32)
+        observation = np.empty((1, simulator.layout.size), dtype=np.float32)
         simulator.step(action[None], observation)
         ended = int(simulator.cars.ended[0])
         terminated = ended != ON_TRACK
         # half a step of tolerance: the clock is a sum of steps
-        late = self.time_limit_s - 0.5 * simulator.control_step_s
+        late = self._limit_s - 0.5 * self.task.control_step_s
         truncated = not terminated and bool(simulator.cars.time_s[0] >= late)
         self._running = not (terminated or truncated)
         info = self._info(TIME_LIMIT if truncated else END_NAMES[ended])
@@ -271,9 +251,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def _simulation(self, source: TrackSource) -> tuple[list[Circuit], Simulator]:
         circuits = _circuits(source, self.vehicle)
-        packed = pack_circuits(circuits, self.vehicle)
-        margin = self.border_margin_m
-        return circuits, Simulator(packed, 1, self.vehicle, border_margin_m=margin)
+        return circuits, Simulator(pack_circuits(circuits), 1, self.task)
 
     def _simulation_for(self, source: TrackSource | None) -> tuple[list[Circuit], Simulator]:
         """The environment's own circuits, or those of options["track"], of which the last stay."""
@@ -302,6 +280,22 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         }
 
 
+def _indented(table: str) -> str:
+    return table.replace("\n", "\n    ")
+
+
+_REWARDS = "\n".join(
+    [
+        "| Term | Meaning |",
+        "| --- | --- |",
+        *(f"| {name} | {text} |" for name, text in TERMS.items()),
+    ]
+)
+if RaceEnv.__doc__:  # none with python -OO
+    RaceEnv.__doc__ = RaceEnv.__doc__.format(
+        observations=_indented(layout_named(DEFAULT, "RaceEnv").documentation()),
+        rewards=_indented(_REWARDS),
+    )
 _REWARD_KEYS = tuple(f"reward_{name}" for name in REWARD_TERMS)
 
 
@@ -318,6 +312,11 @@ def _circuits(source: TrackSource, vehicle: Vehicle) -> list[Circuit]:
     circuits: list[Circuit] = []
     for item in _listed(source):
         if isinstance(item, Circuit):
+            if item.vehicle != vehicle:
+                raise InputError(
+                    f"track {item.track.name}: was prepared for another car; prepare it with the "
+                    "environment's vehicle"
+                )
             circuits.append(item)
         elif isinstance(item, Track):
             circuits.append(prepare_circuit(item, vehicle))

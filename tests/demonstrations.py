@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from cars import RACECAR
 
-from racing_env.car.vehicle import RACECAR
-from racing_env.data.dataset import DatasetWriter, Episode
+from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.data.recording import EpisodeTask, record_episode
 from racing_env.simulation import observation
 from racing_env.simulation.simulator import Simulator
@@ -15,7 +15,7 @@ from racing_env.tracks.sources import load_circuits
 
 def write_demonstrations(folder: Path, episodes: int = 4) -> Path:
     """Short episodes of the expert on the oval."""
-    simulator = Simulator(pack_circuits(load_circuits(["oval"]), RACECAR), 1)
+    simulator = Simulator(pack_circuits(load_circuits(["oval"], RACECAR)), 1)
     writer = DatasetWriter(folder, {"tracks": ["oval"]})
     for seed in np.random.SeedSequence(0).spawn(episodes):
         writer.add(record_episode(simulator, ["oval"], EpisodeTask(seed, 20.0), None))

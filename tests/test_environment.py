@@ -6,6 +6,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from cars import RACECAR
 from gymnasium.error import ResetNeeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def club(cache):
-    return prepare_circuit(built_in_track("club"))
+    return prepare_circuit(built_in_track("club", RACECAR), RACECAR)
 
 
 def rollout(env, seed, steps=150):
@@ -77,7 +78,9 @@ def test_registration_is_idempotent_and_light():
 
 
 def test_seeded_rollouts_repeat_exactly(club):
-    first, second = (rollout(RaceEnv([club, built_in_track("oval")]), seed=5) for _ in range(2))
+    first, second = (
+        rollout(RaceEnv([club, built_in_track("oval", RACECAR)]), seed=5) for _ in range(2)
+    )
     np.testing.assert_equal(first, second)
     assert not np.array_equal(rollout(RaceEnv(club), 6)[0][0], first[0][0])
 
@@ -114,7 +117,7 @@ def test_start_s_is_a_standing_start_there(club):
 
 def test_options_track_is_for_one_episode(club):
     env = RaceEnv(club)
-    for track in ("oval", built_in_track("oval")):
+    for track in ("oval", built_in_track("oval", RACECAR)):
         _, info = env.reset(seed=0, options={"track": track})
         assert info["track"] == "oval"
         assert env.circuit.track.name == "oval"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from processes import ROOT, run
 
 from evaluate import file_stems
@@ -127,7 +128,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments):
 
 
 def test_circuits_of_the_same_name_are_refused(tmp_path):
-    write_track(built_in_track("club"), tmp_path / "oval.csv")
+    write_track(built_in_track("club", RACECAR), tmp_path / "oval.csv")
     done = evaluate("--track", "oval", "oval.csv", "--workers", 1, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: circuit 'oval': is there 2 times")

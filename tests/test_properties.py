@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR
 from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.environment import RaceEnv
 from racing_env.tracks.circuit import prepare_circuit
@@ -26,7 +26,7 @@ ACTIONS = st.lists(
 @functools.cache
 def env_on(seed: int) -> RaceEnv:
     track = generate_track(np.random.SeedSequence(seed))
-    return RaceEnv(prepare_circuit(track), border_margin_m=0.0)
+    return RaceEnv(prepare_circuit(track, RACECAR), border_margin_m=0.0)
 
 
 def energy_j(state: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def test_any_circuit_survives_its_file(seed, tmp_path):
     track = generate_track(np.random.SeedSequence(seed))
     path = tmp_path / "track.csv"
     write_track(track, path)
-    again = read_track(path)
+    again = read_track(path, RACECAR)
     assert again.length_m == pytest.approx(track.length_m, rel=1e-3)
     # it is smoothed once more, so compared by the nearest point
     ours, theirs = (np.column_stack([t.x_m, t.y_m]) for t in (track, again))

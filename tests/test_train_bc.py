@@ -15,7 +15,7 @@ from demonstrations import write_demonstrations
 from processes import run, start
 
 from racing_env.common.files import read_columns
-from racing_env.data.dataset import DatasetWriter, Episode, read_manifest
+from racing_env.data.dataset_writer import DatasetWriter, Episode, read_manifest
 from racing_env.drivers.policy import load_policy
 
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--judge-on", "club", "--seed", 1)

@@ -18,7 +18,6 @@ from racing_env.car.vehicle import GRAVITY_MPS2
 X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
 
-CONTROL_STEP_S = 0.05
 SUBSTEPS = 2
 
 SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a standing car
@@ -98,6 +97,16 @@ def wheel_force_n(v_along, v_across, load_n, drive_n, brake_n, vehicle):
     across_max = math.sqrt(grip * grip - along * along)
     across = lateral_tyre_force_n(slip_tangent, load_n, vehicle)
     return along, min(max(across, -across_max), across_max)
+
+
+@inlined
+def axle_slips(state, car, vehicle):
+    """Slip angles (rad) of the front and the rear axle's middle, as the tyres feel them."""
+    speed = max(state[VX, car], SLIP_SPEED_FLOOR_MPS)
+    front_y = state[VY, car] + state[YAW_RATE, car] * vehicle.cog_to_front_m
+    rear_y = state[VY, car] - state[YAW_RATE, car] * vehicle.cog_to_rear_m
+    front = state[STEER, car] - arctangent(front_y / speed)
+    return front, -arctangent(rear_y / speed)
 
 
 @inlined

@@ -9,7 +9,7 @@ a cache folder of its own.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,12 @@ KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-packag
 PREFIX = "kernels-"
 
 
-def sources_digest(package: Path = PACKAGE) -> str:
-    """Of the names and contents of all modules that kernels may be made from."""
+def sources_digest(paths: Iterable[Path]) -> str:
+    """Of the names and contents of modules, in any order."""
     digest = hashlib.sha256()
-    for room in KERNEL_ROOMS:
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+    for path in sorted(paths):
+        digest.update("/".join(path.parts[-2:]).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
@@ -34,7 +33,8 @@ def cache_folder(package: Path = PACKAGE) -> Path:
     """The folder of these sources: in $NUMBA_CACHE_DIR, or in the package's own __pycache__, from
     which the folders of earlier sources are removed.
     """
-    name = PREFIX + sources_digest(package)
+    sources = (path for room in KERNEL_ROOMS for path in (package / room).rglob("*.py"))
+    name = PREFIX + sources_digest(sources)
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(chosen) / name
     base = package / "__pycache__"

@@ -1,61 +1,107 @@
-"""The car: parameters of a planar double-track model of an electric race car.
+"""The car: parameters of a planar double-track model.
 
-Source of equations and numbers: Christ, Wischnewski, Heilmeier, Lohmann, "Time-optimal trajectory
-planning for a race car considering variable tyre-road friction coefficients", Vehicle System
-Dynamics, 2019, and `racecar.ini` of TUMFTM/global_racetrajectory_optimization.
+Equations: Christ, Wischnewski, Heilmeier, Lohmann, "Time-optimal trajectory planning for a race car
+considering variable tyre-road friction coefficients", Vehicle System Dynamics, 2019.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from racing_env.common.errors import InputError
 
 GRAVITY_MPS2 = 9.81
 KPH_PER_MPS = 3.6
 
 
 class Vehicle(NamedTuple):
-    """Parameters of one car, in SI units and radians. Another car is another instance.
+    """Parameters of one car, in SI units and radians. `shipped/` has cars, a file each.
 
     A named tuple of floats rather than a dataclass, because numba passes it into kernels as it is.
+    A default would be one that leaves a car as it was before the field was there: what was made for
+    the car earlier then stays readable.
     """
 
-    mass_kg: float = 1200.0
-    yaw_inertia_kgm2: float = 1200.0
-    cog_to_front_m: float = 1.6
-    cog_to_rear_m: float = 1.4
-    axle_track_m: float = 1.6
-    cog_height_m: float = 0.38
-    length_m: float = 4.7
-    width_m: float = 2.0
+    mass_kg: float
+    yaw_inertia_kgm2: float
+    cog_to_front_m: float
+    cog_to_rear_m: float
+    axle_track_m: float
+    cog_height_m: float
+    length_m: float
+    width_m: float
 
-    drag_kgpm: float = 0.75  # force = drag * v**2
-    lift_front_kgpm: float = 0.45  # down-force = lift * v**2
-    lift_rear_kgpm: float = 0.75
-    roll_share_front: float = 0.5  # of the lateral load transfer
-    rolling_resistance: float = 0.013  # of the wheel load
+    drag_kgpm: float  # force = drag * v**2
+    lift_front_kgpm: float  # down-force = lift * v**2
+    lift_rear_kgpm: float
+    roll_share_front: float  # of the lateral load transfer
+    rolling_resistance: float  # of the wheel load
 
-    brake_share_front: float = 0.6
-    drive_share_front: float = 0.0
-    power_max_w: float = 230e3
-    top_speed_mps: float = 70.0
-    drive_force_max_n: float = 7000.0
-    brake_force_max_n: float = 20000.0
-    steering_max_rad: float = 0.35
+    brake_share_front: float
+    drive_share_front: float
+    power_max_w: float
+    top_speed_mps: float
+    drive_force_max_n: float
+    brake_force_max_n: float
+    steering_max_rad: float
 
-    friction: float = 1.0
-    tyre_b: float = 10.0
-    tyre_c: float = 2.5
-    tyre_e: float = 1.0
-    tyre_load_sensitivity: float = -0.1  # epsilon, per nominal load
-    tyre_nominal_load_n: float = 3000.0
+    friction: float
+    tyre_b: float
+    tyre_c: float
+    tyre_e: float
+    tyre_load_sensitivity: float  # epsilon, per nominal load
+    tyre_nominal_load_n: float
 
-    steering_full_s: float = 0.2  # time from straight to full lock
-    drive_full_s: float = 0.05  # time from no to full drive force
-    brake_full_s: float = 0.05
+    steering_full_s: float  # time from straight to full lock
+    drive_full_s: float  # time from no to full drive force
+    brake_full_s: float
 
-    load_filter_s: float = 0.03  # low-pass of the accelerations that shift load between wheels
+    load_filter_s: float  # low-pass of the accelerations that shift load between wheels
 
     @property
     def wheelbase_m(self) -> float:
         return self.cog_to_front_m + self.cog_to_rear_m
 
 
-RACECAR = Vehicle()
+# What a parameter may be where it is not simply above zero: least and most, both included.
+LIMITS = {
+    "drag_kgpm": (0.0, math.inf),
+    "lift_front_kgpm": (-math.inf, math.inf),
+    "lift_rear_kgpm": (-math.inf, math.inf),
+    "roll_share_front": (0.0, 1.0),
+    "rolling_resistance": (0.0, 1.0),
+    "brake_share_front": (0.0, 1.0),
+    "drive_share_front": (0.0, 1.0),
+    "steering_max_rad": (0.01, 1.2),
+    "tyre_c": (0.5, 4.0),
+    "tyre_e": (-20.0, 1.0),
+    "tyre_load_sensitivity": (-1.0, 1.0),
+}
+
+
+def vehicle_from_record(record: Mapping[str, Any], where: object) -> Vehicle:
+    """A car from its parameters by name.
+
+    Raises InputError that begins with `where` for a parameter that is missing, unknown or out of
+    range.
+    """
+    for name in record:
+        if name not in Vehicle._fields:
+            raise InputError(
+                f"{where}: {str(name)!r:.60} is no parameter of a car; they are "
+                f"{', '.join(Vehicle._fields)}"
+            )
+    for name in Vehicle._fields:
+        if name not in record and name not in Vehicle._field_defaults:
+            raise InputError(f"{where}: {name} is missing; a car needs it")
+    return Vehicle(**{name: _checked(name, value, where) for name, value in record.items()})
+
+
+def _checked(name: str, value: Any, where: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}: {name} is {value!r:.60}; a finite number is needed")
+    least, most = LIMITS.get(name, (0.0, math.inf))
+    if not least <= value <= most or (name not in LIMITS and value == 0.0):
+        right = f"from {least:g} to {most:g}" if name in LIMITS else "above 0"
+        raise InputError(f"{where}: {name} is {value:g}; it must be {right}")
+    return float(value)

@@ -1,6 +1,4 @@
-"""The one exception that means "the user gave something that cannot be used", and its words."""
-
-import os
+"""The one exception that means "the user gave something that cannot be used"."""
 
 
 class InputError(ValueError):
@@ -8,10 +6,3 @@ class InputError(ValueError):
 
     The command-line scripts print it on standard error and exit with code 2.
     """
-
-
-def first_difference(found: str, wanted: str) -> tuple[str, str]:
-    """Of two long texts, such as vehicles, the parts around the first difference."""
-    start = max(len(os.path.commonprefix([found, wanted])) - 40, 0)
-    part = slice(start, start + 80)
-    return found[part], wanted[part]

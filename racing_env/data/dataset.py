@@ -8,23 +8,25 @@ does not exist for a reader.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from racing_env.car.vehicle import RACECAR, Vehicle
-from racing_env.common.errors import InputError, first_difference
-from racing_env.common.files import refuse_special_file, replaced_atomically, write_json
-from racing_env.simulation import observation
+from racing_env.car.vehicle import Vehicle, vehicle_from_record
+from racing_env.common.errors import InputError
+from racing_env.common.files import refuse_special_file
+from racing_env.simulation.layout import Layout
+from racing_env.simulation.layouts import layout_named
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 MANIFEST_SIZE_MAX_BYTES = 100_000_000
+OBSERVATION_SIZE = -1  # in a shape: the size of the layout
 FIELDS: dict[str, tuple[type, tuple[int, ...]]] = {
-    "observations": (np.float32, (observation.SIZE,)),
+    "observations": (np.float32, (OBSERVATION_SIZE,)),
     "actions": (np.float32, (2,)),  # what the car did
     "expert_actions": (np.float32, (2,)),  # what the expert would have done: the label
     "rewards": (np.float32, ()),
@@ -33,95 +35,76 @@ FIELDS: dict[str, tuple[type, tuple[int, ...]]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Episode:
-    """One drive: arrays by field name, all of length T, and what is to be said about it."""
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be read: its manifest, and what that says it was made with."""
 
-    arrays: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any]  # circuit, laps, lap_time_s, end; the same for every worker count
+    folder: Path
+    manifest: dict[str, Any]
+    vehicle: Vehicle
+    layout: Layout
 
-
-class DatasetWriter:
-    """Appends episodes, in the order given, to a data set; `flush` completes a shard.
-
-    With `resume`, goes on behind the episodes that an earlier writer of the same settings
-    completed. Raises InputError if the folder holds a data set and `resume` is not set, or one
-    with other settings.
-    """
-
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any], resume: bool = False):
-        self.folder = Path(folder)
-        self.manifest: dict[str, Any] = dataset_header() | {
-            "settings": dict(settings),
-            "shards": [],
-            "episodes": [],
+    def shard(self, index: int) -> dict[str, np.ndarray]:
+        """A shard's fields as read-only memory maps; raises InputError naming a file that is
+        wrong.
+        """
+        entry = self.manifest["shards"][index]
+        return {
+            field: self._open(f"{entry['name']}.{field}.npy", dtype, (entry["steps"], *shape))
+            for field, (dtype, shape) in shapes(self.layout.size).items()
         }
-        self._pending: list[Episode] = []
-        path = self.folder / MANIFEST
-        if not path.exists():
-            return
-        if not resume:
+
+    def shards(self) -> list[dict[str, np.ndarray]]:
+        """All shards; see `shard`."""
+        return [self.shard(index) for index in range(len(self.manifest["shards"]))]
+
+    def episode_rows(self) -> Sequence[tuple[int, int, int]]:
+        """(shard index, first row, rows) of every episode."""
+        index = {shard["name"]: i for i, shard in enumerate(self.manifest["shards"])}
+        return [(index[e["shard"]], e["start"], e["steps"]) for e in self.manifest["episodes"]]
+
+    def verify_checksums(self) -> None:
+        """Read every shard once and compare it with the manifest; raises InputError at a
+        mismatch.
+        """
+        for index, entry in enumerate(self.manifest["shards"]):
+            for field, values in self.shard(index).items():
+                if checksum(values) != entry["sha256"][field]:
+                    raise InputError(
+                        f"{self.folder / entry['name']}.{field}.npy: does not match its checksum "
+                        f"in {MANIFEST}; collect it again"
+                    )
+
+    def digest(self) -> str:
+        """Of all episodes and what they were made with, by the manifest's checksums."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+
+    def _open(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+        path = _own_file(self.folder, name)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a damaged header: it is refused below
+                values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
+        except Exception as error:  # a damaged header raises anything, down to TokenError
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path}: not a readable array ({reason})") from None
+        if values.dtype != dtype or values.shape != shape:
             raise InputError(
-                f"{self.folder}: already holds a data set; use --resume to go on with it, "
-                "or another --out"
+                f"{path}: is {values.dtype} {values.shape}, expected {np.dtype(dtype)} {shape}"
             )
-        found = read_manifest(self.folder)
-        if found["settings"] != self.manifest["settings"]:
-            raise InputError(
-                f"{path}: was collected with {found['settings']}, asked for are "
-                f"{self.manifest['settings']}; use the same flags or another --out"
-            )
-        self.manifest = found
-
-    @property
-    def episodes(self) -> int:
-        """Episodes that are safely on disk."""
-        return len(self.manifest["episodes"])
-
-    @property
-    def pending(self) -> int:
-        """Episodes that wait for `flush`."""
-        return len(self._pending)
-
-    def add(self, episode: Episode) -> None:
-        self._pending.append(episode)
-
-    def flush(self) -> None:
-        """Write the pending episodes as a shard and name it in the manifest."""
-        if not self._pending:
-            return
-        shard = f"shard-{len(self.manifest['shards']):05d}"
-        length = sum(len(episode.arrays["rewards"]) for episode in self._pending)
-        checksums = {}
-        for field in FIELDS:
-            values = np.concatenate([episode.arrays[field] for episode in self._pending])
-            path = self.folder / f"{shard}.{field}.npy"
-            with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-                np.save(file, values, allow_pickle=False)
-            checksums[field] = _checksum(values)
-        start = 0
-        for episode in self._pending:
-            steps = len(episode.arrays["rewards"])
-            place = {"shard": shard, "start": start, "steps": steps}
-            self.manifest["episodes"].append(place | dict(episode.facts))
-            start += steps
-        self.manifest["shards"].append({"name": shard, "steps": length, "sha256": checksums})
-        write_json(self.folder / MANIFEST, self.manifest)
-        self._pending = []
+        return values
 
 
-def dataset_header(vehicle: Vehicle = RACECAR) -> dict[str, Any]:
-    """What a reader must agree with."""
+def shapes(observation_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """FIELDS with the size of an observation filled in."""
     return {
-        "format_version": FORMAT_VERSION,
-        "observation_layout": observation.LAYOUT,
-        "observation_size": observation.SIZE,
-        "vehicle": vehicle._asdict(),
+        name: (dtype, tuple(observation_size if n == OBSERVATION_SIZE else n for n in shape))
+        for name, (dtype, shape) in FIELDS.items()
     }
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a data set; raises InputError if it is none that this program can read."""
+def read_dataset(folder: str | Path) -> DataSet:
+    """A data set; raises InputError if it is none that this program can read."""
     path = _own_file(folder, MANIFEST)
     try:
         if path.stat().st_size > MANIFEST_SIZE_MAX_BYTES:
@@ -135,14 +118,22 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("settings"), dict):
-        raise InputError(f"{path}: not a manifest, expected a JSON object with settings")
-    for name, wanted in dataset_header().items():
-        if manifest.get(name) != wanted:
-            found, expected = first_difference(json.dumps(manifest.get(name)), json.dumps(wanted))
-            raise InputError(f"{path}: {name} is {found}, expected {expected}")
+    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+        version = manifest.get("format_version") if isinstance(manifest, dict) else None
+        raise InputError(
+            f"{path}: format_version is {version!r:.30}, expected {FORMAT_VERSION}; "
+            "collect it again"
+        )
+    for name, kind in (("settings", dict), ("vehicle", dict), ("task", dict), ("circuits", list),
+                       ("tracks", list)):  # fmt: skip
+        if not isinstance(manifest.get(name), kind):
+            raise InputError(f"{path}: {name} is {manifest.get(name)!r:.60}, not a {kind.__name__}")
+    vehicle = vehicle_from_record(manifest["vehicle"], f"{path}: its vehicle")
+    if not manifest["tracks"] or not all(isinstance(name, str) for name in manifest["tracks"]):
+        raise InputError(f"{path}: tracks are {manifest['tracks']!r:.60}, not names")
+    layout = layout_named(str(manifest["task"].get("layout")), path)
     _check_entries(path, manifest)
-    return manifest
+    return DataSet(Path(folder), manifest, vehicle, layout)
 
 
 def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
@@ -189,43 +180,5 @@ def _is_count(value: Any, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def open_shard(folder: str | Path, shard: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A shard's fields as read-only memory maps; raises InputError naming a file that is wrong."""
-    arrays: dict[str, np.ndarray] = {}
-    for field, (dtype, shape) in FIELDS.items():
-        path = _own_file(folder, f"{shard['name']}.{field}.npy")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a damaged header: it is refused below
-                values = np.lib.format.open_memmap(path, mode="r")  # reads no pickles, no archives
-        except Exception as error:  # a damaged header raises anything, down to TokenError
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{path}: not a readable array ({reason})") from None
-        if values.dtype != dtype or values.shape != (shard["steps"], *shape):
-            raise InputError(
-                f"{path}: is {values.dtype} {values.shape}, "
-                f"expected {np.dtype(dtype)} {(shard['steps'], *shape)}"
-            )
-        arrays[field] = values
-    return arrays
-
-
-def _checksum(values: np.ndarray) -> str:
+def checksum(values: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
-
-
-def verify_checksums(folder: str | Path, manifest: Mapping[str, Any]) -> None:
-    """Read every shard once and compare it with the manifest; raises InputError at a mismatch."""
-    for shard in manifest["shards"]:
-        for field, values in open_shard(folder, shard).items():
-            if _checksum(values) != shard["sha256"][field]:
-                raise InputError(
-                    f"{Path(folder) / shard['name']}.{field}.npy: does not match its checksum in "
-                    f"{MANIFEST}; collect it again"
-                )
-
-
-def episode_rows(manifest: Mapping[str, Any]) -> Sequence[tuple[int, int, int]]:
-    """(shard index, first row, rows) of every episode."""
-    index = {shard["name"]: i for i, shard in enumerate(manifest["shards"])}
-    return [(index[e["shard"]], e["start"], e["steps"]) for e in manifest["episodes"]]

@@ -15,8 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from racing_env.common.errors import InputError
-from racing_env.data.dataset import episode_rows, open_shard, read_manifest, verify_checksums
-from racing_env.simulation import observation as obs
+from racing_env.data.dataset import read_dataset
 
 try:
     import h5py  # noqa: F401 - what Minari's default format needs
@@ -40,15 +39,16 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
         parse_dataset_id(dataset_id)
     except ValueError as error:
         raise InputError(f"--id {dataset_id!r:.100}: {error} such as racing/expert-v0") from None
-    manifest = read_manifest(folder)
-    verify_checksums(folder, manifest)
+    data = read_dataset(folder)
+    data.verify_checksums()
     target = datasets_folder() / dataset_id
     if target.exists():
         raise InputError(f"{target}: is there already; choose another name with --id")
-    shards = [open_shard(folder, shard) for shard in manifest["shards"]]
+    shards = data.shards()
+    low, high = data.layout.bounds()
     episodes = [
         {name: values[first : first + steps] for name, values in shards[index].items()}
-        for index, first, steps in episode_rows(manifest)
+        for index, first, steps in data.episode_rows()
     ]
     buffers = [buffer(episode) for episode in episodes if can_be_kept(episode)]
     try:
@@ -59,10 +59,10 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
                 dataset_id,
                 buffers,
                 env="racing_env/Race-v0",
-                observation_space=spaces.Box(-obs.LIMIT, obs.LIMIT, (obs.SIZE,), np.float32),
+                observation_space=spaces.Box(low, high, dtype=np.float32),
                 action_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
                 algorithm_name="expert with disturbances",
-                description=f"racing_env demonstrations: {manifest['settings']}",
+                description=f"racing_env demonstrations: {data.manifest['settings']}",
             )
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)  # half of a data set

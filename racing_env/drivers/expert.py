@@ -7,25 +7,29 @@ pass their peak, because this tyre's side force falls off steeply behind it.
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.kernels import inlined, kernel
-from racing_env.car.vehicle import GRAVITY_MPS2, RACECAR, Vehicle
-from racing_env.simulation import observation as obs
-from racing_env.simulation.simulator import ON_TRACK, Simulator
-from racing_env.tracks import bank as bank
+from racing_env.car.scales import Scales
+from racing_env.car.vehicle import GRAVITY_MPS2
+from racing_env.simulation.motion import ON_TRACK
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import racing_task
+from racing_env.tracks import bank
 
 
 class Gains(NamedTuple):
-    """How the expert tracks the line; tuned on generated circuits."""
+    """How the expert tracks the line; tuned on generated circuits with the reference car."""
 
     preview_s: float = 0.18  # over which the pose is predicted, for the delay of steering and yaw
     tracking_radps: float = 3.2  # natural frequency with which the offset from the line decays
     damping: float = 1.0
     gain_speed_floor_mps: float = 8.0
+    steering_speed_floor_mps: float = 3.0  # at which the line's curvature is steered at least
     yaw_s: float = 0.1  # steering per rad/s of yaw rate error
     speed_per_s: float = 4.0  # acceleration per m/s of speed error
     front_slip_share: float = 0.95  # of the tyre's peak: where steering is clamped
@@ -35,8 +39,11 @@ class Gains(NamedTuple):
     brake_share: float = 0.9
 
 
-GAINS = Gains()
-MARGINS = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
+# The expert's pace is a factor on the speed profile; below 1 is slower than the tyres would allow.
+# That of demonstrations is one for all circuits, so that what the clone is shown (the profile) and
+# what it does stay in one relation; slow enough that the expert recovers from most disturbances.
+DEMONSTRATION_PACE = 0.90
+PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
 @inlined
@@ -83,7 +90,7 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
     steering += gains.yaw_s * (speed * kappa - state[dyn.YAW_RATE, car])
     # Keep the front tyres before their peak, whatever the feedback asks for; and where the rear
     # ones near theirs, let go of the front in the same measure, or the car turns round.
-    front_slip, rear_slip = obs.axle_slips(state, car, vehicle)
+    front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
     straight = state[dyn.STEER, car] - front_slip  # the angle at which the front wheels just roll
     peak = peak_slip_rad(vehicle)
     most = gains.front_slip_share * peak
@@ -107,7 +114,7 @@ def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
     grip = vehicle.friction * load
     used = min(vehicle.mass_kg * abs(state[dyn.AY, car]) / grip, 0.97)
     left = math.sqrt(1.0 - used * used)
-    _, rear_slip = obs.axle_slips(state, car, vehicle)
+    _, rear_slip = dyn.axle_slips(state, car, vehicle)
     peak = peak_slip_rad(vehicle)
     guard = (1.0 - abs(rear_slip) / peak) / (1.0 - gains.rear_slip_share)
     guard = min(max(guard, 0.0), 1.0)
@@ -117,8 +124,8 @@ def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
 
 
 @kernel
-def _act(state, cars, circuits, margins, vehicle, gains, out):
-    """Actions (n, 2) of the expert for all cars; margins (n,): factors on the speed profile."""
+def _act(state, cars, circuits, paces, vehicle, gains, out):
+    """Actions (n, 2) of the expert for all cars; paces (n,): factors on the speed profile."""
     for car in range(state.shape[1]):
         c = cars.circuit[car]
         first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
@@ -143,62 +150,80 @@ def _act(state, cars, circuits, margins, vehicle, gains, out):
         sine = math.sin(course) * line_cos - math.cos(course) * line_sin
         heading = math.asin(min(max(sine, -1.0), 1.0))
         kappa = bank.blend(table, row, next_row, fraction, bank.LINE_KAPPA)
-        margin = margins[car]
-        target = margin * bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
+        pace = paces[car]
+        target = pace * bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
         passed_s = bank.next_line_time(circuits, c, station) - table[row, bank.LINE_TIME]
         gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
-        acceleration = margin * margin * gained / max(passed_s, 1e-6)
-        steering = _steering_rad(state, car, max(vx, 3.0), kappa, offset, heading, vehicle, gains)
+        acceleration = pace * pace * gained / max(passed_s, 1e-6)
+        steering = _steering_rad(
+            state,
+            car,
+            max(vx, gains.steering_speed_floor_mps),
+            kappa,
+            offset,
+            heading,
+            vehicle,
+            gains,
+        )
         force = _pedals_n(state, car, target, acceleration, vehicle, gains)
         out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)
         full = vehicle.drive_force_max_n if force > 0.0 else vehicle.brake_force_max_n
         out[car, 1] = min(max(force / full, -1.0), 1.0)
 
 
-def expert_actions(simulator: Simulator, margins: np.ndarray, gains: Gains = GAINS) -> np.ndarray:
-    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator.
+@cache
+def gains_for(scales: Scales) -> Gains:
+    """The gains for a car."""
+    reference = Gains()
+    return reference._replace(
+        preview_s=reference.preview_s * scales.time,
+        tracking_radps=reference.tracking_radps * scales.turn_rate,
+        gain_speed_floor_mps=reference.gain_speed_floor_mps * scales.speed,
+        yaw_s=reference.yaw_s * scales.time,
+        speed_per_s=reference.speed_per_s * scales.turn_rate,
+        steering_speed_floor_mps=reference.steering_speed_floor_mps * scales.speed,
+    )
 
-    margins: (n,) factors on the speed profile; below 1 is slower than the tyres would allow.
-    """
+
+def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
+    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator; paces: (n,)."""
     actions = np.empty((simulator.n, 2))
     _act(
         simulator.state,
         simulator.cars,
         simulator.circuits,
-        margins,
+        paces,
         simulator.vehicle,
-        gains,
+        gains_for(simulator.circuits.scales),
         actions,
     )
     return actions
 
 
-def fastest_margins(
-    circuits: bank.CircuitBank, vehicle: Vehicle = RACECAR, laps: int = 3
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each circuit the margin whose last lap is fastest, and that lap's time (s).
+def fastest_paces(circuits: bank.CircuitBank, laps: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """For each circuit the pace whose last lap is fastest, and that lap's time (s).
 
-    Drives all margins at once, from a standing start; both arrays (circuits,), NaN where no margin
+    Drives all paces at once, from a standing start; both arrays (circuits,), NaN where no pace
     finishes all the laps.
     """
-    margins = np.tile(np.array(MARGINS), len(circuits.count))
-    simulator = Simulator(circuits, len(margins), vehicle)
+    paces = np.tile(np.array(PACES), len(circuits.count))
+    simulator = Simulator(circuits, len(paces), racing_task(circuits.vehicle))
     for car in range(simulator.n):
-        simulator.place(car, car // len(MARGINS))
-    best_margin = np.full(len(circuits.count), np.nan)
+        simulator.place(car, car // len(PACES))
+    best_pace = np.full(len(circuits.count), np.nan)
     best_s = np.full(len(circuits.count), np.inf)
     while simulator.n:
-        simulator.step(expert_actions(simulator, margins))
+        simulator.step(expert_actions(simulator, paces))
         cars = simulator.cars
         over = cars.ended != ON_TRACK
         finished = ~over & (cars.laps >= laps)
         for i in np.flatnonzero(finished):
             if cars.lap_time_s[i] < best_s[cars.circuit[i]]:
                 best_s[cars.circuit[i]] = cars.lap_time_s[i]
-                best_margin[cars.circuit[i]] = margins[i]
+                best_pace[cars.circuit[i]] = paces[i]
         lap_s = cars.time_s - cars.lap_start_s
         beaten = (cars.laps == laps - 1) & (lap_s > best_s[cars.circuit])
         keep = ~(over | finished | beaten)
         if not keep.all():
-            simulator, margins = simulator.only(keep), margins[keep]
-    return best_margin, np.where(np.isfinite(best_s), best_s, np.nan)
+            simulator, paces = simulator.subset(keep), paces[keep]
+    return best_pace, np.where(np.isfinite(best_s), best_s, np.nan)

@@ -1,22 +1,20 @@
 """A driver as an ONNX file: scaling, clipping, network and squashing in one graph.
 
-Input `observation` (n, 76) float32, output `action` (n, 2) float32 in [-1, 1]. The observation is
+Input `observation` (n, size) float32, output `action` (n, 2) float32 in [-1, 1]. The observation is
 what the environment gives or, with `si_units`, the quantities behind it in SI units and radians.
 The file's metadata says which, and names every input.
 """
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from racing_env.car.dynamics import CONTROL_STEP_S
-from racing_env.car.vehicle import RACECAR, Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
 from racing_env.drivers.policy import Policy
-from racing_env.simulation import observation as obs
+from racing_env.simulation.layout import HIGH, LOW, SCALE
+from racing_env.simulation.task import racing_task
 
 try:
     import onnx
@@ -32,89 +30,44 @@ TOLERANCE = 1e-5  # of an action, between the exported driver and the policy
 COMPARED = 10_000  # observations
 
 
-def write_onnx(
-    policy: Policy, path: str | Path, si_units: bool = False, vehicle: Vehicle = RACECAR
-) -> float:
+def write_onnx(policy: Policy, path: str | Path, si_units: bool = False) -> float:
     """Write a policy as ONNX and return by how much its actions differ from the policy's.
 
     Compared are COMPARED random observations. Atomic. Raises InputError if an action differs by
     more than TOLERANCE, OSError if the file cannot be written: the path is then as it was.
     """
-    model = _model(policy, si_units, vehicle)
+    model = _model(policy, si_units)
     onnx.checker.check_model(model, full_check=True)
-    highest = [quantity.largest for quantity in quantities(vehicle)]
-    shape = COMPARED, obs.SIZE
-    observations = np.random.default_rng(0).uniform(-obs.LIMIT, highest, shape).astype(np.float32)
+    least, most = policy.layout.bounds()
+    shape = COMPARED, policy.layout.size
+    observations = np.random.default_rng(0).uniform(least, most, shape).astype(np.float32)
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
-        difference = largest_difference(temporary, policy, observations, vehicle)
+        difference = largest_difference(temporary, policy, observations)
         if not difference <= TOLERANCE:
             raise InputError(f"{path}: its actions would differ by {difference:.1e} from the "
                              f"driver's; it is not written")  # fmt: skip
     return difference
 
 
-def largest_difference(
-    path: str | Path, policy: Policy, observations: np.ndarray, vehicle: Vehicle = RACECAR
-) -> float:
-    """Between the file's actions in onnxruntime and `Policy.act`, for observations (n, SIZE)."""
+def largest_difference(path: str | Path, policy: Policy, observations: np.ndarray) -> float:
+    """Between the file's actions in onnxruntime and `Policy.act`, for observations (n, size)."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     inputs = observations
     if session.get_modelmeta().custom_metadata_map["inputs_are"] == "SI units":
-        inputs = observations * np.array([q.scale for q in quantities(vehicle)], dtype=np.float32)
+        inputs = observations * policy.layout.limits(policy.vehicle)[:, SCALE].astype(np.float32)
     actions = session.run(["action"], {"observation": inputs})[0]
     return float(np.abs(actions - policy.act(observations)).max())
 
 
-class Quantity(NamedTuple):
-    """What one number of the observation is."""
-
-    name: str  # with its unit
-    scale: float
-    largest: float = obs.LIMIT  # after scaling
-
-
-def quantities(vehicle: Vehicle = RACECAR) -> list[Quantity]:
-    """The numbers of the observation in order: an input of ONNX divided by its scale is one."""
-    own = [
-        Quantity("vx_mps", 50.0),
-        Quantity("vy_mps", 5.0),
-        Quantity("yaw_rate_radps", 1.0),
-        Quantity("steer_rad", vehicle.steering_max_rad),
-        Quantity("drive_n", vehicle.drive_force_max_n),
-        Quantity("brake_n", vehicle.brake_force_max_n),
-        Quantity("ax_mps2", 10.0),
-        Quantity("ay_mps2", 15.0),
-        Quantity("line_offset_m", 2.0),
-        Quantity("line_heading_sin", 1.0 / 3.0),
-        Quantity("profile_minus_speed_mps", 10.0),
-        Quantity("line_kappa_radpm", 0.04),
-        Quantity("room_left_m", 2.0, 4.0 / 2.0),
-        Quantity("room_right_m", 2.0, 4.0 / 2.0),
-        Quantity("front_slip_rad", 0.1),
-        Quantity("rear_slip_rad", 0.1),
-    ]
-    for ahead_s in obs.PREVIEW_S:
-        own += [
-            Quantity(f"bearing_sin_in_{ahead_s}s", 0.5),
-            Quantity(f"line_kappa_radpm_in_{ahead_s}s", 0.04),
-            Quantity(f"profile_minus_speed_mps_in_{ahead_s}s", 20.0),
-            Quantity(f"room_left_m_in_{ahead_s}s", 4.0, 8.0 / 4.0),
-            Quantity(f"room_right_m_in_{ahead_s}s", 4.0, 8.0 / 4.0),
-        ]
-    return own
-
-
-def _model(policy: Policy, si_units: bool, vehicle: Vehicle) -> onnx.ModelProto:
-    seen = quantities(vehicle)
-    constants = {
-        "lowest": np.full(len(seen), -obs.LIMIT),
-        "largest": np.array([quantity.largest for quantity in seen]),
-    }
+def _model(policy: Policy, si_units: bool) -> onnx.ModelProto:
+    seen = policy.layout.quantities
+    limits = policy.layout.limits(policy.vehicle)
+    constants = {"lowest": limits[:, LOW], "largest": limits[:, HIGH]}
     nodes = []
     value = "observation"
     if si_units:
-        constants["scale"] = np.array([quantity.scale for quantity in seen])
+        constants["scale"] = limits[:, SCALE]
         nodes.append(helper.make_node("Div", [value, "scale"], ["scaled"]))
         value = "scaled"
     nodes.append(helper.make_node("Max", [value, "lowest"], ["from_below"]))
@@ -144,9 +97,9 @@ def _model(policy: Policy, si_units: bool, vehicle: Vehicle) -> onnx.ModelProto:
     metadata = policy.record | {
         "inputs_are": "SI units" if si_units else "observations",
         "inputs": json.dumps([quantity.name for quantity in seen]),
-        "observation_layout": obs.LAYOUT,
-        "control_step_s": str(CONTROL_STEP_S),
-        "vehicle": json.dumps(vehicle._asdict()),
+        "observation_layout": policy.layout.name,
+        "control_step_s": str(racing_task(policy.vehicle).control_step_s),
+        "vehicle": json.dumps(policy.vehicle._asdict()),
     }
     helper.set_model_props(model, metadata)
     return model

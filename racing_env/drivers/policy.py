@@ -14,11 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 import racing_env
-from racing_env.car.dynamics import CONTROL_STEP_S
-from racing_env.car.vehicle import RACECAR, Vehicle
-from racing_env.common.errors import InputError, first_difference
+from racing_env.car.vehicle import Vehicle, vehicle_from_record
+from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
-from racing_env.simulation import observation
+from racing_env.simulation.layout import Layout
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.task import racing_task
 
 FORMAT_VERSION = 1
 ACTION_SIZE = 2
@@ -28,30 +29,32 @@ LAYERS_MAX = 16
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """Weights and biases of the layers, and the record of where they come from."""
+    """Weights and biases of the layers; the car that they drive, and what they see of it."""
 
     weights: tuple[np.ndarray, ...]  # (out, in) each, float32
     biases: tuple[np.ndarray, ...]  # (out,) each
-    record: dict[str, str]
+    vehicle: Vehicle
+    layout: Layout
+    record: dict[str, str]  # where they come from
 
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions (n, 2) float32 for observations (n, SIZE)."""
+        """Actions (n, 2) float32 for observations (n, layout.size)."""
         values = observations
         for weight, bias in zip(self.weights, self.biases, strict=True):
             values = np.tanh(values @ weight.T + bias)
         return values
 
 
-def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) -> None:
+def save_policy(policy: Policy, path: str | Path) -> None:
     """Write a policy atomically. Raises OSError if the file cannot be written."""
     metadata = policy.record | {
         "format_version": str(FORMAT_VERSION),
         "program_version": racing_env.__version__,
         "layer_sizes": json.dumps(_sizes(policy)),
         "squashing": "tanh",
-        "observation_layout": observation.LAYOUT,
-        "control_step_s": str(CONTROL_STEP_S),
-        "vehicle": json.dumps(vehicle._asdict()),
+        "observation_layout": policy.layout.name,
+        "control_step_s": str(racing_task(policy.vehicle).control_step_s),
+        "vehicle": json.dumps(policy.vehicle._asdict()),
     }
     arrays = {}
     for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
@@ -72,8 +75,8 @@ def _with_sorted_header(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
-def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
-    """Read a policy and check that it can drive this car with this observation.
+def load_policy(path: str | Path) -> Policy:
+    """Read a policy and check that it can drive its car by what its layout shows.
 
     Raises InputError that names the file and what is wrong with it.
     """
@@ -88,28 +91,45 @@ def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from None
-    _check_metadata(path, metadata, vehicle)
-    return _from_arrays(path, arrays, metadata)
+    vehicle, layout = _checked_metadata(path, metadata)
+    return _from_arrays(path, arrays, vehicle, layout, metadata)
 
 
-def _check_metadata(path: Path, metadata: dict[str, str], vehicle: Vehicle) -> None:
+def _checked_metadata(path: Path, metadata: dict[str, str]) -> tuple[Vehicle, Layout]:
+    names = ("format_version", "squashing", "observation_layout", "vehicle", "control_step_s")
+    for name in names:
+        if name not in metadata:
+            raise InputError(f"{path}: has no {name}; a policy's metadata has {', '.join(names)}")
+    try:
+        record = json.loads(metadata["vehicle"])
+        if not isinstance(record, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"{path}: its vehicle is {metadata['vehicle']!r:.60}; a JSON object is needed"
+        ) from None
+    vehicle = vehicle_from_record(record, f"{path}: its vehicle")
+    layout = layout_named(metadata["observation_layout"], path)
     wanted = {
         "format_version": str(FORMAT_VERSION),
         "squashing": "tanh",
-        "observation_layout": observation.LAYOUT,
-        "control_step_s": str(CONTROL_STEP_S),
-        "vehicle": json.dumps(vehicle._asdict()),
+        "control_step_s": str(racing_task(vehicle).control_step_s),
     }
     for name, value in wanted.items():
-        found = metadata.get(name)
-        if found is None:
-            raise InputError(f"{path}: has no {name}; this program drives {value!r:.100}")
-        if found != value:
-            theirs, ours = first_difference(found, value)
-            raise InputError(f"{path}: {name} is {theirs!r}, this program drives {ours!r}")
+        if metadata[name] != value:
+            raise InputError(
+                f"{path}: {name} is {metadata[name]!r:.60}, this program drives {value!r}"
+            )
+    return vehicle, layout
 
 
-def _from_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Policy:
+def _from_arrays(
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    vehicle: Vehicle,
+    layout: Layout,
+    metadata: dict[str, str],
+) -> Policy:
     count = len(arrays) // 2
     names = {f"layer.{i}.{part}" for i in range(count) for part in ("weight", "bias")}
     if set(arrays) != names or not 1 <= count <= LAYERS_MAX:
@@ -119,9 +139,11 @@ def _from_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     policy = Policy(
         tuple(arrays[f"layer.{i}.weight"] for i in range(count)),
         tuple(arrays[f"layer.{i}.bias"] for i in range(count)),
+        vehicle,
+        layout,
         metadata,
     )
-    size = observation.SIZE
+    size = layout.size
     for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
         if weight.dtype != np.float32 or bias.dtype != np.float32:
             raise InputError(f"{path}: layer {i} is {weight.dtype}, expected float32")

@@ -8,46 +8,32 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
-from racing_env.common.files import replaced_atomically
-from racing_env.data.recording import DEMONSTRATION_MARGIN
-from racing_env.drivers.expert import MARGINS, expert_actions, fastest_margins
+from racing_env.drivers.expert import DEMONSTRATION_PACE, PACES, expert_actions, fastest_paces
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.simulator import END_NAMES, ON_TRACK, Simulator
+from racing_env.laps.telemetry import Telemetry, laps_to_show, snapshot
+from racing_env.simulation import layouts
+from racing_env.simulation.motion import END_NAMES, ON_TRACK
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import Task, racing_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit
-
-Driver = Callable[[Simulator], np.ndarray]  # actions (n, 2) for the simulator's cars
 
 FINISHED, OFF_TRACK, TIME_LIMIT = "finished", "off_track", "time_limit"
 TIME_LIMIT_FACTOR = 3.0  # on the speed profile's time for the same laps
 
 
-class Telemetry(NamedTuple):
-    """One lap at the control steps, first and last row on the start line; arrays of shape (k,)."""
+class Driver(NamedTuple):
+    """Who drives."""
 
-    s_m: np.ndarray  # along the centre line, from the start of the lap
-    x_m: np.ndarray
-    y_m: np.ndarray
-    psi_rad: np.ndarray  # heading, anti-clockwise from the x axis, unwrapped
-    kappa_radpm: np.ndarray  # of the driven path, positive to the left
-    vx_mps: np.ndarray
-    ax_mps2: np.ndarray
-    vy_mps: np.ndarray
-    ay_mps2: np.ndarray
-    yaw_rate_radps: np.ndarray
-    steer_rad: np.ndarray  # of the front wheels
-    throttle: np.ndarray  # share of the largest drive force, 0 to 1
-    brake: np.ndarray
-    offset_m: np.ndarray  # from the centre line, positive to the left
-    time_s: np.ndarray  # since the start of the lap
+    act: Callable[[Simulator], np.ndarray]  # actions (n, 2) for the simulator's cars
+    layout: str = layouts.DEFAULT  # by which he sees
+    vehicle: Vehicle | None = None  # the only car that he can drive; None: any
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,23 +113,21 @@ class Summary(NamedTuple):
 
 def policy_driver(policy: Policy) -> Driver:
     """A driver that does what the policy says."""
-    return lambda simulator: policy.act(simulator.observe())
+    return Driver(lambda sim: policy.act(sim.observe()), policy.layout.name, policy.vehicle)
 
 
-def expert_driver(margins: np.ndarray) -> Driver:
+def expert_driver(paces: np.ndarray) -> Driver:
     """The expert with a factor on the speed profile for each circuit of the bank, (circuits,)."""
-    return lambda simulator: expert_actions(simulator, margins[simulator.cars.circuit])
+    return Driver(lambda sim: expert_actions(sim, paces[sim.cars.circuit]))
 
 
-def expert_margins(
-    circuits: Sequence[Circuit], laps: int = 3, vehicle: Vehicle = RACECAR
-) -> np.ndarray:
-    """The expert's margin on each circuit (circuits,): the fastest that finishes.
+def expert_paces(circuits: Sequence[Circuit], laps: int = 3) -> np.ndarray:
+    """The expert's pace on each circuit (circuits,): the fastest that finishes.
 
     Where none finishes it is the slowest of all, so that there is something to show.
     """
-    margins, _ = fastest_margins(pack_circuits(circuits, vehicle), vehicle, laps + 1)
-    return np.where(np.isfinite(margins), margins, min(MARGINS))
+    paces, _ = fastest_paces(pack_circuits(circuits), laps + 1)
+    return np.where(np.isfinite(paces), paces, min(PACES))
 
 
 def refuse_same_names(circuits: Sequence[Circuit]) -> None:
@@ -156,14 +140,14 @@ def refuse_same_names(circuits: Sequence[Circuit]) -> None:
             )
 
 
-def demonstrated_laps(circuits: Sequence[Circuit], vehicle: Vehicle = RACECAR) -> dict[str, float]:
+def demonstrated_laps(circuits: Sequence[Circuit]) -> dict[str, float]:
     """The expert's flying lap (s) at the pace of the demonstrations, by track, where it has one.
 
     Raises InputError for tracks of the same name.
     """
     refuse_same_names(circuits)
-    driver = expert_driver(np.full(len(circuits), DEMONSTRATION_MARGIN))
-    laps = {lap.track: lap.flying_lap_s for lap in drive_laps(circuits, driver, 1, vehicle)}
+    driver = expert_driver(np.full(len(circuits), DEMONSTRATION_PACE))
+    laps = {lap.track: lap.flying_lap_s for lap in drive_laps(circuits, driver, laps=1)}
     return {track: lap_s for track, lap_s in laps.items() if lap_s is not None}
 
 
@@ -171,42 +155,49 @@ def drive_laps(
     circuits: Sequence[Circuit],
     driver: Driver,
     laps: int = 3,
-    vehicle: Vehicle = RACECAR,
+    task: Task | None = None,
     name: str = "driver",
     telemetry: bool = False,
 ) -> list[LapResult]:
     """Drive a standing lap and `laps` flying ones on each of the circuits, all in one batch.
 
     The driver sees a simulator whose car i is on circuit `simulator.cars.circuit[i]`; a car that
-    has ended is no longer in it. Results are in the order of the circuits. Raises ValueError if
-    the driver's actions are not finite numbers.
+    has ended is no longer in it. task: laps by the rule (`racing_task`) where none is given.
+    Results are in the order of the circuits. Raises InputError if the driver's actions are not
+    finite numbers, ValueError if he drives another car or sees by another layout.
     """
     if not circuits:
         return []
-    simulator = Simulator(pack_circuits(circuits, vehicle), len(circuits), vehicle)
+    vehicle = circuits[0].vehicle
+    task = task or racing_task(vehicle, driver.layout)
+    if driver.vehicle not in (None, vehicle) or driver.layout != task.layout:
+        raise ValueError("the driver is not for this car, or not for what this task shows")
+    simulator = Simulator(pack_circuits(circuits), len(circuits), task)
     for car in range(simulator.n):
         simulator.place(car, car)
     limit_s = TIME_LIMIT_FACTOR * (laps + 1) * simulator.circuits.line_lap_s
+    if task.time_limit_s is not None:
+        limit_s = np.full_like(limit_s, task.time_limit_s)
     lap_times: list[list[float]] = [[] for _ in circuits]
     ends = [""] * len(circuits)
     distance_m = np.zeros(len(circuits))
-    records = [_snapshot(simulator)] if telemetry else []
+    records = [snapshot(simulator)] if telemetry else []
     while simulator.n:
         laps_before = simulator.cars.laps.copy()
-        simulator.step(driver(simulator))
+        simulator.step(driver.act(simulator))
         cars = simulator.cars
         for i in np.flatnonzero(cars.laps > laps_before):
             lap_times[cars.circuit[i]].append(float(cars.lap_time_s[i]))
         if telemetry:
-            records.append(_snapshot(simulator))
+            records.append(snapshot(simulator))
         late = cars.time_s > limit_s[cars.circuit]
         over = (cars.ended != ON_TRACK) | (cars.laps > laps) | late
         if over.any():
             for i in np.flatnonzero(over):
                 ends[cars.circuit[i]] = _end(cars.ended[i], cars.laps[i] > laps)
                 distance_m[cars.circuit[i]] = cars.distance_m[i]
-            simulator = simulator.only(~over)
-    driven = _laps_to_show(records, circuits, lap_times, vehicle) if telemetry else None
+            simulator = simulator.subset(~over)
+    driven = laps_to_show(records, circuits, lap_times) if telemetry else None
     return [
         LapResult(
             driver=name,
@@ -253,79 +244,7 @@ def reference_lap_s(
     return result.profile_lap_s if references_s is None else references_s.get(result.track)
 
 
-def write_telemetry(telemetry: Telemetry, path: str | Path) -> None:
-    """Write a lap as CSV, a row per control step, the units in the header. Atomic."""
-    with replaced_atomically(path) as temporary:
-        np.savetxt(
-            temporary,
-            np.column_stack(telemetry),
-            fmt="%.5f",
-            delimiter=",",
-            header=",".join(Telemetry._fields),
-            comments="",
-        )
-
-
 def _end(ended: int, all_laps: bool) -> str:
     if ended != ON_TRACK:
         return END_NAMES[ended]
     return FINISHED if all_laps else TIME_LIMIT
-
-
-def _snapshot(simulator: Simulator) -> np.ndarray:
-    """(STATE_SIZE + 4, n): the state, then circuit, offset, distance and time."""
-    cars = simulator.cars
-    return np.vstack([simulator.state, cars.circuit, cars.offset_m, cars.distance_m, cars.time_s])
-
-
-def _laps_to_show(
-    records: list[np.ndarray],
-    circuits: Sequence[Circuit],
-    lap_times: list[list[float]],
-    vehicle: Vehicle,
-) -> list[Telemetry]:
-    """Each car's best flying lap or, without one, its last lap as far as it came."""
-    everything = np.concatenate(records, axis=1)
-    which = everything[dyn.STATE_SIZE]
-    laps = []
-    for i, circuit in enumerate(circuits):
-        flying = lap_times[i][1:]
-        lap = 1 + int(np.argmin(flying)) if flying else len(lap_times[i])
-        own = everything[:, which == i]
-        start_s = sum(lap_times[i][:lap])
-        end_s = start_s + lap_times[i][lap] if flying else own[-1, -1]
-        laps.append(_lap(own, start_s, end_s, lap * circuit.track.length_m, vehicle))
-    return laps
-
-
-def _lap(
-    records: np.ndarray, start_s: float, end_s: float, start_m: float, vehicle: Vehicle
-) -> Telemetry:
-    """The part of a car's records between two times, its ends interpolated."""
-    time = records[-1]
-    within = time[(time > start_s) & (time < end_s)]
-    times = np.concatenate([[start_s], within, [end_s]])
-    records[dyn.PSI] = np.unwrap(records[dyn.PSI])
-    state = [np.interp(times, time, row) for row in records]
-    turns = np.round(state[dyn.PSI][0] / (2.0 * np.pi))
-    _, offset, distance, _ = state[dyn.STATE_SIZE :]
-    vx, vy, ax, ay = state[dyn.VX], state[dyn.VY], state[dyn.AX], state[dyn.AY]
-    # the part of the acceleration across the path, over the square of the speed
-    kappa = (ay * vx - ax * vy) / np.maximum(np.hypot(vx, vy), 1.0) ** 3
-    return Telemetry(
-        s_m=distance - start_m,
-        x_m=state[dyn.X],
-        y_m=state[dyn.Y],
-        psi_rad=state[dyn.PSI] - 2.0 * np.pi * turns,
-        kappa_radpm=kappa,
-        vx_mps=vx,
-        ax_mps2=ax,
-        vy_mps=vy,
-        ay_mps2=ay,
-        yaw_rate_radps=state[dyn.YAW_RATE],
-        steer_rad=state[dyn.STEER],
-        throttle=state[dyn.DRIVE] / vehicle.drive_force_max_n,
-        brake=state[dyn.BRAKE] / vehicle.brake_force_max_n,
-        offset_m=offset,
-        time_s=times - start_s,
-    )

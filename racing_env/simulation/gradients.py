@@ -10,21 +10,26 @@ import numpy as np
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.kernels import kernel
-from racing_env.simulation import observation as obs
+from racing_env.car.scales import Scales
 from racing_env.simulation.simulator import Simulator
 
-# One change per number of the state, in its unit: far above float32's rounding in the observation,
-# far below what bends the tyre curve.
-STATE_CHANGES = np.zeros(dyn.STATE_SIZE)
-STATE_CHANGES[[dyn.X, dyn.Y]] = 1e-3
-STATE_CHANGES[dyn.PSI] = 1e-4
-STATE_CHANGES[[dyn.VX, dyn.VY]] = 1e-2
-STATE_CHANGES[dyn.YAW_RATE] = 1e-3
-STATE_CHANGES[dyn.STEER] = 1e-4
-STATE_CHANGES[[dyn.DRIVE, dyn.BRAKE]] = 10.0
-STATE_CHANGES[[dyn.AX, dyn.AY]] = 1e-2
 ACTION_CHANGE = 1e-3
 VARIANTS = 1 + dyn.STATE_SIZE + 2  # unchanged, state changed, action changed
+
+
+def state_changes(scales: Scales) -> np.ndarray:
+    """One change (STATE_SIZE,) per number of the state, in its unit, for a car: far above float32's
+    rounding in the observation, far below what bends the tyre curve.
+    """
+    changes = np.zeros(dyn.STATE_SIZE)
+    changes[[dyn.X, dyn.Y]] = 1e-3 * scales.length
+    changes[dyn.PSI] = 1e-4
+    changes[[dyn.VX, dyn.VY]] = 1e-2 * scales.speed
+    changes[dyn.YAW_RATE] = 1e-3 * scales.turn_rate
+    changes[dyn.STEER] = 1e-4
+    changes[[dyn.DRIVE, dyn.BRAKE]] = 10.0 * scales.force
+    changes[[dyn.AX, dyn.AY]] = 1e-2 * scales.acceleration
+    return changes
 
 
 @kernel
@@ -57,8 +62,9 @@ class StepGradient:
     def __init__(self, simulator: Simulator):
         self.simulator = simulator
         n = simulator.n // VARIANTS
+        self._changes = state_changes(simulator.circuits.scales)
         self._actions = np.empty((n, VARIANTS, 2))
-        self._observations = np.empty((simulator.n, obs.SIZE), dtype=np.float32)
+        self._observations = np.empty((simulator.n, simulator.layout.size), dtype=np.float32)
         self._gains = np.empty((n, VARIANTS))
 
     def __call__(
@@ -73,7 +79,7 @@ class StepGradient:
         """Gradient of a step's reward and of what follows it, by the state and by the action.
 
         state: (STATE_SIZE, n) before the step, circuit and station: (n,), actions: (n, 2);
-        state_gradient: (STATE_SIZE, n), observation_gradient: (n, SIZE): of what follows, by the
+        state_gradient: (STATE_SIZE, n), observation_gradient: (n, size): of what follows, by the
         state and the observation after the step. Returns (STATE_SIZE, n) and (n, 2).
         """
         simulator, cars = self.simulator, self.simulator.cars
@@ -81,7 +87,7 @@ class StepGradient:
         variants = simulator.state.reshape(dyn.STATE_SIZE, n, VARIANTS)
         variants[:] = state[:, :, None]
         for i in range(dyn.STATE_SIZE):
-            variants[i, :, 1 + i] += STATE_CHANGES[i]
+            variants[i, :, 1 + i] += self._changes[i]
         changes = np.where(actions > 0.0, -ACTION_CHANGE, ACTION_CHANGE)  # never out of range
         self._actions[:] = actions[:, None]
         for i in range(2):
@@ -97,6 +103,6 @@ class StepGradient:
         )  # fmt: skip
         # in rows, as the learner's first one: or the kernel is compiled again, in each worker
         by_state = np.divide(
-            self._gains[:, 1 : 1 + dyn.STATE_SIZE].T, STATE_CHANGES[:, None], order="C"
+            self._gains[:, 1 : 1 + dyn.STATE_SIZE].T, self._changes[:, None], order="C"
         )
         return by_state, self._gains[:, 1 + dyn.STATE_SIZE :] / changes

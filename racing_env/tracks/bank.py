@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car.kernels import inlined
+from racing_env.car.scales import Scales, scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.files import replaced_atomically
 from racing_env.tracks.circuit import Circuit
@@ -30,11 +31,19 @@ class CircuitBank(NamedTuple):
     count: np.ndarray  # type: ignore[assignment]  # (circuits,) int64, stations
     step_m: np.ndarray  # (circuits,) between stations
     line_lap_s: np.ndarray  # (circuits,) lap time of the speed profile
+    vehicle: Vehicle  # the car that they are for
+    scales: Scales  # its
 
 
-def pack_circuits(circuits: Sequence[Circuit], vehicle: Vehicle) -> CircuitBank:
-    """Pack circuits into one bank, in their order."""
-    tables = [_table(circuit, vehicle) for circuit in circuits]
+def pack_circuits(circuits: Sequence[Circuit]) -> CircuitBank:
+    """Pack circuits into one bank, in their order.
+
+    Raises ValueError if they are for several cars.
+    """
+    vehicle = circuits[0].vehicle
+    if any(circuit.vehicle != vehicle for circuit in circuits):
+        raise ValueError("the circuits of a bank have to be for one car")
+    tables = [_table(circuit) for circuit in circuits]
     count = np.array([len(table) for table in tables], dtype=np.int64)
     table = np.concatenate(tables)
     table.setflags(write=False)  # as a mapped one: kernels are compiled for one kind of table
@@ -44,15 +53,17 @@ def pack_circuits(circuits: Sequence[Circuit], vehicle: Vehicle) -> CircuitBank:
         count=count,
         step_m=np.array([circuit.track.step_m for circuit in circuits]),
         line_lap_s=np.array([circuit.lap_time_s for circuit in circuits]),
+        vehicle=vehicle,
+        scales=scales_of(vehicle),
     )
 
 
-def _table(circuit: Circuit, vehicle: Vehicle) -> np.ndarray:
+def _table(circuit: Circuit) -> np.ndarray:
     """Rows of one circuit. Room: how far the car's centre may go to either side (m).
 
     The racing line's offset from the centre line is the difference of their rooms.
     """
-    track = circuit.track
+    track, vehicle = circuit.track, circuit.vehicle
     table = np.empty((len(track.x_m), COLUMNS))
     cos, sin = np.cos(track.psi_rad), np.sin(track.psi_rad)
     line_heading = track.psi_rad + circuit.line_heading_rad

@@ -3,19 +3,23 @@
 import hashlib
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from racing_env.car.kernels import sources_digest
+from racing_env.car.scales import scales_of
 from racing_env.car.speed_profile import profile_time, speed_profile
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.files import replaced_atomically
 from racing_env.tracks.geometry import Track, mirror_track
 from racing_env.tracks.racing_line import line_geometry, minimum_curvature_line
 
-ALGORITHM_VERSION = 2  # raise it when the line or the profile of an unchanged track changes
-LINE_MARGIN_M = 0.5
+LINE_MARGIN_M = 0.5  # between the border and the car on its line; another's goes with its width
 TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
 LINE_ARRAYS = (
     "line_offset_m",
@@ -28,9 +32,10 @@ LINE_ARRAYS = (
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A track and how to drive it; all arrays (n,), at the stations of the track."""
+    """A track and how a car drives it; all arrays (n,), at the stations of the track."""
 
     track: Track
+    vehicle: Vehicle
     line_offset_m: np.ndarray  # lateral offset of the racing line, positive to the left
     line_heading_rad: np.ndarray  # relative to the tangent of the centre line
     line_kappa_radpm: np.ndarray  # curvature of the racing line
@@ -39,18 +44,16 @@ class Circuit:
     lap_time_s: float  # of the profile
 
 
-def prepare_circuit(
-    track: Track, vehicle: Vehicle = RACECAR, cache_dir: str | Path | None = None
-) -> Circuit:
+def prepare_circuit(track: Track, vehicle: Vehicle, cache_dir: str | Path | None = None) -> Circuit:
     """Racing line and speed profile of a track, from the cache where it has them.
 
-    The cache is keyed by content: track, vehicle and version of the algorithm. Any number of
-    processes may share one. A damaged file is replaced; where none can be written, a warning says
-    so and the work goes on without.
+    The cache is keyed by content: track, vehicle, and the sources of line and profile. Any number
+    of processes may share one. A damaged file is replaced; where none can be written, a warning
+    says so and the work goes on without.
     """
     folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
     path = folder / f"{_content_key(track, vehicle)}.npz"
-    circuit = _load(path, track)
+    circuit = _load(path, track, vehicle)
     if circuit is None:
         circuit = _compute(track, vehicle)
         try:
@@ -72,6 +75,23 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
 
 
+def circuits_content(circuits: Sequence[Circuit]) -> list[list[Any]]:
+    """What circuits are, by content, to be compared with others.
+
+    Of each the name, length (m), the profile's lap time (s), and a number to which every value of
+    its track contributes differently.
+    """
+    return [
+        [c.track.name, c.track.length_m, c.lap_time_s, _weighted_sum(c.track)] for c in circuits
+    ]
+
+
+def _weighted_sum(track: Track) -> float:
+    values = np.stack([getattr(track, name) for name in TRACK_ARRAYS])
+    weights = np.sin(np.arange(1.0, values.size + 1.0) ** 1.5).reshape(values.shape)
+    return float(np.sum(weights * values))
+
+
 def mirror_circuit(circuit: Circuit) -> Circuit:
     """The same circuit with left and right exchanged; the line is the mirrored line."""
     return replace(
@@ -84,18 +104,29 @@ def mirror_circuit(circuit: Circuit) -> Circuit:
 
 
 def _compute(track: Track, vehicle: Vehicle) -> Circuit:
-    offset = minimum_curvature_line(track, vehicle, LINE_MARGIN_M)
+    offset = minimum_curvature_line(track, vehicle, LINE_MARGIN_M * scales_of(vehicle).width)
     line = line_geometry(track, offset)
     speed = speed_profile(line.kappa_radpm, line.step_m, vehicle)
     time = profile_time(speed, line.step_m)
     return Circuit(
-        track, offset, line.heading_rad, line.kappa_radpm, speed, time[:-1], float(time[-1])
-    )
+        track, vehicle, offset, line.heading_rad, line.kappa_radpm, speed, time[:-1],
+        float(time[-1]),
+    )  # fmt: skip
+
+
+@cache
+def _sources() -> str:
+    """Of what decides line and profile of a track: a changed constant makes the cache's files
+    others.
+    """
+    here = Path(__file__)
+    profile = (here.parents[1] / "car").glob("*.py")
+    return sources_digest([here, here.with_name("racing_line.py"), *profile])
 
 
 def _content_key(track: Track, vehicle: Vehicle) -> str:
-    digest = hashlib.sha256()
-    digest.update(repr((ALGORITHM_VERSION, LINE_MARGIN_M, tuple(vehicle))).encode())
+    digest = hashlib.sha256(_sources().encode())
+    digest.update(repr(tuple(vehicle)).encode())
     digest.update(repr((len(track.x_m), float(track.step_m))).encode())
     for name in TRACK_ARRAYS:
         digest.update(np.ascontiguousarray(getattr(track, name), dtype=np.float64).tobytes())
@@ -108,7 +139,7 @@ def _save(path: Path, circuit: Circuit) -> None:
         np.savez(temporary, **arrays, lap_time_s=np.float64(circuit.lap_time_s))
 
 
-def _load(path: Path, track: Track) -> Circuit | None:
+def _load(path: Path, track: Track, vehicle: Vehicle) -> Circuit | None:
     """The cached circuit, or None where there is none that can be used."""
     shape = np.shape(track.x_m)
     try:
@@ -122,4 +153,4 @@ def _load(path: Path, track: Track) -> Circuit | None:
         for array in arrays.values()
     ):
         return None
-    return Circuit(track=track, lap_time_s=lap_time_s, **arrays)
+    return Circuit(track=track, vehicle=vehicle, lap_time_s=lap_time_s, **arrays)

@@ -10,7 +10,9 @@ import math
 import numpy as np
 from scipy.spatial import cKDTree
 
-from racing_env.tracks.geometry import Track, track_from_centre_line
+from racing_env.car.scales import REFERENCE, scales_of
+from racing_env.car.vehicle import Vehicle
+from racing_env.tracks.geometry import Track, scaled_track, track_from_centre_line
 from racing_env.tracks.rounded_polygon import (
     CORNER_SHAPES,
     POINT_SPACING_M,
@@ -49,10 +51,13 @@ BUILT_IN: dict[str, tuple[float, tuple[tuple[float, float, float], ...]]] = {
 }  # fmt: skip
 
 
-def generate_track(seed: int | np.random.SeedSequence, name: str | None = None) -> Track:
-    """Random circuit with the length, width and curvature statistics of real ones.
+def generate_track(
+    seed: int | np.random.SeedSequence, vehicle: Vehicle, name: str | None = None
+) -> Track:
+    """Random circuit with the length, width and curvature statistics of real ones, to the car's
+    scale.
 
-    The seed alone decides it.
+    Seed and car alone decide it.
     """
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     rng = np.random.default_rng(sequence)
@@ -71,19 +76,20 @@ def generate_track(seed: int | np.random.SeedSequence, name: str | None = None) 
         right, left = _widths(rng, centre.shape[0])
         if not _parts_keep_apart(centre, right + left):
             continue
-        track = track_from_centre_line(name, centre[:, 0], centre[:, 1], right, left)
+        track = track_from_centre_line(name, centre[:, 0], centre[:, 1], right, left, REFERENCE)
         if _looks_real(track_statistics(track)):
-            return track
+            return scaled_track(track, scales_of(vehicle).length)
 
 
-def built_in_track(name: str) -> Track:
-    """One of the fixed circuits in BUILT_IN."""
+def built_in_track(name: str, vehicle: Vehicle) -> Track:
+    """One of the fixed circuits in BUILT_IN, to the car's scale."""
     width, corners = BUILT_IN[name]
     vertices = [Vertex(*corner) for corner in corners]
     shapes = np.zeros(len(vertices), dtype=int)
     centre = _start_on_straight(resample(round_corners(vertices, shapes)))
     half = np.full(centre.shape[0], 0.5 * width)
-    return track_from_centre_line(name, centre[:, 0], centre[:, 1], half, half)
+    track = track_from_centre_line(name, centre[:, 0], centre[:, 1], half, half, REFERENCE)
+    return scaled_track(track, scales_of(vehicle).length)
 
 
 def track_statistics(track: Track) -> dict[str, float]:

@@ -1,11 +1,16 @@
 """A closed race track: smooth geometry by arc length."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from racing_env.car.scales import Scales
+
+# For the reference car; another's are scaled with its length.
+STATION_M = 1.0  # about what stations are apart
 SMOOTHING_WAVELENGTH_M = 25.0  # ripples of this length are halved, shorter ones vanish
 
 
@@ -33,9 +38,16 @@ class Track:
 
 
 def track_from_centre_line(
-    name: str, x: np.ndarray, y: np.ndarray, width_right: np.ndarray, width_left: np.ndarray
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    width_right: np.ndarray,
+    width_left: np.ndarray,
+    scales: Scales,
 ) -> Track:
     """Track from points of a closed centre line, shape (n,) each, in metres, n >= 3.
+
+    scales: of the car that is to drive there, for which stations are laid and the line is smoothed.
 
     The points are joined by a periodic cubic spline, which is then smoothed: measured centre lines
     have ripples of centimetres whose curvature a car would have to brake for. The widths take up
@@ -44,10 +56,15 @@ def track_from_centre_line(
     points = np.column_stack([x, y]).astype(float)
     chord = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
     knots = np.concatenate([[0.0], np.cumsum(chord)])
-    n = max(round(knots[-1]), 16)
+    station_m = STATION_M * scales.length
+    n = max(round(knots[-1] / station_m), 16)
     t = np.arange(n) * (knots[-1] / n)
     raw = CubicSpline(knots, _closed(points), bc_type="periodic")(t)
-    smooth = CubicSpline(np.append(t, knots[-1]), _closed(_low_pass(raw, t[1])), bc_type="periodic")
+    smooth = CubicSpline(
+        np.append(t, knots[-1]),
+        _closed(_low_pass(raw, t[1], SMOOTHING_WAVELENGTH_M * scales.length)),
+        bc_type="periodic",
+    )
     tangent = smooth(t, 1)
     speed = np.linalg.norm(tangent, axis=1)
     normal = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / speed[:, None]
@@ -58,7 +75,7 @@ def track_from_centre_line(
     middle_speed = np.linalg.norm(smooth(t + 0.5 * t[1], 1), axis=1)
     arc = np.cumsum((speed + 4.0 * middle_speed + np.roll(speed, -1)) * t[1] / 6.0)  # Simpson
     arc = np.concatenate([[0.0], arc])
-    n = max(round(arc[-1]), 16)
+    n = max(round(arc[-1] / station_m), 16)
     s = np.arange(n) * (arc[-1] / n)
     t_at_s = CubicSpline(arc, np.append(t, knots[-1]))(s)
     (x_m, y_m), (dx, dy), (ddx, ddy) = (smooth(t_at_s, order).T for order in range(3))
@@ -78,14 +95,14 @@ def _closed(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, values[:1]])
 
 
-def _low_pass(points: np.ndarray, step_m: float) -> np.ndarray:
+def _low_pass(points: np.ndarray, step_m: float, wavelength_m: float) -> np.ndarray:
     """Periodic smoothing spline that penalises the third derivative, for uniformly spaced points.
 
     On a closed, uniformly sampled curve it is diagonal in the Fourier basis: Eilers, "A perfect
     smoother", Analytical Chemistry, 2003.
     """
     waves_per_m = np.fft.rfftfreq(points.shape[0], d=step_m)
-    gain = 1.0 / (1.0 + (SMOOTHING_WAVELENGTH_M * waves_per_m) ** 6)
+    gain = 1.0 / (1.0 + (wavelength_m * waves_per_m) ** 6)
     return np.fft.irfft(np.fft.rfft(points, axis=0) * gain[:, None], n=points.shape[0], axis=0)
 
 
@@ -108,6 +125,13 @@ def mirror_track(track: Track) -> Track:
         width_right_m=track.width_left_m.copy(),
         width_left_m=track.width_right_m.copy(),
     )
+
+
+def scaled_track(track: Track, factor: float) -> Track:
+    """The same circuit, so many times as large."""
+    lengths = ("step_m", "x_m", "y_m", "width_right_m", "width_left_m")
+    larger: dict[str, Any] = {name: factor * getattr(track, name) for name in lengths}
+    return replace(track, **larger, kappa_radpm=track.kappa_radpm / factor)
 
 
 def crossing(track: Track) -> tuple[int, int] | None:

@@ -13,15 +13,17 @@ import numpy as np
 import piqp
 from scipy import sparse
 
+from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.tracks.geometry import Track
 
+# With a dimension: for the reference car; another's are scaled.
 KNOT_SPACING_M = 3.0
 MIN_STRETCH = 0.2  # lower bound of 1 - kappa n, so that neighbouring normals do not cross
 MAX_ITERATIONS = 40
 TRUST_RADIUS_M = 4.0  # largest change of the offset in the first iteration
 TOLERANCE = 1e-4  # relative improvement of the objective that ends the iteration
-DAMPING = 1e-9  # keeps the quadratic programs strictly convex
+DAMPING = 1e-9  # (1/m^4) keeps the quadratic programs strictly convex
 
 
 class LineGeometry(NamedTuple):
@@ -48,8 +50,8 @@ class _Basis(NamedTuple):
         return sparse.csr_matrix((weights.ravel(), self.columns.ravel(), pointers), shape).tocsc()
 
 
-def _spline_basis(stations: int, step_m: float) -> _Basis:
-    size = max(8, round(stations * step_m / KNOT_SPACING_M))
+def _spline_basis(stations: int, step_m: float, spacing_m: float) -> _Basis:
+    size = max(8, round(stations * step_m / spacing_m))
     knot_m = stations * step_m / size
     position = np.arange(stations) * size / stations
     cell = np.floor(position).astype(int)
@@ -142,12 +144,14 @@ def _solve(hessian, gradient, bounds_matrix, lower, upper):
     return solver.result.x.copy()
 
 
-def minimum_curvature_line(track: Track, vehicle: Vehicle, margin_m: float = 0.1) -> np.ndarray:
+def minimum_curvature_line(track: Track, vehicle: Vehicle, margin_m: float) -> np.ndarray:
     """Lateral offset (n,) [m] of the racing line from the centre line, positive to the left.
 
     Everywhere within `offset_bounds`: the car's side stays `margin_m` inside both borders.
     """
-    basis = _spline_basis(len(track.x_m), track.step_m)
+    scales = scales_of(vehicle)
+    basis = _spline_basis(len(track.x_m), track.step_m, KNOT_SPACING_M * scales.length)
+    damping = DAMPING * scales.curvature**4
     offsets_of = basis.matrix(basis.value)
     lower, upper = offset_bounds(track, vehicle, margin_m)
 
@@ -155,11 +159,11 @@ def minimum_curvature_line(track: Track, vehicle: Vehicle, margin_m: float = 0.1
     offset = np.zeros(len(track.x_m))
     residual, rows = _linearise(track, basis, control)
     cost = np.inf  # the centre line need not be inside the bounds: any first step is accepted
-    radius_m = TRUST_RADIUS_M
+    radius_m = TRUST_RADIUS_M * scales.width
     for _ in range(MAX_ITERATIONS):
         solution = _solve(
-            (rows.T @ rows + DAMPING * sparse.identity(basis.size)).tocsc(),
-            rows.T @ (residual - rows @ control) - DAMPING * control,
+            (rows.T @ rows + damping * sparse.identity(basis.size)).tocsc(),
+            rows.T @ (residual - rows @ control) - damping * control,
             offsets_of,
             np.clip(offset - radius_m, lower, upper),
             np.clip(offset + radius_m, lower, upper),

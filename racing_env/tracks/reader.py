@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.scales import scales_of
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file, replaced_atomically
 from racing_env.tracks.geometry import Track, cross, crossing, track_from_centre_line
@@ -15,7 +16,7 @@ COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
 FILE_SIZE_MAX_BYTES = 20_000_000
 POINTS_MIN = 10
 GAP_MIN_M = 1e-6  # nearer points are the same one: their distance is lost in the lap's length
-LENGTH_RANGE_M = (100.0, 100_000.0)
+LENGTH_RANGE_M = (100.0, 100_000.0)  # for the reference car; another's is scaled
 COORDINATE_MAX_M = 1e8  # farther from the origin float64 blurs the curvature
 TURN_BACK_RAD = math.radians(150.0)
 
@@ -27,7 +28,7 @@ def write_track(track: Track, path: str | Path) -> None:
         np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=",".join(COLUMNS))
 
 
-def read_track(path: str | Path, vehicle: Vehicle = RACECAR) -> Track:
+def read_track(path: str | Path, vehicle: Vehicle) -> Track:
     """Read a circuit in the format of TU Munich's racetrack database.
 
     CSV with the header `# x_m,y_m,w_tr_right_m,w_tr_left_m` (columns are found by it; without one
@@ -38,7 +39,7 @@ def read_track(path: str | Path, vehicle: Vehicle = RACECAR) -> Track:
     path = Path(path)
     table, lines = _parse(path, _read_text(path))
     _check_points(path, table, lines, vehicle)
-    track = track_from_centre_line(path.stem, *table.T)
+    track = track_from_centre_line(path.stem, *table.T, scales=scales_of(vehicle))
     crossed = crossing(track)
     if crossed is not None:
         nearest = cKDTree(table[:, :2])
@@ -182,10 +183,11 @@ def _check_points(path: Path, table: np.ndarray, lines: np.ndarray, vehicle: Veh
             f"{path}:{lines[-1]}: the line is not closed, {gap[-1]:.1f} m are missing "
             f"from the last point to the first; about {np.median(gap):.1f} m is right"
         )
-    if not LENGTH_RANGE_M[0] <= gap.sum() <= LENGTH_RANGE_M[1]:
+    least_m, most_m = (scales_of(vehicle).length * limit_m for limit_m in LENGTH_RANGE_M)
+    if not least_m <= gap.sum() <= most_m:
         raise InputError(
-            f"{path}: the circuit is {gap.sum():.0f} m long; "
-            f"{LENGTH_RANGE_M[0]:.0f} to {LENGTH_RANGE_M[1]:.0f} m are needed"
+            f"{path}: the circuit is {gap.sum():.0f} m long; for this car {least_m:.0f} to "
+            f"{most_m:.0f} m are needed"
         )
     before = np.roll(step, 1, axis=0)
     turn = np.abs(np.arctan2(cross(before, step), np.sum(before * step, axis=1)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.workers import parallel_map
 from racing_env.tracks.circuit import Circuit, prepare_circuit
@@ -18,9 +18,7 @@ from racing_env.tracks.reader import read_track
 RANDOM_COUNT_MAX = 10_000
 
 
-def load_circuits(
-    specs: Sequence[str], workers: int = 1, vehicle: Vehicle = RACECAR
-) -> list[Circuit]:
+def load_circuits(specs: Sequence[str], vehicle: Vehicle, workers: int = 1) -> list[Circuit]:
     """Circuits named by `specs` (see `load_tracks`), with line and profile, in order.
 
     Raises InputError for a spec that names none.
@@ -37,7 +35,7 @@ def _prepare(job: tuple[Callable[[], Track], Vehicle]) -> Circuit:
     return prepare_circuit(make(), vehicle)
 
 
-def load_tracks(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Track]:
+def load_tracks(specs: Sequence[str], vehicle: Vehicle) -> list[Track]:
     """Tracks named by each of `specs`, in order.
 
     A spec is the path of a CSV file, a folder (its *.csv files by name), a built-in name, or
@@ -47,7 +45,7 @@ def load_tracks(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Track]
     return [make() for make in track_makers(specs, vehicle)]
 
 
-def track_makers(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Callable[[], Track]]:
+def track_makers(specs: Sequence[str], vehicle: Vehicle) -> list[Callable[[], Track]]:
     """For each circuit that `specs` name, a function that makes it and that can be sent to another
     process; what can be checked without making it is checked here. Raises as `load_tracks` does.
     """
@@ -56,9 +54,9 @@ def track_makers(specs: Sequence[str], vehicle: Vehicle = RACECAR) -> list[Calla
 
 def _resolve(spec: str, vehicle: Vehicle) -> list[Callable[[], Track]]:
     if spec == "random" or spec.startswith("random:"):
-        return _random_tracks(spec)
+        return _random_tracks(spec, vehicle)
     if spec in BUILT_IN:
-        return [partial(built_in_track, spec)]
+        return [partial(built_in_track, spec, vehicle)]
     path = Path(spec)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
@@ -73,7 +71,7 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[Callable[[], Track]]:
     )
 
 
-def _random_tracks(spec: str) -> list[Callable[[], Track]]:
+def _random_tracks(spec: str, vehicle: Vehicle) -> list[Callable[[], Track]]:
     """The first circuit of a seed is the same however many are asked for."""
     match = re.fullmatch(r"random(?::(\d{1,18}))?(?::(\d{1,9}))?", spec, re.ASCII)
     count = int(match[2] or 1) if match else 0
@@ -83,4 +81,4 @@ def _random_tracks(spec: str) -> list[Callable[[], Track]]:
             f"and COUNT from 1 to {RANDOM_COUNT_MAX}, such as random:7 or random:7:20"
         )
     seed = np.random.SeedSequence(int(match[1] or 0))
-    return [partial(generate_track, child) for child in seed.spawn(count)]
+    return [partial(generate_track, child, vehicle) for child in seed.spawn(count)]

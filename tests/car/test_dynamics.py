@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import compiled_and_not
 from scipy.optimize import brentq
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import GRAVITY_MPS2, RACECAR, Vehicle
+from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
+from racing_env.simulation.task import CONTROL_STEP_S
 
-STEP_S = dyn.CONTROL_STEP_S
+STEP_S = CONTROL_STEP_S
 WEIGHT_N = RACECAR.mass_kg * GRAVITY_MPS2
 LIFT_KGPM = RACECAR.lift_front_kgpm + RACECAR.lift_rear_kgpm
 ODD = [dyn.Y, dyn.PSI, dyn.VY, dyn.YAW_RATE, dyn.STEER, dyn.AY]  # change sign in a mirror
@@ -406,7 +408,7 @@ import sys
 import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
-from racing_env.car.vehicle import RACECAR
+from cars import RACECAR
 
 rng = np.random.default_rng(0)
 n = 4

@@ -15,7 +15,7 @@ from racing_env.car.kernels import KERNEL_ROOMS, PACKAGE, cache_folder, sources_
 PROFILE = """
 import numpy as np
 from racing_env.car.speed_profile import speed_profile
-from racing_env.car.vehicle import RACECAR
+from cars import RACECAR
 print(speed_profile(np.full(50, 0.02), np.full(50, 1.0), RACECAR)[0])
 """
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -14,7 +15,7 @@ from racing_env.car.speed_profile import (
     speed_profile,
     steady_state,
 )
-from racing_env.car.vehicle import GRAVITY_MPS2, RACECAR
+from racing_env.car.vehicle import GRAVITY_MPS2
 
 CAR = RACECAR
 # Neither resistance nor down-force, tyres whose grip is proportional to the load, and a centre of

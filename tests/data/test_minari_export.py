@@ -7,7 +7,7 @@ pytest.importorskip("h5py", reason="exports need the extra: requirements-export.
 from processes import run, run_without  # noqa: E402 - after the skips
 
 from racing_env.common.errors import InputError  # noqa: E402
-from racing_env.data.dataset import DatasetWriter, Episode  # noqa: E402
+from racing_env.data.dataset_writer import DatasetWriter, Episode  # noqa: E402
 from racing_env.data.minari_export import write_minari  # noqa: E402
 from racing_env.simulation import observation  # noqa: E402
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from jobs import die_at_three
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS
 from racing_env.data.recording import EpisodeTask, record_episode, record_episodes
@@ -17,7 +16,7 @@ LIMIT_S = 6.0
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(NAMES), RACECAR)
+    return pack_circuits(load_circuits(NAMES))
 
 
 @pytest.fixture(scope="module")

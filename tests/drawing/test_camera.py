@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from cars import RACECAR
 
 from racing_env.car import dynamics as dyn
 from racing_env.drawing.camera import Camera, camera_above, camera_behind
@@ -17,7 +18,7 @@ def test_camera_maps_there_and_back():
 
 
 def test_the_camera_behind_looks_along_the_track_from_higher_up_at_speed():
-    track = built_in_track("club")
+    track = built_in_track("club", RACECAR)
     station = 40
     state = np.zeros(dyn.STATE_SIZE)
     state[[dyn.X, dyn.Y]] = track.x_m[station], track.y_m[station]
@@ -30,7 +31,7 @@ def test_the_camera_behind_looks_along_the_track_from_higher_up_at_speed():
 
 
 def test_the_heading_is_blended_across_the_end_of_the_lap():
-    track = built_in_track("oval")
+    track = built_in_track("oval", RACECAR)
     state = np.zeros(dyn.STATE_SIZE)
     headings = [
         camera_behind(state, s_m, track, (960, 540), 1.0).forward_rad

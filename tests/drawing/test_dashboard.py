@@ -5,8 +5,9 @@ pygame = pytest.importorskip(
     "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
 )
 
+from cars import RACECAR  # noqa: E402
+
 from racing_env.car import dynamics as dyn  # noqa: E402 - after the skip
-from racing_env.car.vehicle import RACECAR  # noqa: E402
 from racing_env.drawing import dashboard  # noqa: E402
 
 

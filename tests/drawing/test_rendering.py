@@ -9,6 +9,8 @@ pygame = pytest.importorskip(
     "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
 )
 
+from cars import RACECAR  # noqa: E402
+
 from racing_env.drawing.rendering import BODY, RIVALS, View, moment_of  # noqa: E402
 from racing_env.environment import RaceEnv  # noqa: E402
 from racing_env.tracks.circuit import prepare_circuit  # noqa: E402 - after the skip
@@ -17,7 +19,9 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
-    return prepare_circuit(built_in_track("hairpins"), cache_dir=tmp_path_factory.mktemp("cache"))
+    return prepare_circuit(
+        built_in_track("hairpins", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+    )
 
 
 def has_car(picture, rows=slice(300, 480), columns=slice(400, 560)) -> bool:

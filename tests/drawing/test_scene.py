@@ -5,6 +5,8 @@ pygame = pytest.importorskip(
     "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
 )
 
+from cars import RACECAR  # noqa: E402
+
 from racing_env.drawing import scene  # noqa: E402 - after the skip
 from racing_env.drawing.camera import camera_above  # noqa: E402
 from racing_env.tracks.circuit import prepare_circuit  # noqa: E402
@@ -13,7 +15,9 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
-    return prepare_circuit(built_in_track("club"), cache_dir=tmp_path_factory.mktemp("cache"))
+    return prepare_circuit(
+        built_in_track("club", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+    )
 
 
 def test_the_start_line_reaches_from_border_to_border_at_station_0(circuit):

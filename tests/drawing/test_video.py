@@ -8,6 +8,7 @@ imageio_ffmpeg = pytest.importorskip(
     "imageio_ffmpeg", reason="videos need the extra: requirements-render.txt"
 )
 
+from cars import RACECAR  # noqa: E402
 from processes import ROOT, run, run_without  # noqa: E402 - after the skips
 
 from racing_env.drawing import video  # noqa: E402
@@ -21,7 +22,9 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
-    return prepare_circuit(built_in_track("oval"), cache_dir=tmp_path_factory.mktemp("cache"))
+    return prepare_circuit(
+        built_in_track("oval", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+    )
 
 
 @pytest.fixture(scope="module")

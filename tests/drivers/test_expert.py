@@ -5,11 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.drivers import expert
 from racing_env.simulation.simulator import ON_TRACK, Simulator
 from racing_env.tracks.bank import LINE_SPEED, CircuitBank, pack_circuits
@@ -26,18 +27,18 @@ tyres = st.builds(
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    tracks = [built_in_track("oval"), built_in_track("hairpins")]
+    tracks = [built_in_track("oval", RACECAR), built_in_track("hairpins", RACECAR)]
     tracks += [generate_track(np.random.SeedSequence(seed)) for seed in (4, 11)]
-    return [prepare_circuit(track) for track in tracks]
+    return [prepare_circuit(track, RACECAR) for track in tracks]
 
 
 @pytest.fixture(scope="module")
 def fastest(circuits) -> tuple[np.ndarray, np.ndarray]:
-    return expert.fastest_margins(pack_circuits(circuits, RACECAR))
+    return expert.fastest_margins(pack_circuits(circuits))
 
 
 def simulator_with(circuits: list[Circuit], n: int, vehicle: Vehicle = RACECAR) -> Simulator:
-    return Simulator(pack_circuits(circuits, RACECAR), n, vehicle)
+    return Simulator(pack_circuits(circuits), n, vehicle)
 
 
 def laps_driven(simulator: Simulator, margins: np.ndarray, laps: int) -> np.ndarray:
@@ -153,7 +154,7 @@ def test_fastest_margins_finish_close_to_the_profile(circuits, fastest):
 
 def test_fastest_margins_where_none_finishes(circuits):
     """Half the grip that the profile counts on: no margin gets round."""
-    bank: CircuitBank = pack_circuits(circuits[1:2], RACECAR)
+    bank: CircuitBank = pack_circuits(circuits[1:2])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         margins, lap_s = expert.fastest_margins(bank, RACECAR._replace(friction=0.35), laps=1)
@@ -188,7 +189,7 @@ def test_the_mirror_image_is_driven_the_same(circuits):
 
 @pytest.mark.slow
 def test_finishes_every_generated_circuit():
-    circuits = load_circuits(["random:7:100"])
-    margins, lap_s = expert.fastest_margins(pack_circuits(circuits, RACECAR))
+    circuits = load_circuits(["random:7:100"], RACECAR)
+    margins, lap_s = expert.fastest_margins(pack_circuits(circuits))
     assert np.isfinite(margins).sum() == 100
     assert (lap_s / [circuit.lap_time_s for circuit in circuits]).mean() < 1.05

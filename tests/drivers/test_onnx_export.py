@@ -6,10 +6,10 @@ onnxruntime = pytest.importorskip(
     "onnxruntime", reason="exports need the extra: requirements-export.txt"
 )
 
+from cars import RACECAR  # noqa: E402
 from processes import ROOT, run  # noqa: E402 - after the skips
 
 from racing_env.car import dynamics as dyn  # noqa: E402
-from racing_env.car.vehicle import RACECAR  # noqa: E402
 from racing_env.common.errors import InputError  # noqa: E402
 from racing_env.drivers import onnx_export  # noqa: E402
 from racing_env.drivers.onnx_export import (  # noqa: E402

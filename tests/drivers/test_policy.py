@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import (
     FILE_SIZE_MAX_BYTES,

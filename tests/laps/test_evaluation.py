@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from cars import RACECAR
 
 from racing_env.car.dynamics import CONTROL_STEP_S
 from racing_env.common.errors import InputError
@@ -19,7 +20,7 @@ MARGIN = 0.85  # of the speed profile: slow enough for the expert on these circu
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    return [prepare_circuit(built_in_track(name)) for name in ("oval", "club")]
+    return [prepare_circuit(built_in_track(name, RACECAR), RACECAR) for name in ("oval", "club")]
 
 
 @pytest.fixture(scope="module")

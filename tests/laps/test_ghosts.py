@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from cars import RACECAR
 
 from racing_env.laps import evaluation as ev
 from racing_env.laps.ghosts import SAMPLE_S, circuit_map, ghost, write_ghosts
@@ -16,7 +17,7 @@ STEP_S = 0.05
 @pytest.fixture(scope="module")
 def circuit() -> Circuit:
     """The oval with its centre line for a racing line."""
-    track = built_in_track("oval")
+    track = built_in_track("oval", RACECAR)
     zeros = np.zeros_like(track.x_m)
     return Circuit(track, zeros, zeros, zeros, zeros + 40.0, zeros, track.length_m / 40.0)
 

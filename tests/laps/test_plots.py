@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from cars import RACECAR
 
 from racing_env.common.errors import InputError
 from racing_env.laps import evaluation as ev
@@ -22,7 +23,7 @@ def size_of_png(path) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def oval():
-    return prepare_circuit(built_in_track("oval"))
+    return prepare_circuit(built_in_track("oval", RACECAR), RACECAR)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from cars import RACECAR
 from stable_baselines3.common.vec_env import VecEnv
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.drivers.policy import Policy
 from racing_env.learning import agents
 from racing_env.learning.network import HIDDEN_SIZES
@@ -19,7 +19,7 @@ SETTINGS = TrainingSettings(seed=1, tape_steps=STEPS, lookahead_steps=1, discoun
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
 
 
 def clone() -> Policy:

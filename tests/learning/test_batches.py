@@ -7,11 +7,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from cars import RACECAR
 from demonstrations import episode
 from processes import ROOT
 
-from racing_env.car.vehicle import RACECAR
-from racing_env.data.dataset import DatasetWriter, Episode
+from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.learning.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
 from racing_env.simulation.simulator import Simulator
 from racing_env.tracks.bank import pack_circuits
@@ -91,10 +91,10 @@ def test_rows_come_in_the_order_asked_for(folders):
 
 def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
     """Exactly: the same drive on the mirrored circuit, with the steering the other way."""
-    circuit = prepare_circuit(built_in_track("club"))
+    circuit = prepare_circuit(built_in_track("club", RACECAR), RACECAR)
     seen = []
     for side, driven in ((1.0, circuit), (-1.0, mirror_circuit(circuit))):
-        simulator = Simulator(pack_circuits([driven], RACECAR), 1)
+        simulator = Simulator(pack_circuits([driven]), 1)
         simulator.place(0, 0, 50.0, side * 0.7, side * 0.02, 30.0)
         rng = np.random.default_rng(0)
         observations, actions = [], []

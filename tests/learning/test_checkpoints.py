@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from cars import RACECAR
 from models import new_judge
 from tqdm import tqdm
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.common.errors import InputError
 from racing_env.learning import agents
 from racing_env.learning.callbacks import JudgeDrivers
@@ -32,7 +32,7 @@ SETTINGS = {"algo": "ppo"}
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["oval"]), RACECAR)
+    return pack_circuits(load_circuits(["oval"], RACECAR))
 
 
 @pytest.fixture

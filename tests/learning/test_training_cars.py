@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from cars import RACECAR
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.learning.training_cars import (
     Block,
     TrainingCars,
@@ -19,7 +19,7 @@ SETTINGS = TrainingSettings(seed=4, episode_s=3.0)
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
 
 
 def new_cars(bank, count: int, first_car: int = 0, settings=SETTINGS) -> TrainingCars:

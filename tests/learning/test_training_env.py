@@ -3,10 +3,10 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from cars import RACECAR
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.training_env import TrainingEnv
 from racing_env.learning.vector_env import BatchVecEnv
@@ -19,7 +19,7 @@ SETTINGS = TrainingSettings(seed=6, episode_s=6.0)
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
 
 
 def test_each_car_drives_as_in_a_batch(bank, tmp_path):

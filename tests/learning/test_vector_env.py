@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from processes import ROOT
 from stable_baselines3 import PPO
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.common.errors import InputError
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv, make_vec_env
@@ -26,7 +26,7 @@ SETTINGS = TrainingSettings(seed=2, episode_s=6.0)
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
 
 
 @pytest.fixture
@@ -193,10 +193,10 @@ from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
-from racing_env.car.vehicle import RACECAR
+from cars import RACECAR
 
 if __name__ == "__main__":
-    bank = pack_circuits(load_circuits(["oval"]), RACECAR)
+    bank = pack_circuits(load_circuits(["oval"], RACECAR))
     env = BatchVecEnv(bank, 2, 4, TrainingSettings(), sys.argv[1])
     env.reset()
     env.close()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from cars import RACECAR
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR
 from racing_env.drivers.expert import expert_actions
 from racing_env.simulation import observation
 from racing_env.simulation.gradients import VARIANTS, StepGradient
@@ -15,7 +15,7 @@ STEPS = 30
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(["club", "oval"]), RACECAR)
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
 
 
 def at_speed(bank) -> Simulator:
@@ -30,7 +30,7 @@ def at_speed(bank) -> Simulator:
 
 def paid(start: Simulator, actions: np.ndarray) -> np.ndarray:
     """What each car is paid, in all, for actions (steps, n, 2)."""
-    simulator = start.only(np.ones(start.n, dtype=bool))
+    simulator = start.subset(np.ones(start.n, dtype=bool))
     total = np.zeros(start.n)
     for now in actions:
         simulator.step(now)
@@ -41,7 +41,7 @@ def paid(start: Simulator, actions: np.ndarray) -> np.ndarray:
 def test_pulled_back_gradient_is_the_difference_of_driving_again(bank):
     """Through thirty steps of driving blindly, a change of the first action and of the tenth."""
     start = at_speed(bank)
-    simulator = start.only(np.ones(start.n, dtype=bool))
+    simulator = start.subset(np.ones(start.n, dtype=bool))
     step_gradient = StepGradient(Simulator(bank, start.n * VARIANTS, border_margin_m=-2.0))
     actions, tape = [], []
     for _ in range(STEPS):
@@ -84,7 +84,7 @@ def test_gradient_by_what_is_seen(bank):
     )  # fmt: skip
 
     def value(quantity: int, change: float) -> np.ndarray:
-        simulator = start.only(np.ones(n, dtype=bool))
+        simulator = start.subset(np.ones(n, dtype=bool))
         simulator.state[quantity] += change
         simulator.locate()
         simulator.step(actions)

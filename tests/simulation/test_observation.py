@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR
 from racing_env.simulation import observation as obs
 from racing_env.simulation.simulator import Simulator
-from racing_env.tracks import bank as bank
+from racing_env.tracks import bank
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track
@@ -21,7 +21,7 @@ BEARING, CURVATURE, SPEED, LEFT, RIGHT = range(obs.PREVIEW_FEATURES)
 
 @pytest.fixture(scope="module")
 def hairpins() -> Circuit:
-    return prepare_circuit(built_in_track("hairpins"))
+    return prepare_circuit(built_in_track("hairpins", RACECAR), RACECAR)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def round_circuit() -> Circuit:
 
 
 def one_car(circuit: Circuit, *place: float, **where: float) -> Simulator:
-    simulator = Simulator(pack_circuits([circuit], RACECAR), 1)
+    simulator = Simulator(pack_circuits([circuit]), 1)
     simulator.place(0, 0, *place, **where)
     return simulator
 

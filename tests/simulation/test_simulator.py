@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from cars import RACECAR
 from processes import compiled_and_not
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR
 from racing_env.common.errors import InputError
 from racing_env.drivers.expert import expert_actions
 from racing_env.simulation import observation as obs
@@ -17,7 +17,7 @@ from racing_env.simulation.simulator import (
     RewardWeights,
     Simulator,
 )
-from racing_env.tracks import bank as bank
+from racing_env.tracks import bank
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
@@ -28,7 +28,7 @@ STEP_S = dyn.CONTROL_STEP_S
 
 @pytest.fixture(scope="module")
 def circuits(tmp_path_factory) -> list[Circuit]:
-    tracks = [generate_track(np.random.SeedSequence(4)), built_in_track("hairpins")]
+    tracks = [generate_track(np.random.SeedSequence(4)), built_in_track("hairpins", RACECAR)]
     cache = tmp_path_factory.mktemp("cache")
     return [prepare_circuit(track, RACECAR, cache) for track in tracks]
 
@@ -45,7 +45,7 @@ def round_circuit(tmp_path_factory) -> Circuit:
 
 
 def simulator_on(circuits: list[Circuit], n: int, **arguments) -> Simulator:
-    return Simulator(pack_circuits(circuits, RACECAR), n, **arguments)
+    return Simulator(pack_circuits(circuits), n, **arguments)
 
 
 def scatter(simulator: Simulator, seed: int) -> None:
@@ -319,10 +319,10 @@ from racing_env.tracks.bank import pack_circuits
 from racing_env.drivers.expert import expert_actions
 from racing_env.simulation.simulator import Simulator
 from racing_env.tracks.generator import built_in_track
-from racing_env.car.vehicle import RACECAR
+from cars import RACECAR
 
-circuit = prepare_circuit(built_in_track("oval"), RACECAR, sys.argv[1])
-simulator = Simulator(pack_circuits([circuit], RACECAR), 3)
+circuit = prepare_circuit(built_in_track("oval", RACECAR), RACECAR, sys.argv[1])
+simulator = Simulator(pack_circuits([circuit]), 3)
 for car in range(3):
     simulator.place(car, 0, 200.0 * car, 0.5 * car, 0.02 * car, 15.0 * car)
 for _ in range(6):
@@ -336,7 +336,7 @@ np.savez(
 
 
 def test_the_compiler_changes_nothing(tmp_path):
-    prepare_circuit(built_in_track("oval"), RACECAR, tmp_path)  # once, compiled
+    prepare_circuit(built_in_track("oval", RACECAR), RACECAR, tmp_path)  # once, compiled
     compiled, plain = compiled_and_not(DRIVE, tmp_path, folder=tmp_path)
     for name, value in compiled.items():
         tolerance = 1e-6 if value.dtype == np.float32 else 1e-9

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from racing_env.car.vehicle import RACECAR
-from racing_env.tracks import bank as bank
+from racing_env.tracks import bank
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
@@ -25,13 +25,13 @@ def circle(radius_m: float, turn: float) -> Circuit:
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    tracks = [built_in_track("hairpins"), generate_track(np.random.SeedSequence(4))]
-    return [prepare_circuit(track) for track in tracks]
+    tracks = [built_in_track("hairpins", RACECAR), generate_track(np.random.SeedSequence(4))]
+    return [prepare_circuit(track, RACECAR) for track in tracks]
 
 
 @pytest.fixture(scope="module")
 def packed(circuits) -> CircuitBank:
-    return pack_circuits(circuits, RACECAR)
+    return pack_circuits(circuits)
 
 
 def project(packed: CircuitBank, c: int, station: int, x: float, y: float):
@@ -76,7 +76,7 @@ def apart(place: float, other: float, count: int) -> float:
 @pytest.mark.parametrize("radius_m", [12.0, 30.0, 200.0])
 @pytest.mark.parametrize("turn", [1.0, -1.0])
 def test_round_trip_on_a_circle(radius_m, turn):
-    packed = pack_circuits([circle(radius_m, turn)], RACECAR)
+    packed = pack_circuits([circle(radius_m, turn)])
     count, step = int(packed.count[0]), float(packed.step_m[0])
     smoothed_m = count * step / (2.0 * np.pi)  # smoothing draws a tight circle in a little
     assert smoothed_m == pytest.approx(radius_m, rel=3e-3)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.tracks import circuit as module
 from racing_env.tracks.circuit import Circuit, default_cache_dir, mirror_circuit, prepare_circuit
 from racing_env.tracks.geometry import Track, mirror_track, track_from_centre_line

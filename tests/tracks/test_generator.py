@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from scipy.spatial import cKDTree
 
 from racing_env.common.errors import InputError
@@ -77,7 +78,7 @@ def test_the_seed_decides_all():
         assert first.name == second.name
         for field in ("x_m", "y_m", "kappa_radpm", "width_left_m", "width_right_m"):
             np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
-    assert generate_track(3).length_m != generate_track(4).length_m
+    assert generate_track(3, RACECAR).length_m != generate_track(4, RACECAR).length_m
 
 
 @pytest.mark.parametrize("shape", range(len(CORNER_SHAPES)))
@@ -103,7 +104,7 @@ def test_corners_without_room_shrink():
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_circuits_are_valid_files(name, tmp_path):
-    track = built_in_track(name)
+    track = built_in_track(name, RACECAR)
     assert track.name == name and crossing(track) is None
     write_track(track, tmp_path / f"{name}.csv")
     assert read_track(tmp_path / f"{name}.csv").length_m == pytest.approx(track.length_m, rel=1e-3)
@@ -111,15 +112,15 @@ def test_built_in_circuits_are_valid_files(name, tmp_path):
 
 def test_load_tracks_takes_files_folders_names_and_random(tmp_path):
     for name in ("b", "a"):
-        write_track(built_in_track("oval"), tmp_path / f"{name}.csv")
+        write_track(built_in_track("oval", RACECAR), tmp_path / f"{name}.csv")
     (tmp_path / "notes.txt").write_text("no circuit")
-    tracks = load_tracks([str(tmp_path), "club", str(tmp_path / "b.csv"), "random:3:2"])
+    tracks = load_tracks([str(tmp_path), "club", str(tmp_path / "b.csv"), "random:3:2"], RACECAR)
     assert [track.name for track in tracks] == [
         "a", "b", "club", "b", "random-3-0", "random-3-1",
     ]  # fmt: skip
-    (alone,) = load_tracks(["random:3"])
+    (alone,) = load_tracks(["random:3"], RACECAR)
     np.testing.assert_array_equal(alone.x_m, tracks[4].x_m)
-    assert load_tracks(["random"])[0].name == "random-0-0"
+    assert load_tracks(["random"], RACECAR)[0].name == "random-0-0"
 
 
 BAD_SPECS = ["nowhere.csv", "ovall", "", "random:", "random:x", "random:1:0", "random:-1"]
@@ -129,10 +130,10 @@ BAD_SPECS = ["nowhere.csv", "ovall", "", "random:", "random:x", "random:1:0", "r
 def test_load_tracks_says_what_is_possible(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"random\[:SEED\[:COUNT\]\]|no \.csv file") as error:
-        load_tracks([spec])
+        load_tracks([spec], RACECAR)
     assert "\n" not in str(error.value)
 
 
 def test_folder_without_circuits_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no \.csv file"):
-        load_tracks([str(tmp_path)])
+        load_tracks([str(tmp_path)], RACECAR)

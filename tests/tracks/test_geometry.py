@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.common.errors import InputError
 from racing_env.tracks.generator import generate_track
 from racing_env.tracks.geometry import (
@@ -89,7 +89,7 @@ def test_geometry_is_consistent(seed):
 def test_smoothing_removes_ripple_and_moves_no_border():
     """Ripples of a decimetre: the curvature they cause goes, the borders stay where they were."""
     rng = np.random.default_rng(1)
-    clean = generate_track(3)
+    clean = generate_track(3, RACECAR)
     at = np.arange(0, clean.x_m.size, 5)
     ripple = 0.1 * rng.normal(size=at.size)
     x = clean.x_m[at] - ripple * np.sin(clean.psi_rad[at])
@@ -121,7 +121,7 @@ def test_smoothing_keeps_close_to_the_points():
 
 
 def test_mirror_swaps_left_and_right():
-    track = generate_track(5)
+    track = generate_track(5, RACECAR)
     mirrored = mirror_track(track)
     np.testing.assert_array_equal(mirrored.kappa_radpm, -track.kappa_radpm)
     np.testing.assert_array_equal(mirrored.width_left_m, track.width_right_m)
@@ -142,9 +142,9 @@ def test_corner_tighter_than_half_the_width_is_valid(tmp_path):
 
 
 def test_round_trip(tmp_path):
-    track = generate_track(2)
+    track = generate_track(2, RACECAR)
     write_track(track, tmp_path / "a.csv")
-    again = read_track(tmp_path / "a.csv")
+    again = read_track(tmp_path / "a.csv", RACECAR)
     assert again.length_m == pytest.approx(track.length_m, rel=2e-4)
     right, left = borders(track)
     for mine, theirs in zip(borders(again), (right, left), strict=True):
@@ -215,7 +215,7 @@ def test_bad_rows_are_refused(tmp_path, case):
     rows, message = BAD_ROWS[case]
     path = write_rows(tmp_path / "bad.csv", rows)
     with pytest.raises(InputError, match=message) as error:
-        read_track(path)
+        read_track(path, RACECAR)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -263,7 +263,7 @@ def test_bad_files_are_refused(tmp_path, content, message):
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as error:
-        read_track(path)
+        read_track(path, RACECAR)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -271,18 +271,18 @@ def test_what_never_ends_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", "/dev/zero"):
         with pytest.raises(InputError, match="is not an ordinary file"):
-            read_track(path)
+            read_track(path, RACECAR)
 
 
 def test_directory_missing_and_huge_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="is a directory"):
-        read_track(tmp_path)
+        read_track(tmp_path, RACECAR)
     with pytest.raises(InputError, match="no such file"):
-        read_track(tmp_path / "absent.csv")
+        read_track(tmp_path / "absent.csv", RACECAR)
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(50_000_000)
     with pytest.raises(InputError, match="has 50 MB"):
-        read_track(tmp_path / "huge.csv")
+        read_track(tmp_path / "huge.csv", RACECAR)
 
 
 @settings(max_examples=150)
@@ -315,7 +315,7 @@ def test_hostile_points_give_an_input_error_or_a_track(rows):
 
 def check_reads_or_refuses(path: Path) -> None:
     try:
-        track = read_track(path)
+        track = read_track(path, RACECAR)
     except InputError as error:
         assert os.fspath(path) in str(error) and "\n" not in str(error)
     else:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from racing_env.car.vehicle import RACECAR
 from racing_env.tracks.geometry import Track, mirror_track, track_from_centre_line
 from racing_env.tracks.racing_line import line_geometry, minimum_curvature_line, offset_bounds
 

@@ -1,0 +1,106 @@
+"""Telemetry: one lap of a car, recorded at its control steps, and the CSV that holds it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.scales import scales_of
+from racing_env.car.vehicle import Vehicle
+from racing_env.common.files import replaced_atomically
+from racing_env.simulation.simulator import Simulator
+from racing_env.tracks.circuit import Circuit
+
+
+class Telemetry(NamedTuple):
+    """One lap at the control steps, first and last row on the start line; arrays of shape (k,)."""
+
+    s_m: np.ndarray  # along the centre line, from the start of the lap
+    x_m: np.ndarray
+    y_m: np.ndarray
+    psi_rad: np.ndarray  # heading, anti-clockwise from the x axis, unwrapped
+    kappa_radpm: np.ndarray  # of the driven path, positive to the left
+    vx_mps: np.ndarray
+    ax_mps2: np.ndarray
+    vy_mps: np.ndarray
+    ay_mps2: np.ndarray
+    yaw_rate_radps: np.ndarray
+    steer_rad: np.ndarray  # of the front wheels
+    throttle: np.ndarray  # share of the largest drive force, 0 to 1
+    brake: np.ndarray
+    offset_m: np.ndarray  # from the centre line, positive to the left
+    time_s: np.ndarray  # since the start of the lap
+
+
+def write_telemetry(telemetry: Telemetry, path: str | Path) -> None:
+    """Write a lap as CSV, a row per control step, the units in the header. Atomic."""
+    with replaced_atomically(path) as temporary:
+        np.savetxt(
+            temporary,
+            np.column_stack(telemetry),
+            fmt="%.5f",
+            delimiter=",",
+            header=",".join(Telemetry._fields),
+            comments="",
+        )
+
+
+def snapshot(simulator: Simulator) -> np.ndarray:
+    """(STATE_SIZE + 4, n): the state, then circuit, offset, distance and time."""
+    cars = simulator.cars
+    return np.vstack([simulator.state, cars.circuit, cars.offset_m, cars.distance_m, cars.time_s])
+
+
+def laps_to_show(
+    records: list[np.ndarray],
+    circuits: Sequence[Circuit],
+    lap_times: list[list[float]],
+) -> list[Telemetry]:
+    """Each car's best flying lap or, without one, its last lap as far as it came."""
+    everything = np.concatenate(records, axis=1)
+    which = everything[dyn.STATE_SIZE]
+    laps = []
+    for i, circuit in enumerate(circuits):
+        flying = lap_times[i][1:]
+        lap = 1 + int(np.argmin(flying)) if flying else len(lap_times[i])
+        own = everything[:, which == i]
+        start_s = sum(lap_times[i][:lap])
+        end_s = start_s + lap_times[i][lap] if flying else own[-1, -1]
+        laps.append(_lap(own, start_s, end_s, lap * circuit.track.length_m, circuit.vehicle))
+    return laps
+
+
+def _lap(
+    records: np.ndarray, start_s: float, end_s: float, start_m: float, vehicle: Vehicle
+) -> Telemetry:
+    """The part of a car's records between two times, its ends interpolated."""
+    time = records[-1]
+    within = time[(time > start_s) & (time < end_s)]
+    times = np.concatenate([[start_s], within, [end_s]])
+    records[dyn.PSI] = np.unwrap(records[dyn.PSI])
+    state = [np.interp(times, time, row) for row in records]
+    turns = np.round(state[dyn.PSI][0] / (2.0 * np.pi))
+    _, offset, distance, _ = state[dyn.STATE_SIZE :]
+    vx, vy, ax, ay = state[dyn.VX], state[dyn.VY], state[dyn.AX], state[dyn.AY]
+    # the part of the acceleration across the path, over the square of the speed
+    slowest = scales_of(vehicle).speed  # about 1 m/s: below it there is no path to speak of
+    kappa = (ay * vx - ax * vy) / np.maximum(np.hypot(vx, vy), slowest) ** 3
+    return Telemetry(
+        s_m=distance - start_m,
+        x_m=state[dyn.X],
+        y_m=state[dyn.Y],
+        psi_rad=state[dyn.PSI] - 2.0 * np.pi * turns,
+        kappa_radpm=kappa,
+        vx_mps=vx,
+        ax_mps2=ax,
+        vy_mps=vy,
+        ay_mps2=ay,
+        yaw_rate_radps=state[dyn.YAW_RATE],
+        steer_rad=state[dyn.STEER],
+        throttle=state[dyn.DRIVE] / vehicle.drive_force_max_n,
+        brake=state[dyn.BRAKE] / vehicle.brake_force_max_n,
+        offset_m=offset,
+        time_s=times - start_s,
+    )

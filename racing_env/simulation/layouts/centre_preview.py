@@ -1,0 +1,34 @@
+"""As `line_preview`, but the driver sees the centre line in place of the racing line.
+
+The profile's speed stays that of the racing line. What the line is worth shows beside it.
+"""
+
+from racing_env.car.kernels import kernel
+from racing_env.simulation.layout import Layout
+from racing_env.simulation.layouts.line_preview import LineColumns, observe_line, quantities
+from racing_env.simulation.motion import move
+from racing_env.tracks import bank
+
+CENTRE_LINE = LineColumns(
+    bank.X, bank.Y, bank.COS, bank.SIN, bank.KAPPA, bank.ROOM_LEFT, bank.ROOM_RIGHT
+)
+
+
+@kernel
+def observe(state, cars, circuits, limits, indices, out):
+    """See `racing_env.simulation.layout.Layout`."""
+    for k in range(len(indices)):
+        observe_line(state, indices[k], cars, circuits, CENTRE_LINE, limits, out[k])
+
+
+@kernel
+def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, indices, out):
+    """See `racing_env.simulation.layout.Layout`."""
+    if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
+        return False
+    for k in range(len(indices)):
+        observe_line(state, indices[k], cars, circuits, CENTRE_LINE, limits, out[k])
+    return True
+
+
+LAYOUT = Layout("centre-preview-1", quantities("centre line"), observe, step)

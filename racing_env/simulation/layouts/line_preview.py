@@ -1,0 +1,161 @@
+"""The car's own state, the racing line with its profile, and both a few seconds ahead.
+
+Room is how far the car's centre may move before it is off the track. Preview points lie where the
+car would be after PREVIEW_S at its present speed, at least at PREVIEW_SPEED_FLOOR_MPS (both of the
+reference car; another's are scaled).
+"""
+
+import math
+from typing import NamedTuple
+
+from racing_env.car import dynamics as dyn
+from racing_env.car.kernels import inlined, kernel
+from racing_env.simulation.layout import Layout, Quantity, scaled
+from racing_env.simulation.motion import move
+from racing_env.tracks import bank
+
+PREVIEW_S = (0.1, 0.2, 0.35, 0.5, 0.7, 0.95, 1.25, 1.6, 2.1, 2.7, 3.5, 4.5)
+PREVIEW_SPEED_FLOOR_MPS = 10.0
+PREVIEW_FEATURES = 5
+
+
+class LineColumns(NamedTuple):
+    """Columns of the bank's table that hold the line which a driver sees."""
+
+    x: int = bank.LINE_X
+    y: int = bank.LINE_Y
+    cos: int = bank.LINE_COS
+    sin: int = bank.LINE_SIN
+    kappa: int = bank.LINE_KAPPA
+    room_left: int = bank.LINE_ROOM_LEFT
+    room_right: int = bank.LINE_ROOM_RIGHT
+
+
+RACING_LINE = LineColumns()
+
+
+def quantities(line: str) -> tuple[Quantity, ...]:
+    """The table for a driver who sees this line."""
+    own = (
+        Quantity("vx_mps", "speed forward", 50.0, "speed"),
+        Quantity("vy_mps", "speed to the left", 5.0, "speed", sign=-1),
+        Quantity("yaw_rate_radps", "yaw rate", 1.0, "turn_rate", sign=-1),
+        Quantity("steer_rad", "steering angle of the front wheels", 1.0, "steering_max_rad",
+                 sign=-1),
+        Quantity("drive_n", "drive force", 1.0, "drive_force_max_n"),
+        Quantity("brake_n", "brake force", 1.0, "brake_force_max_n"),
+        Quantity("ax_mps2", "acceleration forward, filtered as the wheel loads feel it", 10.0,
+                 "acceleration"),
+        Quantity("ay_mps2", "acceleration to the left, likewise", 15.0, "acceleration", sign=-1),
+        Quantity("line_offset_m", f"offset from the {line}, left positive", 2.0, "width", sign=-1),
+        Quantity("line_heading_sin", f"sine of the heading relative to the {line}", 1.0 / 3.0,
+                 sign=-1),
+        Quantity("profile_minus_speed_mps", "profile speed minus speed", 10.0, "speed"),
+        Quantity("line_kappa_radpm", f"curvature of the {line}", 0.04, "curvature", sign=-1),
+        Quantity("room_left_m", "room to the left of the car", 2.0, "width", cap=2.0,
+                 partner="room_right_m"),
+        Quantity("room_right_m", "room to the right of the car", 2.0, "width", cap=2.0,
+                 partner="room_left_m"),
+        Quantity("front_slip_rad", "slip angle of the front axle", 0.1, "slip", sign=-1),
+        Quantity("rear_slip_rad", "slip angle of the rear axle", 0.1, "slip", sign=-1),
+    )  # fmt: skip
+    return own + tuple(quantity for ahead_s in PREVIEW_S for quantity in _ahead(line, ahead_s))
+
+
+def _ahead(line: str, ahead_s: float) -> tuple[Quantity, ...]:
+    """What is seen of the preview point that lies so far ahead."""
+    at = f"_in_{ahead_s}s"
+    where = f"{ahead_s} s ahead"
+    return (
+        Quantity(f"bearing_sin{at}", f"sine of the bearing of the {line} {where}", 0.5, sign=-1),
+        Quantity(f"line_kappa_radpm{at}", f"curvature of the {line} there", 0.04, "curvature",
+                 sign=-1),
+        Quantity(f"profile_minus_speed_mps{at}", "profile speed there minus speed", 20.0, "speed"),
+        Quantity(f"room_left_m{at}", f"room to the left of the {line} there", 4.0, "width",
+                 cap=2.0, partner=f"room_right_m{at}"),
+        Quantity(f"room_right_m{at}", f"room to the right of the {line} there", 4.0, "width",
+                 cap=2.0, partner=f"room_left_m{at}"),
+    )  # fmt: skip
+
+
+@inlined
+def observe_line(state, car, cars, circuits, line, limits, out):
+    """Fill out (size,) with what one car's driver sees of a line; line: its `LineColumns`."""
+    c = cars.circuit[car]
+    table, first, count = circuits.table, circuits.first[c], circuits.count[c]
+    station, fraction, offset = cars.station[car], cars.fraction[car], cars.offset_m[car]
+    row = first + station
+    next_row = first + (station + 1 if station + 1 < count else 0)
+    vx = state[dyn.VX, car]
+    psi = dyn.wrapped_angle(state[dyn.PSI, car])
+    cos, sin = dyn.cosine(psi), dyn.sine(psi)
+    x, y = state[dyn.X, car], state[dyn.Y, car]
+    line_cos = bank.blend(table, row, next_row, fraction, line.cos)
+    line_sin = bank.blend(table, row, next_row, fraction, line.sin)
+    room_left = bank.blend(table, row, next_row, fraction, bank.ROOM_LEFT) - offset
+    room_right = bank.blend(table, row, next_row, fraction, bank.ROOM_RIGHT) + offset
+    front_slip, rear_slip = dyn.axle_slips(state, car, circuits.vehicle)
+
+    out[0] = scaled(vx, limits, 0)
+    out[1] = scaled(state[dyn.VY, car], limits, 1)
+    out[2] = scaled(state[dyn.YAW_RATE, car], limits, 2)
+    out[3] = scaled(state[dyn.STEER, car], limits, 3)
+    out[4] = scaled(state[dyn.DRIVE, car], limits, 4)
+    out[5] = scaled(state[dyn.BRAKE, car], limits, 5)
+    out[6] = scaled(state[dyn.AX, car], limits, 6)
+    out[7] = scaled(state[dyn.AY, car], limits, 7)
+    line_room_left = bank.blend(table, row, next_row, fraction, line.room_left)
+    out[8] = scaled(line_room_left - room_left, limits, 8)
+    out[9] = scaled(sin * line_cos - cos * line_sin, limits, 9)
+    out[10] = scaled(bank.blend(table, row, next_row, fraction, bank.LINE_SPEED) - vx, limits, 10)
+    out[11] = scaled(bank.blend(table, row, next_row, fraction, line.kappa), limits, 11)
+    out[12] = scaled(room_left, limits, 12)
+    out[13] = scaled(room_right, limits, 13)
+    out[14] = scaled(front_slip, limits, 14)
+    out[15] = scaled(rear_slip, limits, 15)
+
+    floor = PREVIEW_SPEED_FLOOR_MPS * circuits.scales.speed
+    preview_stations_per_s = max(vx, floor) / circuits.step_m[c]
+    i = 16
+    for preview_s in PREVIEW_S:
+        ahead = station + fraction + preview_stations_per_s * (preview_s * circuits.scales.time)
+        ahead_station = int(ahead)
+        ahead_fraction = ahead - ahead_station
+        while ahead_station >= count:  # a remainder would take longer than all the rest
+            ahead_station -= count
+        row = first + ahead_station
+        next_row = first + (ahead_station + 1 if ahead_station + 1 < count else 0)
+        dx = bank.blend(table, row, next_row, ahead_fraction, line.x) - x
+        dy = bank.blend(table, row, next_row, ahead_fraction, line.y) - y
+        distance = math.sqrt(dx * dx + dy * dy) + 1e-6
+        across = (cos * dy - sin * dx) / distance
+        left = bank.blend(table, row, next_row, ahead_fraction, line.room_left)
+        right = bank.blend(table, row, next_row, ahead_fraction, line.room_right)
+        speed = bank.blend(table, row, next_row, ahead_fraction, bank.LINE_SPEED)
+        kappa = bank.blend(table, row, next_row, ahead_fraction, line.kappa)
+        out[i] = scaled(across, limits, i)
+        out[i + 1] = scaled(kappa, limits, i + 1)
+        out[i + 2] = scaled(speed - vx, limits, i + 2)
+        out[i + 3] = scaled(left, limits, i + 3)
+        out[i + 4] = scaled(right, limits, i + 4)
+        i += PREVIEW_FEATURES
+
+
+@kernel
+def observe(state, cars, circuits, limits, indices, out):
+    """See `racing_env.simulation.layout.Layout`."""
+    for k in range(len(indices)):
+        observe_line(state, indices[k], cars, circuits, RACING_LINE, limits, out[k])
+
+
+@kernel
+def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, indices, out):
+    """See `racing_env.simulation.layout.Layout`."""
+    if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
+        return False
+    for k in range(len(indices)):
+        observe_line(state, indices[k], cars, circuits, RACING_LINE, limits, out[k])
+    return True
+
+
+LAYOUT = Layout("line-preview-1", quantities("racing line"), observe, step)

@@ -1,0 +1,81 @@
+"""What is asked of a driver: what he sees, where he starts, what he is paid for, when it is over.
+
+One record that the environment, demonstrations, training and judging are each handed, and that data
+sets and checkpoints carry. Its numbers are made for a car; those below are of the reference car.
+"""
+
+from typing import Any, NamedTuple
+
+from racing_env.car.scales import scales_of
+from racing_env.car.vehicle import Vehicle
+from racing_env.simulation import layouts
+from racing_env.simulation.rewards import RewardWeights, reward_weights
+from racing_env.simulation.starts import Starts
+
+CONTROL_STEP_S = 0.05
+EPISODE_S = 200.0
+TRAINING_EPISODE_S = 40.0
+
+
+class Task(NamedTuple):
+    """A task for one car."""
+
+    layout: str
+    starts: Starts
+    weights: RewardWeights
+    # A car is off the track when its centre is so far beyond the end of what it may use, which is
+    # half a car's width inside the borders: 0 is the rule, more a run-off area, less stricter.
+    run_off_m: float
+    time_limit_s: float | None  # None: by the circuit, see `racing_env.laps.evaluation`
+    control_step_s: float
+
+    def record(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return self._asdict() | {
+            "starts": self.starts._asdict(),
+            "weights": self.weights._asdict(),
+        }
+
+
+def racing_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """Laps by the rule, standing on the start line: what drivers are judged by."""
+    scales = scales_of(vehicle)
+    return Task(
+        layout=layout,
+        starts=Starts(at_the_line=True, standing_share=1.0),
+        weights=reward_weights(scales),
+        run_off_m=0.0,
+        time_limit_s=None,
+        control_step_s=CONTROL_STEP_S * scales.time,
+    )
+
+
+def practice_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """The Gymnasium environment's: starts anywhere on the line, below the profile's speed."""
+    starts = Starts(least_speed_share=0.4, largest_speed_share=0.9)
+    limit_s = EPISODE_S * scales_of(vehicle).time
+    return racing_task(vehicle, layout)._replace(starts=starts, time_limit_s=limit_s)
+
+
+def demonstration_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """The expert's for a data set: starts anywhere, some standing, beside the line."""
+    starts = Starts(standing_share=0.1, offset_m=0.6 * scales_of(vehicle).width, heading_rad=0.04)
+    return practice_task(vehicle, layout)._replace(starts=starts)
+
+
+def training_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """Reinforcement learning's: as the demonstrations', shorter, with retries and a run-off area.
+
+    Outside is paid for by the second there. With an end at the border instead, a few dozen rare,
+    large losses a rollout drown what there is to learn.
+    """
+    scales = scales_of(vehicle)
+    task = demonstration_task(vehicle, layout)
+    starts = task.starts._replace(
+        retry_share=0.4,
+        least_retry_back_m=60.0 * scales.length,
+        largest_retry_back_m=220.0 * scales.length,
+    )
+    return task._replace(
+        starts=starts, run_off_m=2.0 * scales.width, time_limit_s=TRAINING_EPISODE_S * scales.time
+    )

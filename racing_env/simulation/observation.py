@@ -27,6 +27,8 @@ import math
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.arithmetic import cosine, sine, wrapped_angle
+from racing_env.car.dynamics import axle_slips
 from racing_env.car.kernels import inlined
 from racing_env.tracks import bank as bank
 
@@ -60,23 +62,13 @@ def _clipped(value):
 
 
 @inlined
-def axle_slips(state, car, vehicle):
-    """Slip angles (rad) of the front and the rear axle's middle, as the tyres feel them."""
-    speed = max(state[dyn.VX, car], dyn.SLIP_SPEED_FLOOR_MPS)
-    front_y = state[dyn.VY, car] + state[dyn.YAW_RATE, car] * vehicle.cog_to_front_m
-    rear_y = state[dyn.VY, car] - state[dyn.YAW_RATE, car] * vehicle.cog_to_rear_m
-    front = state[dyn.STEER, car] - dyn.arctangent(front_y / speed)
-    return front, -dyn.arctangent(rear_y / speed)
-
-
-@inlined
 def observe(state, car, table, first, count, step_m, station, fraction, offset, vehicle, out):
     """Fill out (SIZE,) with the observation of one car at its curvilinear position."""
     row = first + station
     next_row = first + (station + 1 if station + 1 < count else 0)
     vx = state[dyn.VX, car]
-    psi = dyn.wrapped_angle(state[dyn.PSI, car])
-    cos, sin = dyn.cosine(psi), dyn.sine(psi)
+    psi = wrapped_angle(state[dyn.PSI, car])
+    cos, sin = cosine(psi), sine(psi)
     x, y = state[dyn.X, car], state[dyn.Y, car]
     line_cos = bank.blend(table, row, next_row, fraction, bank.LINE_COS)
     line_sin = bank.blend(table, row, next_row, fraction, bank.LINE_SIN)

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from racing_env.simulation.observation import SIZE
 
 from racing_env.learning import cloning
 from racing_env.learning.cloning import ACTION_SCALE, LEARNING_RATE, PATIENCE, adam, fit
 from racing_env.learning.network import policy_network
-from racing_env.simulation.observation import SIZE
 
 CPU = torch.device("cpu")
 

@@ -27,7 +27,7 @@ def axle_loads_n(vx, vehicle):
 
 @inlined
 def wheel_loads_n(vx, ax, ay, vehicle):
-    """Loads of front left, front right, rear left, rear right, each at least the floor, so never quite none.
+    """Loads of front left, front right, rear left, rear right, never quite none.
 
     Axle loads, transfer along (h/L m ax) and across (h/b m ay, by the roll share).
     """

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 
-ROOT = Path(__file__).parent.parent
+from stress.faults import session_of
+
 RESULTS = ROOT / "benchmarks" / "results"
-sys.path.insert(0, str(ROOT))
-from benchmarks.faults import session_of  # noqa: E402
-
 SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
 
 STAGE = """

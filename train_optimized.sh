@@ -16,7 +16,7 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" from=$PWD
+mode=full dry_run="" out="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
@@ -41,8 +41,8 @@ if [[ $mode == quick ]]; then
 fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
-elif [[ $out != /* && $from != "$PWD" ]]; then
-    out=$from/$out
+elif [[ $out != /* && $start_folder != "$PWD" ]]; then
+    out=$start_folder/$out
 fi
 
 # ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------

@@ -16,7 +16,7 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" from=$PWD
+mode=full dry_run="" out="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
@@ -41,8 +41,8 @@ if [[ $mode == quick ]]; then
 fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
-elif [[ $out != /* && $from != "$PWD" ]]; then
-    out=$from/$out
+elif [[ $out != /* && $start_folder != "$PWD" ]]; then
+    out=$start_folder/$out
 fi
 
 # ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------
@@ -52,22 +52,22 @@ demo_mb=110 bc_mb=250 rl_mb=200
 base_files=128 worker_files=32 # main process, each worker
 
 cores=$(core_count)
-demo_workers=$(chosen DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
-bc_workers=$(chosen BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
-rl_envs=$(chosen RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
-seed=$(chosen SEED 0 0)
+demo_workers=$(count_setting DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
+bc_workers=$(count_setting BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
+rl_envs=$(count_setting RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
+seed=$(count_setting SEED 0 0)
 
-most=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
-open_files $((base_files + most * worker_files))
-memory=$(memory_mb)
-held() { # held WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files hold
+most_workers=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
+raise_open_files $((base_files + most_workers * worker_files))
+memory_mb=$(available_memory_mb)
+within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files are enough for
     local count
-    count=$(fit "$1" "$2" $(((memory - $3) / $4)) "$memory MB of memory are available")
-    fit "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
+    count=$(lowered "$1" "$2" $(((memory_mb - $3) / $4)) "$memory_mb MB of memory are available")
+    lowered "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
 }
-demo_workers=$(held "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
-bc_workers=$(held "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
-rl_envs=$(held "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
+demo_workers=$(within_limits "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
+bc_workers=$(within_limits "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
+rl_envs=$(within_limits "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 

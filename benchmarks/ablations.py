@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """What each part of the recipe is worth: left out, or replaced, on a small budget.
 
-    python benchmarks/ablations.py --json benchmarks/results/ablations.json
+    python -m benchmarks.ablations --json benchmarks/results/ablations.json
 
 For each seed demonstrations, by the script's defaults, and a clone, with 20 epochs and 3 DAgger
 rounds; from there reinforcement learning in variants, each for about the same time, and a race on
@@ -17,12 +16,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import psutil
 import torch
 
-from benchmarks.measuring import ROOT, run_command, script, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, run_command, script, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
 from racing_env.drivers.policy import save_policy

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Where the time of learning goes: apg, ppo, sac and cloning, beside SB3's own defaults.
 
-    python benchmarks/learning.py --json benchmarks/results/learning.json
+    python -m benchmarks.learning --json benchmarks/results/learning.json
 
 Each algorithm learns for some seconds as `train_rl.py` lets it, from the shipped driver, then the
 next, all in turn and that several times; medians are shown. A stopwatch tells apart
@@ -20,7 +19,6 @@ networks of the same sizes.
 import argparse
 import functools
 import os
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -30,14 +28,14 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, write_results
 from racing_env.car.vehicle import RACECAR
 from racing_env.common import command_line as cli
 from racing_env.common.memory import descendants_cpu_s, keep_freed_memory

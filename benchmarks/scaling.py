@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """How each stage, and the whole pipeline, gains from more processes.
 
-    python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/scaling.png
+    python -m benchmarks.scaling --json benchmarks/results/scaling.json --plot docs/scaling.png
 
 Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores of this machine, all
 counts in turn and that several times, and shows the medians: throughput as the script reports it,
@@ -21,17 +20,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import (
-    in_turn,
-    peak_memory,
-    run_command,
-    script,
-    spread,
-    table,
-    write_results,
-)
+from benchmarks.markdown import table
+from benchmarks.measuring import in_turn, peak_memory, run_command, script, spread, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
 from racing_env.laps.summary import duration

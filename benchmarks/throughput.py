@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Steps per second: simulator core, Gymnasium environment, vector environments.
 
-    python benchmarks/throughput.py --json benchmarks/results/throughput.json
+    python -m benchmarks.throughput --json benchmarks/results/throughput.json
 
 Everything is timed in one run on one machine, all cases in turn and that several times, so that the
 ratios mean something; CPU time is that of this process and its workers.
@@ -10,7 +9,6 @@ ratios mean something; CPU time is that of this process and its workers.
 import argparse
 import functools
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -19,12 +17,12 @@ from statistics import mean
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.scaling import counts
 from racing_env.car.vehicle import RACECAR
 from racing_env.common import command_line as cli

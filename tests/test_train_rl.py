@@ -17,16 +17,14 @@ import numpy as np
 import pytest
 import torch
 from demonstrations import write_demonstrations
-from processes import ROOT, start
+from processes import start
 from stable_baselines3 import PPO
 
+import train_rl
 from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.learning.callbacks import LogEpisodes
 from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.simulation import observation
-
-sys.path.insert(0, str(ROOT))
-import train_rl  # noqa: E402
 
 OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
 SHORT = (*OVAL, "--timesteps", 1024)

@@ -205,9 +205,8 @@ if __name__ == "__main__":
 
 def test_nothing_is_said_at_the_end_of_a_program(tmp_path):
     """No warning of leaked shared memory from multiprocessing's resource tracker."""
-    (tmp_path / "program.py").write_text(PROGRAM)
     done = subprocess.run(
-        [sys.executable, "-W", "error", tmp_path / "program.py", tmp_path / "scratch"],
-        capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-W", "error", "-c", PROGRAM, tmp_path / "scratch"],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

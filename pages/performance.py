@@ -1,21 +1,18 @@
-#!/usr/bin/env python
 """Write the tables of docs/performance.md from benchmarks/results/*.json.
 
-    python benchmarks/performance.py
+    python -m pages.performance
 
 A table whose file is not there, or was left by an earlier form of its benchmark, stays as it is.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from benchmarks import learning, peers, scaling, throughput
-from benchmarks.measuring import RESULTS, ROOT, between, table
+from benchmarks.markdown import table
+from benchmarks.measuring import RESULTS, ROOT
+from pages.marks import between
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
 from racing_env.laps.summary import duration

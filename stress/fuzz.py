@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Feed damaged and hostile files to the readers of tracks, policies and data sets.
 
-    python benchmarks/fuzz.py --inputs 350000 --json benchmarks/results/fuzz.json
+    python -m stress.fuzz --inputs 350000 --json stress/results/fuzz.json
 
 Inputs are good files with seeded mutations: bits, bytes, pieces, numbers, sizes; now and then
 something else altogether, such as a pickle. A reader must read an input or refuse it by InputError
@@ -18,7 +17,6 @@ import random
 import re
 import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 

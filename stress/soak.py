@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Drive for ten million steps and look whether memory, open files or processes grow.
 
-    python benchmarks/soak.py --steps 10000000 --json benchmarks/results/soak.json
+    python -m stress.soak --steps 10000000 --json stress/results/soak.json
 
 The steps are those of a training's cars in worker processes, with random actions, episodes that end
 and start anew, and now and then a pull of gradients; a share of them those of the Gymnasium
@@ -10,14 +9,12 @@ environment, which is made, reset on other circuits and closed again and again.
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 import numpy as np

@@ -1,25 +1,22 @@
-#!/usr/bin/env python
 """Make a finished run the one that the README shows, and its driver the one that is shipped.
 
-    python benchmarks/publish.py runs/default --real real.json
+    python -m pages.publish runs/default --real real.json
 
 Copies the run's records into benchmarks/results (with the machine and the commit it was made with),
 its driver and learning curve into policies/ and docs/, and writes the README's tables from them.
 real.json is what `evaluate.py --driver expert CLONE RL --track FOLDER --reference CSV --json` wrote
 about the run's drivers on real circuits, with their time-optimal laps as the reference.
-`benchmarks/animation.py` makes the README's animation of the driver that is shipped.
+`python -m pages.animation` makes the README's animation of the driver that is shipped.
 """
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.measuring import ROOT, between
+from benchmarks.measuring import ROOT
+from pages.marks import between
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
@@ -39,7 +36,7 @@ COPIES = {  # from the run's folder to the checkout
     "docs/learning_curve.png": "rl/learning_curve.png",
     "docs/lap.png": "evaluation/random-1000-0.png",
 }
-SAID = {
+DRIVER_NAMES = {
     "expert": "expert (classical, best pace per circuit)",
     "clone": "clone (behaviour cloning and DAgger)",
     "RL driver": "RL driver (from the clone)",
@@ -83,7 +80,7 @@ def laps_table(results: list[dict[str, Any]]) -> str:
         expert = [drivers["expert"][track]["flying_lap_s"] for track in common]
         profile = [laps[track]["profile_lap_s"] for track in common]
         lines.append(
-            f"| {SAID[driver]} | {finished_of(laps.values())} | {mean(times):.2f} s "
+            f"| {DRIVER_NAMES[driver]} | {finished_of(laps.values())} | {mean(times):.2f} s "
             f"| {mean(a / b for a, b in zip(times, expert, strict=True)):.3f} "
             f"| {mean(a / b for a, b in zip(times, profile, strict=True)):.3f} |"
         )
@@ -101,7 +98,7 @@ def real_table(results: list[dict[str, Any]]) -> str:
     ]
     for driver, laps in drivers.items():
         ratios = [laps[track]["ratio"] for track in common]
-        lines.append(f"| {SAID[driver]} | {finished_of(laps.values())} "
+        lines.append(f"| {DRIVER_NAMES[driver]} | {finished_of(laps.values())} "
                      f"| {mean(ratios):.3f} | {max(ratios):.3f} |")  # fmt: skip
     return "\n".join(lines)
 

@@ -1,14 +1,11 @@
-"""A short run of benchmarks/fuzz.py; and that it would notice."""
+"""A short run of stress/fuzz.py; and that it would notice."""
 
 import os
 import pickle
-import sys
 
 import pytest
-from processes import ROOT
 
-sys.path.insert(0, str(ROOT))
-from benchmarks import fuzz  # noqa: E402
+from stress import fuzz
 
 
 @pytest.mark.parametrize("name", list(fuzz.TARGETS))

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Kill each stage at random moments, go on with --resume, and compare with a run left alone.
 
-    python benchmarks/faults.py --kills 20 --json benchmarks/results/faults.json
+    python -m stress.faults --kills 20 --json stress/results/faults.json
 
 Killed are the script, one of its processes, or all of them, by SIGINT, SIGTERM or SIGKILL. After
 each kill nothing may hang, no process may be left, and every file that is there must be whole. What
@@ -22,8 +21,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import psutil
@@ -149,8 +146,8 @@ def kill_again_and_again(
         codes[process.returncode] += 1
         told = f"{name}, last {last}: exit code {process.returncode}\n{error}"
         assert process.returncode in CODES, told
-        said = WORDS.get(process.returncode)
-        assert not said or (said in error and "Traceback" not in error.partition(said)[0]), told
+        words = WORDS.get(process.returncode)
+        assert not words or (words in error and "Traceback" not in error.partition(words)[0]), told
         check_whole(out)
         if process.returncode == 0:
             assert stage.results(out) == wanted, told

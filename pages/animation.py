@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """The README's animation: drivers racing each other through some corners of a generated circuit.
 
-    python benchmarks/animation.py --driver expert policies/racecar.safetensors
+    python -m pages.animation --driver expert policies/racecar.safetensors
 
 Each drives its best flying lap, as `evaluate.py --video` shows it; the fastest is followed. Needs
 pip install -r requirements-render.txt.
@@ -9,12 +8,10 @@ pip install -r requirements-render.txt.
 
 import argparse
 import os
-import sys
 from itertools import islice
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from PIL import Image

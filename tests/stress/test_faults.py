@@ -1,19 +1,16 @@
-"""What a killed run, a full disk or a second run leaves, with the means of benchmarks/faults.py."""
+"""What a killed run, a full disk or a second run leaves, with the means of stress/faults.py."""
 
 import resource
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ROOT, run
+from processes import run
 
 from racing_env.common.files import locked_folder
-
-sys.path.insert(0, str(ROOT))
-from benchmarks import faults  # noqa: E402
+from stress import faults
 
 SCRIPTS = ("collect_demonstrations.py", "train_bc.py", "train_rl.py", "evaluate.py")
 # what shows that a stage has something to lose

@@ -36,7 +36,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, write_results
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
 from racing_env.drivers.policy import load_policy
@@ -278,7 +279,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    bank = pack_circuits(load_circuits(["random:1:20"], cli.available_cores()), RACECAR)
+    vehicle = read_vehicle(DEFAULT_VEHICLE)
+    bank = pack_circuits(load_circuits(["random:1:20"], vehicle, cli.available_cores()))
     with tempfile.TemporaryDirectory() as data:
         run_command(script("collect_demonstrations.py", episodes=args.episodes,
                            track="random:1:20", out=data))  # fmt: skip

@@ -28,7 +28,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.throughput import simulator
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
@@ -93,7 +94,7 @@ def stepped(python: Path | str, env: str, modules: tuple[str, ...], seconds: flo
 
 
 def batched(seconds: float) -> dict[str, float]:
-    bank = pack_circuits(load_circuits(["random:1:20"]), RACECAR)
+    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
     return simulator(bank, CARS, seconds)
 
 

@@ -24,7 +24,8 @@ import numpy as np
 from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.scaling import counts
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory import descendants_cpu_s
 from racing_env.common.workers import parallel_map
@@ -32,6 +33,7 @@ from racing_env.drivers.policy import load_policy
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -75,7 +77,7 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
 
     The shipped driver's actions, recorded before, so that the cars are where cars are driven.
     """
-    batch, driver = Simulator(bank, cars), load_policy(DRIVER)
+    batch, driver = Simulator(bank, cars, training_task(bank.vehicle)), load_policy(DRIVER)
     seen = batch.observe()
     actions: list[np.ndarray] = []
     count = 0
@@ -186,7 +188,7 @@ def main() -> None:
     flag("--repeats", type=cli.positive_int, default=3, help="turns (3)")
     flag("--json", type=Path, help="file for the results")
     args = parser.parse_args()
-    bank = pack_circuits(load_circuits(["random:1:20"]), RACECAR)
+    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
     results = in_turn(cases(bank, args.seconds), args.repeats)
     print(steps_table(results))
     write_results(args.json, {"cases": results})

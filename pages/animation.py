@@ -30,13 +30,8 @@ QUALITY = 45  # of WebP, 0 to 100
 LAPS = 2
 
 
-def lap(circuit: Circuit, name: str) -> ev.LapResult:
+def lap(circuit: Circuit, driver: ev.Driver, label: str) -> ev.LapResult:
     """A driver's laps on a circuit, the best with telemetry."""
-    if name == "expert":
-        driver = ev.expert_driver(ev.expert_margins([circuit], LAPS))
-    else:
-        driver = ev.policy_driver(load_policy(name))
-    label = "expert" if name == "expert" else "neural driver"
     return ev.drive_laps([circuit], driver, LAPS, name=label, telemetry=True)[0]
 
 
@@ -54,14 +49,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--driver", nargs="+", default=["expert", "policies/racecar.safetensors"])
+    add("--policy", type=Path, default=Path("policies/racecar.safetensors"),
+        help="the driver who races the expert (policies/racecar.safetensors)")  # fmt: skip
     add("--track", default="random:1000", help="(random:1000)")
     add("--from-s", type=positive_int, default=10, help="where it begins in the lap (10 s)")
     add("--seconds", type=positive_int, default=12, help="how long it is (12 s)")
     add("--out", type=Path, default=Path("docs/race.webp"), help="(docs/race.webp)")
     args = parser.parse_args()
-    (circuit,) = load_circuits([args.track])
-    laps = [lap(circuit, name) for name in args.driver]
+    policy = load_policy(args.policy)
+    (circuit,) = load_circuits([args.track], policy.vehicle)
+    expert = ev.expert_driver(ev.expert_paces([circuit], LAPS))
+    laps = [lap(circuit, expert, "expert"), lap(circuit, ev.policy_driver(policy), "neural driver")]
     first = args.from_s * FRAMES_PER_S
     last = first + args.seconds * FRAMES_PER_S
     write_animation(list(islice(race_frames(circuit, laps, FRAMES_PER_S), first, last)), args.out)

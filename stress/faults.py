@@ -29,7 +29,7 @@ import torch
 from benchmarks.measuring import ROOT, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import TEMPORARY
-from racing_env.data.dataset import read_manifest, verify_checksums
+from racing_env.data.dataset import read_dataset
 from racing_env.drivers.policy import load_policy
 
 HANG_S = 300.0  # far more than any of these stages takes
@@ -211,7 +211,7 @@ def session_of(pid: int) -> dict[int, str]:
 def check_whole(folder: Path) -> None:
     """Every file that a reader would take for whole is whole: each reader reads it."""
     for manifest in folder.rglob("manifest.json"):
-        verify_checksums(manifest.parent, read_manifest(manifest.parent))
+        read_dataset(manifest.parent).verify_checksums()
     for path in folder.rglob("*"):
         if path.name.startswith(TEMPORARY):
             continue

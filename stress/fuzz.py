@@ -28,20 +28,19 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 import numpy as np
 
 from benchmarks.measuring import write_results
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.data.dataset import (
-    FIELDS,
-    MANIFEST,
-    DatasetWriter,
-    Episode,
-    read_manifest,
-    verify_checksums,
-)
+from racing_env.data.dataset import MANIFEST, read_dataset, shapes
+from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
 from racing_env.drivers.policy import Policy, load_policy, save_policy
-from racing_env.simulation import observation
+from racing_env.simulation.layouts import DEFAULT, layout_named
+from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.reader import read_track
 
+VEHICLE = read_vehicle(DEFAULT_VEHICLE)
+LAYOUT = layout_named(DEFAULT, "the fuzzer")
 MEMORY_MAX_BYTES = 4 * 2**30
 HOSTILE_SHARE = 0.01
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -86,29 +85,32 @@ def tracks(folder: Path) -> Target:
         + "\n".join(f"{y:.2f}, {x:.2f}, a, {left:.2f}, {right:.2f}" for x, y, right, left in table),
     ]
     path = folder / "track.csv"
-    return Target([(path, text.encode()) for text in texts], read_track)
+    return Target([(path, text.encode()) for text in texts], lambda path: read_track(path, VEHICLE))
 
 
 def policies(folder: Path) -> Target:
     path = folder / "policy.safetensors"
     rng = np.random.default_rng(0)
     seeds = []
-    for sizes in ([observation.SIZE, 2], [observation.SIZE, 3, 2]):
+    for sizes in ([LAYOUT.size, 2], [LAYOUT.size, 3, 2]):
         pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
         weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairs)
         biases = tuple(np.zeros(b, np.float32) for _, b in pairs)
-        save_policy(Policy(weights, biases, {"made_by": "fuzz", "seed": "0"}), path)
+        save_policy(
+            Policy(weights, biases, VEHICLE, LAYOUT, {"made_by": "fuzz", "seed": "0"}), path
+        )
         seeds.append((path, path.read_bytes()))
     return Target(seeds, load_policy)
 
 
 def data_sets(folder: Path) -> Target:
     rng = np.random.default_rng(0)
-    writer = DatasetWriter(folder, {"tracks": ["oval"], "seed": 0})
+    origin = Origin({"seed": 0}, ["oval"], [["oval", 1.0]], VEHICLE, demonstration_task(VEHICLE))
+    writer = DatasetWriter(folder, origin)
     for steps in (3, 2):
         arrays: dict[str, np.ndarray] = {
             name: rng.normal(size=(steps, *shape)).astype(dtype)
-            for name, (dtype, shape) in FIELDS.items()
+            for name, (dtype, shape) in shapes(LAYOUT.size).items()
         }
         writer.add(Episode(arrays, {"circuit": "oval", "laps": 0, "end": "lap"}))
         writer.flush()
@@ -116,7 +118,7 @@ def data_sets(folder: Path) -> Target:
     shards = [(path, path.read_bytes()) for path in sorted(folder.glob("*.npy"))]
 
     def read(_: Path) -> None:
-        verify_checksums(folder, read_manifest(folder))
+        read_dataset(folder).verify_checksums()
 
     return Target([*[manifest] * len(shards), *shards], read)
 
@@ -128,7 +130,7 @@ def hostile_contents(canary: Path) -> list[bytes]:
     """Whole files that are something else."""
     objects, huge = io.BytesIO(), io.BytesIO()
     np.save(objects, np.array([Canary(canary)], dtype=object), allow_pickle=True)
-    shape = (2**40, observation.SIZE)
+    shape = (2**40, LAYOUT.size)
     np.lib.format.write_array_header_1_0(
         huge, {"descr": "<f4", "fortran_order": False, "shape": shape}
     )

@@ -22,12 +22,12 @@ import psutil
 
 import racing_env  # noqa: F401 - registers the environment
 from benchmarks.measuring import write_results
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory import memory_bytes
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
-from racing_env.simulation import observation
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -52,7 +52,7 @@ def sample(steps: int, started: float) -> dict[str, Any]:
 
 def drive_batch(env: BatchVecEnv, steps: int, rng: np.random.Generator) -> int:
     """So many car-steps of the vector environment, up to whole tapes; returns how many."""
-    shape = (TAPE_STEPS, env.num_envs, 2, observation.SIZE)
+    shape = (TAPE_STEPS, env.num_envs, 2, env.observation_space.shape[0])
     tapes = -(-steps // (TAPE_STEPS * env.num_envs))
     for tape in range(tapes):
         actions = rng.uniform(-1.0, 1.0, (TAPE_STEPS, env.num_envs, 2)) * (0.3, 1.0)
@@ -100,7 +100,7 @@ def main() -> None:
     flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
-    bank = pack_circuits(load_circuits(["random:1:20"], 1), RACECAR)
+    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
     settings = TrainingSettings(seed=args.seed, tape_steps=TAPE_STEPS, lookahead_steps=8)
     started = time.perf_counter()
     samples = []

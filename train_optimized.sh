@@ -2,10 +2,11 @@
 # The whole chain, from demonstrations to a trained driver, with as many workers as the machine holds.
 set -euo pipefail
 
-usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--out DIR]
+usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
 
   --quick    the same chain with small budgets: about two minutes on two cores
   --dry-run  print worker counts and commands, run nothing
+  --vehicle NAME|FILE  the car: a shipped one by its name, or a TOML file (racecar)
   --out DIR  where everything goes (runs/default; with --quick runs/quick); a second start with the
              same folder skips the stages that are finished and goes on with the others
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."
@@ -16,12 +17,13 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" start_folder=$PWD
+mode=full dry_run="" out="" vehicle="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
     --dry-run) dry_run=yes ;;
     --out) [[ -n ${2:-} && $2 != -* ]] || bad_input "--out needs a folder" && out=$2 && shift ;;
+    --vehicle) [[ -n ${2:-} && $2 != -* ]] || bad_input "--vehicle needs a name or a file" && vehicle=$2 && shift ;;
     --help | -h) echo "$usage" && exit ;;
     *) bad_input "unknown argument '$1'; --help lists what there is" ;;
     esac
@@ -32,6 +34,11 @@ source scripts/bootstrap.sh
 source scripts/machine.sh
 source scripts/stages.sh
 
+car=()
+if [[ -n $vehicle ]]; then
+    if [[ $vehicle != /* && -f $start_folder/$vehicle ]]; then vehicle=$start_folder/$vehicle; fi
+    car=(--vehicle "$vehicle")
+fi
 demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scripts' own defaults
 if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
@@ -74,6 +81,7 @@ export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 # ---- Stages ------------------------------------------------------------------------------------
 train() {
     stage demonstrations collect_demonstrations.py ${demo_budget[@]+"${demo_budget[@]}"} \
+        ${car[@]+"${car[@]}"} \
         --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         --workers "$bc_workers" --seed "$seed" --out "$out/bc"
@@ -95,7 +103,7 @@ if command -v flock >/dev/null; then
     exec 9<"$out"
     flock -n 9 || bad_input "another start is at work in $out"
 fi
-plan="$mode, seed $seed"
+plan="$mode, seed $seed${vehicle:+, vehicle $vehicle}"
 if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 [[ $(<"$out/plan.txt") == "$plan" ]] ||
     bad_input "$out was begun as '$(<"$out/plan.txt")', not '$plan'; give another --out"

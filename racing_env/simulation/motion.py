@@ -137,9 +137,8 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
             cars.ended[car] = STANDING
         else:
             cars.ended[car] = ON_TRACK
-        front, rear = dyn.axle_slips(state, car, circuits.vehicle)
         ended = cars.ended[car] != ON_TRACK
-        pay(cars.rewards[car], gained, room, front, rear, ended, weights, dt_s)
+        pay(cars.rewards[car], state, car, gained, room, ended, weights, circuits.vehicle, dt_s)
 
 
 @kernel

@@ -54,6 +54,7 @@ class CarTable(NamedTuple):
     lap_start_s: np.ndarray
     lap_time_s: np.ndarray  # the last lap's
     ended: np.ndarray  # ON_TRACK or why the episode ended
+    room_m: np.ndarray  # from the nearer border after the last step; negative outside the track
     rewards: np.ndarray
 
 
@@ -117,6 +118,7 @@ def _after_motion(state, cars, circuits, vehicle, weights, dt_s, border_margin_m
             bank.blend(circuits.table, row, next_row, fraction, bank.ROOM_RIGHT)
             + cars.offset_m[car],
         )
+        cars.room_m[car] = room
         psi = state[dyn.PSI, car]
         along = dyn.cosine(psi) * circuits.table[row, bank.COS]
         along += dyn.sine(psi) * circuits.table[row, bank.SIN]

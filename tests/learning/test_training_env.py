@@ -4,11 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from racing_env.learning.training_env import TrainingEnv
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from racing_env.car.vehicle import RACECAR
 from racing_env.learning.training_cars import TrainingSettings
-from racing_env.learning.training_env import TrainingEnv
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.simulation.simulator import REWARD_TERMS
 from racing_env.tracks.bank import pack_circuits

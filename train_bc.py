@@ -73,13 +73,12 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.laps.evaluation import drive_laps, policy_driver, summary
     from racing_env.learning import cloning
     from racing_env.learning.batches import BatchLoader, Demonstrations
+    from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
     from racing_env.learning.network import (
         choose_device,
         linear_layers,
-        load_checkpoint,
         policy_from_layers,
         policy_network,
-        save_checkpoint,
     )
     from racing_env.simulation.task import demonstration_task
     from racing_env.tracks.bank import pack_circuits

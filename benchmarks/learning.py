@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,15 @@ from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
 from racing_env.drivers.policy import load_policy
-from racing_env.learning import agents, cloning
+from racing_env.learning import algorithms, cloning
+from racing_env.learning.algorithms import sac
 from racing_env.learning.batches import BatchLoader, Demonstrations
-from racing_env.learning.callbacks import GivenNoise
+from racing_env.learning.callbacks import WarmUp
 from racing_env.learning.network import HIDDEN_SIZES, policy_network
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
-from train_rl import CARS, NOISE, SAC_NOISE_LOG_STD, training_settings
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"
 CPU = torch.device("cpu")
@@ -101,8 +101,13 @@ class Clock(BaseCallback):
         self.stopwatch, self.limit_s = stopwatch, seconds
         self.rollouts = self.updates = self.first_timesteps = 0
         self.wall_s = self.cpu_s = self.workers_s = 0.0
+        self.update = ExitStack()
+
+    def _on_rollout_end(self) -> None:
+        self.update.enter_context(self.stopwatch.time("update"))
 
     def _on_rollout_start(self) -> None:
+        self.update.close()
         now = time.perf_counter()
         if self.rollouts == WARM_UP_ROLLOUTS:
             self.stopwatch.seconds.clear()
@@ -135,7 +140,6 @@ def learnt(
     for method in ("forward", "predict", "predict_values"):
         if hasattr(model.policy, method):
             stopwatch.watch(model.policy, method, "inference")
-    stopwatch.watch(model, "train", "update")
     optimizer = getattr(model.policy, "critic", model.policy).optimizer
 
     def count(*_: Any) -> None:
@@ -169,20 +173,17 @@ def shares_of(
 
 def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> dict[str, float]:
     """An algorithm with the settings of train_rl.py, from the shipped driver; sac has the data."""
-    settings = training_settings(algo, seed=0)
+    algorithm = algorithms.load(algo)
     with tempfile.TemporaryDirectory() as folder, closing(
-        make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
+        make_vec_env("batch", bank, envs, algorithm.NUMBERS.cars,
+                     algorithm.training_settings(0), folder)
     ) as env:  # fmt: skip
-        model: Any
-        if algo == "apg":
-            model = agents.apg(env, 0, CPU)
-        elif algo == "ppo":
-            model = agents.ppo(env, NEVER, 0, CPU)
+        model = algorithm.make_model(env, NEVER, 0, CPU, data)
+        algorithm.start_from(model, load_policy(DRIVER))
+        if isinstance(model, PPO):
             model.target_kl = None  # a critic that knows nothing yet would end each update early
-        else:
-            model = agents.sac(env, NEVER, 0, CPU, data)
-        agents.start_from(model, load_policy(DRIVER), SAC_NOISE_LOG_STD)
-        noise = [GivenNoise(*NOISE[algo])] if algo in NOISE else []
+        callbacks = algorithm.callbacks(model)
+        noise = [callback for callback in callbacks if not isinstance(callback, WarmUp)]
         return learnt(model, env, envs, seconds, *noise)
 
 
@@ -197,7 +198,7 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
             sizes: dict[str, Any] = {"net_arch": {"pi": hidden, "vf": hidden}}
             model = PPO("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         else:
-            sizes = {"net_arch": {"pi": hidden, "qf": list(agents.SAC_CRITIC_SIZES)}}
+            sizes = {"net_arch": {"pi": hidden, "qf": [sac.NUMBERS.critic_width] * 2}}
             model = SAC("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         return learnt(model, env, 0, seconds)
 

@@ -3,11 +3,11 @@
 import gymnasium as gym
 import numpy as np
 import torch
+from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
 from racing_env.learning.callbacks import JudgeDrivers
 from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.simulation import observation

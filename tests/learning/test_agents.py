@@ -4,13 +4,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.vec_env import DummyVecEnv
-from torch import nn
-
-from racing_env.drivers.policy import Policy, load_policy, save_policy
-from racing_env.learning import agents
 from racing_env.learning.agents import (
     MovingAverage,
     TanhMeanPolicy,
@@ -22,8 +15,15 @@ from racing_env.learning.agents import (
     set_noise,
     start_from,
 )
-from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.learning.proximal_sac import ProximalSAC, ProximalSACPolicy
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.vec_env import DummyVecEnv
+from torch import nn
+
+from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.learning import agents
+from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.simulation import observation
 
 NOISE_LOG_STD = -3.0

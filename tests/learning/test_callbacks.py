@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from models import new_judge, new_model
+from racing_env.learning.agents import actor_layers, driver_of
 from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
 
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import callbacks
-from racing_env.learning.agents import actor_layers, driver_of
 from racing_env.learning.callbacks import GivenNoise, LogEpisodes, WarmUp, rank
 
 

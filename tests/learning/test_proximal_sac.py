@@ -2,15 +2,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
-from torch import nn
-
 from racing_env.learning.proximal_sac import (
     ParallelLinear,
     PersistentNoise,
     ProximalSAC,
     ProximalSACPolicy,
 )
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from torch import nn
 
 SIZE = 5
 SETTINGS = {

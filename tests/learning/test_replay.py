@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.buffers import ReplayBuffer
-
-from racing_env.common.errors import InputError
-from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.learning.replay import (
     STORED,
     DemonstrationReplayBuffer,
     buffer_state,
     restore_buffer,
 )
+from stable_baselines3.common.buffers import ReplayBuffer
+
+from racing_env.common.errors import InputError
+from racing_env.data.dataset import DatasetWriter, Episode
 from racing_env.simulation import observation
 
 SPACES = (

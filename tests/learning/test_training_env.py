@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from cars import RACECAR
 from gymnasium.utils.env_checker import check_env
+from racing_env.learning.training_env import TrainingEnv
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from racing_env.learning.training_cars import TrainingSettings
-from racing_env.learning.training_env import TrainingEnv
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.simulation.simulator import REWARD_TERMS
 from racing_env.tracks.bank import pack_circuits

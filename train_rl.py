@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,11 @@ def train(args: argparse.Namespace) -> None:
     import torch
     from stable_baselines3.common.logger import configure
 
-    from racing_env.car.vehicle import RACECAR
+    from racing_env.common.content import file_digest, refuse_difference
     from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
     from racing_env.common.run_record import write_run_record
+    from racing_env.common.workers import worker_context
+    from racing_env.data.dataset import read_dataset
     from racing_env.drivers.policy import load_policy
     from racing_env.laps.evaluation import demonstrated_laps
     from racing_env.laps.plots import learning_curve
@@ -107,7 +110,9 @@ def train(args: argparse.Namespace) -> None:
     from racing_env.learning.network import HIDDEN_SIZES, choose_device
     from racing_env.learning.vector_env import make_vec_env
     from racing_env.learning.weights_and_biases import require_wandb, tracked
+    from racing_env.simulation.task import training_task
     from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.circuit import circuits_content
     from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -127,19 +132,36 @@ def train(args: argparse.Namespace) -> None:
     if args.vec_env == "batch" and cars <= args.envs:
         raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
-    asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
-    same = asked | {"checkpoint_version": 5}
-    earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     # what decides the weights; how the cars are shared out does not
-    decides = asked | {"cars": cars, "timesteps": timesteps, "policy": args.policy,
-                       "data": args.data}  # fmt: skip
+    decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
+               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
+               "policy": args.policy, "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    clone = load_policy(args.policy)
+    clone = replace(load_policy(args.policy), record=record)
+    task = training_task(clone.vehicle, clone.layout.name)
+    given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
+    data = read_dataset(args.data) if args.data else None
+    if data:
+        refuse_difference(
+            args.data, paid_and_seen(data.manifest), paid_and_seen(given), "collect it again"
+        )
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
-    bank = pack_circuits(load_circuits(args.track, args.envs + 1), RACECAR)
-    held_back = load_circuits(args.judge_on, args.envs + 1)
-    settings = algorithm.training_settings(args.seed)
+    worker_context("racing_env.learning.car_worker")  # loaded once, for all workers
+    circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
+    held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
+    same = given | {
+        "checkpoint_version": 6,
+        "algo": args.algo,
+        "seed": args.seed,
+        "policy": file_digest(args.policy),
+        "data": data.digest() if data else None,
+        "circuits": circuits_content(circuits),
+        "judges": circuits_content(held_back),
+    }
+    earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
+    bank = pack_circuits(circuits)
+    settings = algorithm.training_settings(task, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
     teacher_s = demonstrated_laps(held_back)
@@ -159,7 +181,7 @@ def train(args: argparse.Namespace) -> None:
                 f"{args.policy}: has layers {[len(b) for b in clone.biases]}, "
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
-        average = MovingAverage(algorithm.driver_of(model, record), numbers.average_decay)
+        average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
         judge = JudgeDrivers(
             held_back, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
         )
@@ -203,6 +225,12 @@ def train(args: argparse.Namespace) -> None:
     show_curve(judge.curve)
     print(f"best: {best['finished']} of {best['circuits']} circuits, {shown(best['lap_ratio'])}; "
           f"in {out}")  # fmt: skip
+
+
+def paid_and_seen(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """What demonstrations must have in common with a training that learns from them."""
+    task = made_with["task"]
+    return {"vehicle": made_with["vehicle"], "layout": task["layout"], "weights": task["weights"]}
 
 
 def show_curve(curve: Sequence[Mapping[str, Any]]) -> None:

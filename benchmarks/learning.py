@@ -40,6 +40,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+from racing_env.data.dataset import read_dataset
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import algorithms, cloning
 from racing_env.learning.algorithms import sac
@@ -48,6 +49,7 @@ from racing_env.learning.callbacks import WarmUp
 from racing_env.learning.network import HIDDEN_SIZES, policy_network
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -176,7 +178,7 @@ def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> 
     algorithm = algorithms.load(algo)
     with tempfile.TemporaryDirectory() as folder, closing(
         make_vec_env("batch", bank, envs, algorithm.NUMBERS.cars,
-                     algorithm.training_settings(0), folder)
+                     algorithm.training_settings(training_task(bank.vehicle), 0), folder)
     ) as env:  # fmt: skip
         model = algorithm.make_model(env, NEVER, 0, CPU, data)
         algorithm.start_from(model, load_policy(DRIVER))
@@ -191,7 +193,7 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
     """SB3's own defaults: one car, in this process."""
     hidden = list(HIDDEN_SIZES)
     with tempfile.TemporaryDirectory() as folder, closing(
-        make_vec_env("dummy", bank, 1, 1, TrainingSettings(), folder)
+        make_vec_env("dummy", bank, 1, 1, TrainingSettings(training_task(bank.vehicle)), folder)
     ) as env:  # fmt: skip
         model: Any
         if algo == "ppo":
@@ -205,7 +207,7 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
 
 def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
-    network = policy_network()
+    network = policy_network(read_dataset(data).layout.size)
     optimizer = cloning.adam(network)
     scale = torch.tensor(cloning.ACTION_SCALE)
     stopwatch = Stopwatch()

@@ -135,7 +135,9 @@ def vector(
     """A vector environment of stable-baselines3; the shipped driver acts, outside the clock."""
     driver = load_policy(DRIVER)
     with tempfile.TemporaryDirectory() as folder:
-        env = make_vec_env(kind, bank, processes, cars, TrainingSettings(), folder)
+        env = make_vec_env(
+            kind, bank, processes, cars, TrainingSettings(training_task(bank.vehicle)), folder
+        )
         seen: Any = env.reset()
         actions = np.empty(0)
 

@@ -28,6 +28,7 @@ from racing_env.common import command_line as cli
 from racing_env.common.memory import memory_bytes
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -52,7 +53,8 @@ def sample(steps: int, started: float) -> dict[str, Any]:
 
 def drive_batch(env: BatchVecEnv, steps: int, rng: np.random.Generator) -> int:
     """So many car-steps of the vector environment, up to whole tapes; returns how many."""
-    shape = (TAPE_STEPS, env.num_envs, 2, env.observation_space.shape[0])
+    assert env.observation_space.shape is not None
+    shape = (TAPE_STEPS, env.num_envs, 2, *env.observation_space.shape)
     tapes = -(-steps // (TAPE_STEPS * env.num_envs))
     for tape in range(tapes):
         actions = rng.uniform(-1.0, 1.0, (TAPE_STEPS, env.num_envs, 2)) * (0.3, 1.0)
@@ -101,7 +103,9 @@ def main() -> None:
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
-    settings = TrainingSettings(seed=args.seed, tape_steps=TAPE_STEPS, lookahead_steps=8)
+    settings = TrainingSettings(
+        training_task(bank.vehicle), args.seed, tape_steps=TAPE_STEPS, lookahead_steps=8
+    )
     started = time.perf_counter()
     samples = []
     with tempfile.TemporaryDirectory() as scratch:

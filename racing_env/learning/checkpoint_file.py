@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from racing_env.car.vehicle import vehicle_from_record
+from racing_env.common.content import refuse_difference
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
 
@@ -30,9 +32,8 @@ def load_checkpoint(
         found = saved["settings"]
     except Exception:  # a damaged file raises anything
         raise InputError(f"{path}: not a readable checkpoint; use another --out") from None
-    if found != settings:
-        raise InputError(
-            f"{path}: was made with {found}, asked for are {dict(settings)}; "
-            "use the same flags or another --out"
-        )
+    if isinstance(found, dict) and isinstance(found.get("vehicle"), dict):
+        vehicle = vehicle_from_record(found["vehicle"], path)  # with fields that are younger
+        found = found | {"vehicle": vehicle._asdict()}
+    refuse_difference(path, found, settings, "use the same, or another --out")
     return saved

@@ -59,7 +59,7 @@ class JudgeDrivers(BaseCallback):
         out: Path,
         every: int,
         average: MovingAverage,
-        driver_of: Callable[[BaseAlgorithm, dict[str, str]], Policy],
+        driver_of: Callable[[BaseAlgorithm, Policy], Policy],
         bar: Any,
         teacher_s: Mapping[str, float],
     ):
@@ -105,7 +105,7 @@ class JudgeDrivers(BaseCallback):
     def _update_average(self) -> None:
         self.check_finite()
         if not self.averaged:
-            self.average.update(self.driver_of(self.model, {}))
+            self.average.update(self.driver_of(self.model, self.average.policy))
             self.averaged = True
 
     def judge(self) -> None:

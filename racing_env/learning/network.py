@@ -1,6 +1,7 @@
 """The policy as a torch network, to and from the file format of `racing_env.drivers.policy`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,14 +9,15 @@ from torch import nn
 
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE, Policy
-from racing_env.simulation import observation
 
 HIDDEN_SIZES = (64, 64)
 
 
-def policy_network(hidden_sizes: Sequence[int] = HIDDEN_SIZES) -> nn.Sequential:
+def policy_network(
+    observation_size: int, hidden_sizes: Sequence[int] = HIDDEN_SIZES
+) -> nn.Sequential:
     """A network with tanh between its layers and on its outputs, as `Policy.act` computes it."""
-    sizes = [observation.SIZE, *hidden_sizes, ACTION_SIZE]
+    sizes = [observation_size, *hidden_sizes, ACTION_SIZE]
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(inputs, outputs), nn.Tanh()]
@@ -49,12 +51,12 @@ def linear_layers(network: nn.Module) -> list[nn.Linear]:
     return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
 
-def policy_from_layers(layers: Sequence[nn.Linear], record: dict[str, str]) -> Policy:
-    """A policy with copies of these layers' weights."""
-    return Policy(
-        tuple(layer.weight.detach().cpu().numpy().copy() for layer in layers),
-        tuple(layer.bias.detach().cpu().numpy().copy() for layer in layers),
-        record,
+def policy_from_layers(layers: Sequence[nn.Linear], like: Policy) -> Policy:
+    """Another policy, its car, layout and record, with copies of these layers' weights."""
+    return replace(
+        like,
+        weights=tuple(layer.weight.detach().cpu().numpy().copy() for layer in layers),
+        biases=tuple(layer.bias.detach().cpu().numpy().copy() for layer in layers),
     )
 
 

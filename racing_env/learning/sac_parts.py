@@ -16,7 +16,7 @@ from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import nn
 
 from racing_env.common.errors import InputError
-from racing_env.data.dataset import episode_rows, open_shard, read_manifest
+from racing_env.data.dataset import read_dataset
 
 
 class ParallelLinear(nn.Module):
@@ -143,10 +143,10 @@ def _transitions(folder: str | Path) -> dict[str, np.ndarray]:
 
     The last step of an episode that was cut off has no next observation and is left out.
     """
-    manifest = read_manifest(folder)
-    shards = [open_shard(folder, shard) for shard in manifest["shards"]]
+    data = read_dataset(folder)
+    shards = data.shards()
     parts: defaultdict[str, list[np.ndarray]] = defaultdict(list)
-    for index, start, steps in episode_rows(manifest):
+    for index, start, steps in data.episode_rows():
         shard = shards[index]
         terminated = bool(shard["terminations"][start + steps - 1])
         rows = np.arange(start, start + steps - (not terminated))

@@ -12,36 +12,24 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from racing_env.car.vehicle import RACECAR, Vehicle
-from racing_env.data.recording import place_at_random
 from racing_env.learning.shared_block import Block, block_bytes, open_block
-from racing_env.simulation import observation
 from racing_env.simulation.gradients import VARIANTS, StepGradient
-from racing_env.simulation.simulator import (
-    ON_TRACK,
-    REWARD_TERMS,
-    REWARD_WEIGHTS,
-    RewardWeights,
-    Simulator,
-)
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.motion import ON_TRACK
+from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.starts import draw_start
+from racing_env.simulation.task import Task
 from racing_env.tracks.bank import CircuitBank
 
-EPISODE_S = 40.0
-# of the episodes that left the track, or worse, are followed by a start before that place
-RETRY_SHARE = 0.4
-RETRY_BACK_M = (60.0, 220.0)
 SEEDS = 2**53  # those that the float64 of a snapshot can hold
 
 
 class TrainingSettings(NamedTuple):
-    """How training differs from driving."""
+    """What training cars are told; the task needs a time limit."""
 
+    task: Task
     seed: int = 0
-    episode_s: float = EPISODE_S
-    # A run-off area of two metres, where being outside is paid for by the second. With an end at
-    # the border instead, a few dozen rare, large losses a rollout drown what there is to learn.
-    border_margin_m: float = -2.0
-    weights: RewardWeights = REWARD_WEIGHTS
     # of gradients through the simulator, for algorithms that learn from them
     tape_steps: int = 0  # how many steps back they can be pulled
     lookahead_steps: int = 0  # an action is learnt from if so many steps after it are known
@@ -78,26 +66,23 @@ class TrainingCars:
         block: Block,
         first_car: int,
         settings: TrainingSettings,
-        vehicle: Vehicle = RACECAR,
     ):
         self.block = block
         self.settings = settings
         n = len(block.rewards)
-        self.simulator = Simulator(circuits, n, vehicle, settings.weights, settings.border_margin_m)
+        task = settings.task
+        self.simulator = Simulator(circuits, n, task)
         self.first_car = first_car
         self.seed = np.full(n, settings.seed, dtype=np.int64)
         self.episode = np.zeros(n, dtype=np.int64)  # number of the present one, from 1
-        self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
+        assert task.time_limit_s is not None
+        self.limit_steps = round(task.time_limit_s / task.control_step_s)
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
         self.tape: deque[TapeStep] = deque(maxlen=settings.tape_steps)
         if settings.tape_steps:
-            self.step_gradient = StepGradient(
-                Simulator(
-                    circuits, n * VARIANTS, vehicle, settings.weights, settings.border_margin_m
-                )
-            )
+            self.step_gradient = StepGradient(Simulator(circuits, n * VARIANTS, task))
 
     def reset(self) -> None:
         """Start an episode of every car; the first one of a seed where block.seeded says so.
@@ -204,13 +189,16 @@ class TrainingCars:
     def _start(self, car: int) -> None:
         self.episode[car] += 1
         rng, simulator = self._stream(car), self.simulator
-        if np.isfinite(self.trouble_m[car]) and rng.random() < RETRY_SHARE:
+        starts = self.settings.task.starts
+        if np.isfinite(self.trouble_m[car]) and rng.random() < starts.retry_share:
             circuit = int(simulator.cars.circuit[car])
-            place_m = self.trouble_m[car] - rng.uniform(*RETRY_BACK_M)
+            back_m = rng.uniform(starts.least_retry_back_m, starts.largest_retry_back_m)
+            place_m = self.trouble_m[car] - back_m
         else:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
-        place_at_random(simulator, car, circuit, rng, place_m)
+        start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
+        simulator.place(car, circuit, *start)
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan
@@ -229,11 +217,13 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
     """
 
     def __init__(self, circuits: CircuitBank, car: int, settings: TrainingSettings):
-        limit = observation.LIMIT
-        self.observation_space = gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32)
+        layout = layout_named(settings.task.layout, "the task")
+        low, high = layout.bounds()
+        self.observation_space = gym.spaces.Box(low, high, dtype=np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         steps = settings.tape_steps
-        self.block = open_block(memoryview(bytearray(block_bytes(1, steps))), 1, steps)
+        memory = bytearray(block_bytes(1, layout.size, steps))
+        self.block = open_block(memoryview(memory), 1, layout.size, steps)
         self.cars = TrainingCars(circuits, self.block, car, settings)
         self.car = car
         self.over = False  # the last episode is; the car has begun another by itself
@@ -270,7 +260,7 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
     def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `racing_env.learning.vector_env.CarVecEnv.pull_back`, of this car.
 
-        jacobians: (steps, 2, SIZE); returns gradients (steps, 2) and usable (steps,).
+        jacobians: (steps, 2, size); returns gradients (steps, 2) and usable (steps,).
         """
         self.block.jacobians[:, 0] = jacobians
         self.cars.pull_back()

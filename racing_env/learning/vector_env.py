@@ -30,15 +30,18 @@ from racing_env.learning.training_cars import (
     TrainingSettings,
     stream_seed,
 )
-from racing_env.simulation import observation
-from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
 
 
 def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
-    tape_steps = min(settings.tape_steps, 1)
-    block = open_block(bytearray(block_bytes(1, tape_steps)), 1, tape_steps)
+    tape_steps, size = (
+        min(settings.tape_steps, 1),
+        layout_named(settings.task.layout, "the task").size,
+    )
+    block = open_block(bytearray(block_bytes(1, size, tape_steps)), 1, size, tape_steps)
     cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
     cars.reset()
     cars.step()
@@ -53,7 +56,7 @@ class CarVecEnv(VecEnv):
     def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How what has been paid would have changed with the actions of the last steps.
 
-        The cars must have a tape of so many steps. jacobians: (steps, n, 2, SIZE), of the driver's
+        The cars must have a tape of so many steps. jacobians: (steps, n, 2, size), of the driver's
         actions by what it saw. Returns the gradients (steps, n, 2) of what each step and those
         after it paid, by the step's action, and whether enough of what followed is known to learn
         from it, (steps, n) bool.
@@ -88,15 +91,16 @@ class BatchVecEnv(CarVecEnv):
         settings: TrainingSettings,
         scratch: str | Path,
     ):
-        limit = observation.LIMIT
         if cars <= processes:
             raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
+        layout = layout_named(settings.task.layout, "the task")
+        low, high = layout.bounds()
         super().__init__(
             cars,
-            gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32),
+            gym.spaces.Box(low, high, dtype=np.float32),
             gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
         )
-        self.settings = settings
+        self.settings, self._size = settings, layout.size
         self._table_file = Path(scratch) / "training-circuits.npy"
         self._memories: list[SharedMemory] = []
         self._blocks: list[Block] = []
@@ -120,7 +124,9 @@ class BatchVecEnv(CarVecEnv):
         context = worker_context("racing_env.learning.car_worker")
         for i, share in enumerate(self._ranges[:-1]):
             cars = share.stop - share.start
-            memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
+            tape_steps = self.settings.tape_steps
+            nbytes = block_bytes(cars, self._size, tape_steps)
+            memory = SharedMemory(create=True, size=nbytes)
             self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
@@ -131,14 +137,15 @@ class BatchVecEnv(CarVecEnv):
             )
             worker.start()
             theirs.close()
-            self._blocks.append(open_block(memory.buf, cars, self.settings.tape_steps))
+            self._blocks.append(open_block(memory.buf, cars, self._size, tape_steps))
             self._pipes.append(ours)
             self._workers.append(worker)
 
     def _start_own(self, circuits: CircuitBank) -> None:
         cars = self._ranges[-1].stop - self._ranges[-1].start
         tape_steps = self.settings.tape_steps
-        block = open_block(bytearray(block_bytes(cars, tape_steps)), cars, tape_steps)
+        memory = bytearray(block_bytes(cars, self._size, tape_steps))
+        block = open_block(memory, cars, self._size, tape_steps)
         self._blocks.append(block)
         self._own_cars = TrainingCars(
             with_mapped_table(circuits, self._table_file), block, self._ranges[-1].start,

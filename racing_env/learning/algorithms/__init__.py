@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they take seconds to load, which --help need not wait for
 
     from racing_env.drivers.policy import Policy
     from racing_env.learning.training_cars import TrainingSettings
+    from racing_env.simulation.task import Task
 
 
 class Algorithm(Protocol):
@@ -34,7 +35,7 @@ class Algorithm(Protocol):
     NUMBERS: Any
     USES_DEMONSTRATIONS: bool
 
-    def training_settings(self, seed: int) -> "TrainingSettings":
+    def training_settings(self, task: "Task", seed: int) -> "TrainingSettings":
         """What the training cars are told."""
 
     def make_model(
@@ -53,8 +54,11 @@ class Algorithm(Protocol):
         Raises ValueError if the policy's layers have other sizes than the model's.
         """
 
-    def driver_of(self, model: "BaseAlgorithm", record: dict[str, str]) -> "Policy":
-        """A copy of what the model would let drive, without its noise."""
+    def driver_of(self, model: "BaseAlgorithm", like: "Policy") -> "Policy":
+        """A copy of what the model would let drive, without its noise.
+
+        Car, layout and record are those of another policy.
+        """
 
     def callbacks(self, model: "BaseAlgorithm") -> "list[BaseCallback]":
         """What is to happen around the model's learning, beside judging and logs."""

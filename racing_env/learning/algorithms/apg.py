@@ -32,6 +32,7 @@ from racing_env.learning.callbacks import GivenNoise
 from racing_env.learning.network import HIDDEN_SIZES, copy_policy_into, policy_from_layers
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import CarVecEnv
+from racing_env.simulation.task import Task
 
 
 class Numbers(NamedTuple):
@@ -182,9 +183,10 @@ class AnalyticPolicyGradient(BaseAlgorithm):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(seed: int) -> TrainingSettings:
+def training_settings(task: Task, seed: int) -> TrainingSettings:
     return TrainingSettings(
-        seed=seed,
+        task,
+        seed,
         tape_steps=NUMBERS.rollout_steps,
         lookahead_steps=NUMBERS.lookahead_steps,
         discount=NUMBERS.discount,
@@ -219,8 +221,8 @@ def start_from(model: BaseAlgorithm, policy: Policy) -> None:
     copy_policy_into(policy, actor_layers(model))
 
 
-def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
-    return policy_from_layers(actor_layers(model), record)
+def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
+    return policy_from_layers(actor_layers(model), like)
 
 
 def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:

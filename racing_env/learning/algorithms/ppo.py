@@ -25,6 +25,7 @@ from racing_env.learning.network import (
     policy_from_layers,
 )
 from racing_env.learning.training_cars import TrainingSettings
+from racing_env.simulation.task import Task
 
 
 class Numbers(NamedTuple):
@@ -64,8 +65,8 @@ class GatheredRollouts(RolloutBuffer):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(seed: int) -> TrainingSettings:
-    return TrainingSettings(seed=seed)
+def training_settings(task: Task, seed: int) -> TrainingSettings:
+    return TrainingSettings(task, seed)
 
 
 def make_model(
@@ -103,8 +104,8 @@ def start_from(model: BaseAlgorithm, policy: Policy) -> None:
     copy_policy_into(policy, actor_layers(model))
 
 
-def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
-    return policy_from_layers(actor_layers(model), record)
+def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
+    return policy_from_layers(actor_layers(model), like)
 
 
 def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:

@@ -44,6 +44,7 @@ from racing_env.learning.sac_parts import (
     ProximalSACPolicy,
 )
 from racing_env.learning.training_cars import TrainingSettings
+from racing_env.simulation.task import Task
 
 
 class Numbers(NamedTuple):
@@ -196,8 +197,8 @@ class ProximalSAC(SAC):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(seed: int) -> TrainingSettings:
-    return TrainingSettings(seed=seed)
+def training_settings(task: Task, seed: int) -> TrainingSettings:
+    return TrainingSettings(task, seed)
 
 
 def make_model(
@@ -257,9 +258,9 @@ def start_from(model: BaseAlgorithm, policy: Policy) -> None:
     networks.average_actor.load_state_dict(networks.actor.state_dict())
 
 
-def driver_of(model: BaseAlgorithm, record: dict[str, str]) -> Policy:
+def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
     networks: Any = model.policy
-    return policy_from_layers(mean_layers(networks.average_actor), record)
+    return policy_from_layers(mean_layers(networks.average_actor), like)
 
 
 def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:

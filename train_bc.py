@@ -63,9 +63,8 @@ def train(args: argparse.Namespace) -> None:
     import torch
 
     from racing_env.car.vehicle import RACECAR
-    from racing_env.common.memory import descendants_cpu_s
     from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import worker_context
+    from racing_env.common.workers import descendants_cpu_s, worker_context
     from racing_env.data.dataset import DatasetWriter
     from racing_env.data.recording import EpisodeTask, record_episodes
     from racing_env.drivers.policy import save_policy

@@ -102,7 +102,7 @@ if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 
 bootstrap requirements.txt
 begin_stages
-"$PYTHON" -m racing_env.common.memory --pid $$ --out "$out/memory.json" 8>&- 9<&- &
+"$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train

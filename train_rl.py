@@ -117,8 +117,9 @@ def train(args: argparse.Namespace) -> None:
     from stable_baselines3.common.logger import configure
 
     from racing_env.car.vehicle import RACECAR
-    from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+    from racing_env.common.allocator import keep_freed_memory
     from racing_env.common.run_record import write_run_record
+    from racing_env.common.workers import descendants_cpu_s
     from racing_env.drivers.policy import load_policy
     from racing_env.laps.evaluation import demonstrated_laps
     from racing_env.laps.plots import learning_curve

@@ -40,7 +40,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, table, write_results
 from racing_env.car.vehicle import RACECAR
 from racing_env.common import command_line as cli
-from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+from racing_env.common.allocator import keep_freed_memory
+from racing_env.common.workers import descendants_cpu_s
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import agents, cloning
 from racing_env.learning.batches import BatchLoader, Demonstrations

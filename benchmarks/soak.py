@@ -27,7 +27,7 @@ import racing_env  # noqa: F401 - registers the environment
 from benchmarks.measuring import write_results
 from racing_env.car.vehicle import RACECAR
 from racing_env.common import command_line as cli
-from racing_env.common.memory import memory_bytes
+from racing_env.common.memory_sampler import memory_bytes
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.simulation import observation

@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that `--help` answers at once.
 
 import argparse
 import math
-import os
 import signal
 import sys
 import threading
@@ -109,8 +108,13 @@ def _int_from(text: str, least: int, most: int = 10**12) -> int:
 
 
 def available_cores() -> int:
-    """Cores that this process may run on (CPU affinity counted in)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores for this process: CPU affinity, then the container's CPU quota, at least 1.
+
+    A part of a core counts as one, as in scripts/machine.sh.
+    """
+    from loky import cpu_count
+
+    return cpu_count()
 
 
 def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "tqdm[None]":

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,18 +156,54 @@ def test_zero_is_a_count_but_not_positive():
         cli.positive_int("0")
 
 
+COUNTED_TWICE = (
+    "source scripts/machine.sh; core_count; exec "
+    f"{sys.executable} -c 'from racing_env.common import command_line as cli; "
+    "print(cli.available_cores())'"
+)
+
+
+def counts_after(*arguments: str) -> list[int]:
+    """What bash and Python count as cores in a process that is started by these arguments."""
+    answer = subprocess.run(
+        [*arguments, "bash", "-c", COUNTED_TWICE], check=True, capture_output=True, text=True,
+        cwd=ROOT,
+    )  # fmt: skip
+    return [int(line) for line in answer.stdout.split()]
+
+
+def test_bash_and_python_count_the_same_cores():
+    in_bash, in_python = counts_after()
+    assert 1 <= in_bash == in_python <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="taskset is needed")
 def test_cores_are_those_of_the_affinity():
-    cores = cli.available_cores()
-    assert 1 <= cores <= (os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        code = "from racing_env.common import command_line as c; import os;"
-        code += (
-            "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(c.available_cores())"
-        )
-        answer = subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
-        )
-        assert answer.stdout.strip() == "1"
+    core = min(os.sched_getaffinity(0))
+    assert counts_after("taskset", "-c", str(core)) == [1, 1]
+
+
+QUOTAS = {
+    "half a core": ({"cpu.max": "50000 100000"}, 1),
+    "one and a half": ({"cpu.max": "150000 100000"}, 2),
+    "none": ({"cpu.max": "max 100000"}, 1000),
+    "version 1": ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+}
+
+
+@pytest.mark.parametrize("case", QUOTAS)
+def test_cores_are_those_of_the_containers_quota(case, tmp_path):
+    files, quota = QUOTAS[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    # of this process alone, in a view of its own
+    covered = f"mount --bind {tmp_path} /sys/fs/cgroup"
+    alone = ["unshare", "--mount", "bash", "-c", f'{covered} && exec "$@"', "bash"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a folder")
+    cores = min(quota, len(os.sched_getaffinity(0)))
+    assert counts_after(*alone) == [cores, cores]
 
 
 BAR = """

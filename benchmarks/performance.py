@@ -40,7 +40,7 @@ def run_table() -> str:
     walls = {name: stage["wall_s"] for name, stage in stages.items()}
     rows = [[name, duration(wall), "", ""] for name, wall in walls.items()]
     rows.append(["the three stages", duration(sum(walls.values())), "", ""])
-    rows.append(["peak memory", f"{memory['peak_bytes'] / 2**20:,.0f} MB", "", ""])
+    rows.append(["peak memory", f"{memory['peak_bytes'] / 1e6:,.0f} MB", "", ""])
     columns = ["stage", f"{on['cores']} cores", "16 cores", "16 cores and a GPU"]
     return with_conditions({"conditions": on}, table(columns, rows))
 

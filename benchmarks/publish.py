@@ -124,7 +124,7 @@ def stages_table(run: Path, on: dict[str, Any]) -> str:
             f"| {bc['examples_per_s']:,.0f} examples/s |",
             f"| rl | {rl['envs']} | {duration(rl['wall_s'])} | {rl['steps_per_s']:,.0f} steps/s |",
             "",
-            f"Peak memory of all processes: {memory['peak_bytes'] / 2**20:,.0f} MB (proportional "
+            f"Peak memory of all processes: {memory['peak_bytes'] / 1e6:,.0f} MB (proportional "
             "set size).",
         ]
     )

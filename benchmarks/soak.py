@@ -46,7 +46,7 @@ def sample(steps: int, started: float) -> dict[str, Any]:
     return {
         "steps": steps,
         "wall_s": round(time.perf_counter() - started, 1),
-        "memory_mb": round(sum(map(memory_bytes, processes)) / 2**20, 1),
+        "memory_mb": round(sum(map(memory_bytes, processes)) / 1e6, 1),
         "files": sum(process.num_fds() for process in processes),
         "threads": sum(process.num_threads() for process in processes),
         "processes": len(processes),

@@ -127,7 +127,7 @@ def memory_line(path: Path) -> str:
         return f"peak memory {ABSENT}"
     memory = read_json(path)
     return (
-        f"peak memory {memory['peak_bytes'] / 2**20:,.0f} MB (proportional set size of all "
+        f"peak memory {memory['peak_bytes'] / 1e6:,.0f} MB (proportional set size of all "
         f"processes, sampled every {memory['interval_s']} s)"
     )
 

@@ -13,11 +13,11 @@ from processes import ROOT
 
 from racing_env.common.memory_sampler import record_peak, tree_memory_bytes
 
-MB = 2**20
+MB = 10**6
 # Forks twice after taking 50 MB, so that three processes share the pages; ends when told to.
 SHARING = """
 import os, sys
-block = b"x" * (50 << 20)
+block = b"x" * (50_000_000)
 for _ in range(2):
     if not os.fork():
         sys.stdin.read()
@@ -49,7 +49,7 @@ def peak_bytes(path: Path, code: str) -> int:
 
 
 def test_the_peak_outlives_the_memory_and_the_process(tmp_path: Path) -> None:
-    code = "import time; block = b'x' * (40 << 20); time.sleep(0.3); del block; time.sleep(0.2)"
+    code = "import time; block = b'x' * (40_000_000); time.sleep(0.3); del block; time.sleep(0.2)"
     assert 40 * MB < peak_bytes(tmp_path / "memory.json", code) < 80 * MB
 
 

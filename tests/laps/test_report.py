@@ -80,7 +80,7 @@ def write_run(folder: Path, circuits: int = 2) -> Path:
     (folder / "rl/curve.csv").write_text(
         "wall_s,timesteps,finished,circuits,lap_ratio\n3,0,24,40,1.043\n60,1000000,40,40,1.02\n"
     )
-    write_json(folder / "memory.json", {"peak_bytes": 1500 * 2**20, "interval_s": 0.5})
+    write_json(folder / "memory.json", {"peak_bytes": 1_500_000_000, "interval_s": 0.5})
     (folder / "plan.txt").write_text("quick, seed 0\n")
     return folder
 

@@ -27,7 +27,7 @@ def finished_run(folder: Path) -> Path:
     write_json(folder / "bc/summary.json", {"workers": 0, "wall_s": 125.0, "examples_per_s": None})
     write_json(folder / "rl/summary.json", {"envs": 4, "wall_s": 3600.0, "steps_per_s": 80000})
     write_json(folder / "evaluation/results.json", [lap("expert", "a", 90.0)])
-    write_json(folder / "memory.json", {"peak_bytes": 1500 * 2**20, "interval_s": 0.5})
+    write_json(folder / "memory.json", {"peak_bytes": 1_500_000_000, "interval_s": 0.5})
     return folder
 
 

@@ -23,7 +23,13 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, refuse_special_file, write_json
+from racing_env.common.files import (
+    is_folder,
+    locked_folder,
+    reading,
+    refuse_special_file,
+    write_json,
+)
 
 EXPERT = "expert"
 CIRCUITS = 20  # generated ones, where no track is named
@@ -37,9 +43,9 @@ def main() -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
-    if args.json and args.json.is_dir():
+    if args.json and is_folder(args.json):
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
-    if args.video and (args.video.is_dir() or args.video.suffix.lower() != ".mp4"):
+    if args.video and (is_folder(args.video) or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     from tqdm import tqdm
 
@@ -142,7 +148,7 @@ def read_references(path: Path) -> dict[str, float]:
     """Lap times (s) by circuit. Raises InputError that names the file and the line."""
     refuse_special_file(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with reading(path), open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"circuit", "mintime_s"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{path}: its first line needs the columns circuit and mintime_s")

@@ -22,7 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, write_json
+from racing_env.common.files import locked_folder, write_json, writing
 
 if TYPE_CHECKING:
     from racing_env.learning.training_cars import TrainingSettings
@@ -199,7 +199,8 @@ def train(args: argparse.Namespace) -> None:
             callbacks.append(GivenNoise(*NOISE[args.algo]))
         if earlier:
             restore(model, judge, earlier)
-        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
+        with writing(out / "tensorboard"):
+            model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
         try:
             model.learn(
                 max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False

@@ -35,7 +35,7 @@ def write_video(
 ) -> None:
     """Write frames (height, width, 3) uint8 of SIZE as an MP4 file (H.264). Atomic.
 
-    Raises OSError if the file cannot be written.
+    Raises FileError if the file cannot be written.
     """
     with replaced_atomically(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(

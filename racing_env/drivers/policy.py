@@ -17,7 +17,7 @@ import racing_env
 from racing_env.car.dynamics import CONTROL_STEP_S
 from racing_env.car.vehicle import RACECAR, Vehicle
 from racing_env.common.errors import InputError, first_difference
-from racing_env.common.files import replaced_atomically
+from racing_env.common.files import refuse_special_file, replaced_atomically
 from racing_env.simulation import observation
 
 FORMAT_VERSION = 1
@@ -43,7 +43,7 @@ class Policy:
 
 
 def save_policy(policy: Policy, path: str | Path, vehicle: Vehicle = RACECAR) -> None:
-    """Write a policy atomically. Raises OSError if the file cannot be written."""
+    """Write a policy atomically. Raises FileError if the file cannot be written."""
     metadata = policy.record | {
         "format_version": str(FORMAT_VERSION),
         "program_version": racing_env.__version__,
@@ -78,6 +78,7 @@ def load_policy(path: str | Path, vehicle: Vehicle = RACECAR) -> Policy:
     Raises InputError that names the file and what is wrong with it.
     """
     path = Path(path)
+    refuse_special_file(path)
     if not path.is_file():
         raise InputError(f"{path}: no such policy file; expected a .safetensors file")
     if path.stat().st_size > FILE_SIZE_MAX_BYTES:

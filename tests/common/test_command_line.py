@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from processes import ROOT
 
 from racing_env.common import command_line as cli
-from racing_env.common.errors import InputError
+from racing_env.common.errors import FileError, InputError
 
 
 def ended_with(error: BaseException) -> int:
@@ -39,7 +40,13 @@ def test_a_main_that_returns_just_returns():
 
 @pytest.mark.parametrize(
     "error",
-    [InputError("a.csv: line 3: width is -1, it must be positive"), OSError("no space left")],
+    [
+        InputError("a.csv: line 3: width is -1, it must be positive"),
+        FileError("a.csv: cannot be written (Permission denied); see to it and start again"),
+        ChildProcessError("worker process worker-0 has died, exit code -9"),
+        OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+        OSError(errno.EMFILE, "Too many open files"),
+    ],
 )
 def test_what_the_user_can_cause_is_one_line_and_code_2(error, capsys):
     assert ended_with(error) == 2
@@ -68,7 +75,16 @@ def test_an_interrupt_is_code_130(error, capsys):
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError(), ImportError(), caused_by(KeyError(), ValueError())]
+    "error",
+    [
+        ZeroDivisionError(),
+        ImportError(),
+        caused_by(KeyError(), ValueError()),
+        OSError("of a library, about nothing"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "never written"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        OSError(errno.EBADF, "Bad file descriptor"),
+    ],
 )
 def test_a_bug_stays_a_traceback(error):
     with pytest.raises(type(error)):
@@ -132,7 +148,12 @@ def test_sigterm_is_met_as_ctrl_c_is(resumable, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "one_line"), [(OSError("the disk is full"), True), (KeyError("a bug"), False)]
+    ("error", "one_line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a bug"), False),
+        (KeyError("a bug"), False),
+    ],
 )
 def test_a_full_disk_met_by_a_thread_is_one_line(error, one_line, capsys, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", None)  # put back after the test
@@ -146,8 +167,8 @@ def test_a_full_disk_met_by_a_thread_is_one_line(error, one_line, capsys, monkey
         thread.join()
 
     cli.run(main)
-    said = capsys.readouterr().err.splitlines()
-    assert str(error) in said[-1] and (len(said) == 1) == one_line
+    lines = capsys.readouterr().err.splitlines()
+    assert str(error) in lines[-1] and (len(lines) == 1) == one_line
 
 
 def test_zero_is_a_count_but_not_positive():

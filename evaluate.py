@@ -49,6 +49,7 @@ def evaluate(args: argparse.Namespace) -> None:
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     from tqdm import tqdm
 
+    from racing_env.car.vehicle import RACECAR
     from racing_env.common.run_record import write_run_record
     from racing_env.drivers.policy import load_policy
     from racing_env.laps import evaluation as ev
@@ -106,11 +107,11 @@ def evaluate(args: argparse.Namespace) -> None:
         write_json(args.json, records)
     if args.out:
         write_json(args.out / "results.json", records)
-        write_pictures(args.out, circuits, results)
-        write_ghosts(circuits, list(results.values()), args.out / "ghosts.json")
+        write_pictures(args.out, circuits, results, RACECAR)
+        write_ghosts(circuits, list(results.values()), args.out / "ghosts.json", RACECAR)
         write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
     if args.video:
-        write_video(race(circuits[0], results), args.video)
+        write_video(race(circuits[0], results, RACECAR), args.video)
 
 
 def arguments() -> argparse.Namespace:
@@ -176,7 +177,7 @@ def print_table(
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
     from racing_env.laps.evaluation import summary
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
 
     some = next(iter(results.values()))
     columns = [
@@ -216,7 +217,9 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[Any]]) -> None:
+def write_pictures(
+    folder: Path, circuits: list[Any], results: dict[str, list[Any]], vehicle: Any
+) -> None:
     """CIRCUIT.png for each circuit and CIRCUIT-DRIVER.csv for each driver on it."""
     from dataclasses import replace
 
@@ -224,7 +227,7 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
 
     from racing_env.laps.evaluation import write_telemetry
     from racing_env.laps.plots import plot_circuit
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
 
     drivers = labels(list(results))
     tracks = [circuit.track.name for circuit in circuits]
@@ -237,23 +240,23 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
         ]
         for result in shown:
             write_telemetry(result.telemetry, folder / f"{next(tables)}.csv")
-        plot_circuit(circuit, shown, folder / f"{pictures[i]}.png")
+        plot_circuit(circuit, shown, folder / f"{pictures[i]}.png", vehicle)
 
 
-def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
+def race(circuit: Any, results: dict[str, list[Any]], vehicle: Any) -> Iterable[Any]:
     """Frames of the drivers' best laps on the first circuit, with a progress bar."""
     from dataclasses import replace
 
     from tqdm import tqdm
 
     from racing_env.drawing.video import frame_count, race_frames
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
 
     shown = [
         replace(of_driver[0], driver=label)
         for label, of_driver in zip(labels(list(results)), results.values(), strict=True)
     ]
-    frames = race_frames(circuit, shown)
+    frames = race_frames(circuit, shown, vehicle)
     return tqdm(frames, "video", frame_count(shown), unit="frame", disable=None)
 
 

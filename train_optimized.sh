@@ -109,5 +109,5 @@ train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
     "$out/rl/policy.safetensors" --track $circuits --workers "$demo_workers" \
     --out "$out/evaluation"
-"$PYTHON" -m racing_env.laps.summary "$out"
+"$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from PIL import Image
 
+from racing_env.car.vehicle import RACECAR
 from racing_env.common.command_line import positive_int, run
 from racing_env.common.files import replaced_atomically
 from racing_env.drawing.video import race_frames
@@ -67,7 +68,9 @@ def main() -> None:
     laps = [lap(circuit, name) for name in args.driver]
     first = args.from_s * FRAMES_PER_S
     last = first + args.seconds * FRAMES_PER_S
-    write_animation(list(islice(race_frames(circuit, laps, FRAMES_PER_S), first, last)), args.out)
+    write_animation(
+        list(islice(race_frames(circuit, laps, RACECAR, FRAMES_PER_S), first, last)), args.out
+    )
     print(f"{args.out}: {args.seconds} s, {args.out.stat().st_size / 1000:,.0f} kB")
 
 

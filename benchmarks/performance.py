@@ -18,7 +18,7 @@ from benchmarks import learning, peers, scaling, throughput
 from benchmarks.measuring import RESULTS, ROOT, between, table
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
-from racing_env.laps.summary import duration
+from racing_env.laps.run_table import duration
 
 PAGE = ROOT / "docs" / "performance.md"
 

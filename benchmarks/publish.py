@@ -24,7 +24,7 @@ from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
 from racing_env.common.run_record import FILE
-from racing_env.laps.summary import duration, finished_of, laps_compared
+from racing_env.laps.run_table import duration, finished_of, laps_compared
 
 COPIES = {  # from the run's folder to the checkout
     "benchmarks/results/demonstrations.json": "demonstrations/summary.json",

@@ -34,7 +34,7 @@ from benchmarks.measuring import (
 )
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
-from racing_env.laps.summary import duration
+from racing_env.laps.run_table import duration
 from racing_env.tracks.sources import load_circuits
 
 EPISODES = 60

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.drawing.camera import Camera, camera_above, camera_behind
 from racing_env.drawing.car import TyreMarks, draw_car
 from racing_env.drawing.dashboard import MARGIN, Colour, Dashboard, Moment, SmallMap, Standing, dot
@@ -39,6 +39,7 @@ class View:
         # bytes in the order of an array's, so that copying it is all that is left to do
         self._rgb = pygame.Surface(SIZE, 0, 24, (0xFF, 0xFF00, 0xFF0000, 0))
         self._circuit: Circuit | None = None
+        self._vehicle: Vehicle | None = None
         self._window: pygame.Surface | None = None
         self._clock = pygame.time.Clock()
         self.forget_marks()
@@ -51,7 +52,7 @@ class View:
         self,
         circuit: Circuit,
         moment: Moment,
-        vehicle: Vehicle = RACECAR,
+        vehicle: Vehicle,
         rivals: Sequence[Moment] = (),
         standings: Sequence[Standing] = (),
     ) -> np.ndarray | None:
@@ -60,8 +61,8 @@ class View:
         rivals: other cars, drawn in the colours RIVALS by turns; standings: shown where there are
         any.
         """
-        if circuit is not self._circuit:
-            self._prepare(circuit)
+        if circuit is not self._circuit or vehicle != self._vehicle:
+            self._prepare(circuit, vehicle)
         self.marks.add(moment.state, moment.time_s, vehicle)
         # rivals first, so that the car that is followed is on top
         cars = [(rival.state, rival_colour(i)) for i, rival in enumerate(rivals)]
@@ -70,17 +71,17 @@ class View:
         if self.camera == "track":
             whole, camera = self._whole
             self._large.blit(whole, (0, 0))
-            self.marks.draw(self._large, camera)
+            self.marks.draw(self._large, camera, vehicle.width_m)
             pygame.transform.smoothscale(self._large, SIZE, self._picture)
             for place, colour in places:
                 dot(self._picture, camera(place) / SMOOTHING, 7, colour)
         else:
             camera = camera_behind(
-                moment.state, moment.s_m, circuit.track, self._large.get_size(), SMOOTHING
+                moment.state, moment.s_m, circuit.track, self._large.get_size(), SMOOTHING, vehicle
             )
-            draw_ground(self._large, camera)
+            draw_ground(self._large, camera, vehicle.width_m)
             draw_track(self._large, camera, self._scene)
-            self.marks.draw(self._large, camera)
+            self.marks.draw(self._large, camera, vehicle.width_m)
             for state, colour in cars:
                 draw_car(self._large, camera, state, vehicle, colour)
             pygame.transform.smoothscale(self._large, SIZE, self._picture)
@@ -96,8 +97,9 @@ class View:
             self._window = None
             pygame.display.quit()
 
-    def _prepare(self, circuit: Circuit) -> None:
-        self._circuit, self._scene = circuit, scene_of(circuit)
+    def _prepare(self, circuit: Circuit, vehicle: Vehicle) -> None:
+        self._circuit, self._vehicle = circuit, vehicle
+        self._scene = scene_of(circuit, vehicle)
         if self.camera == "track":
             self._whole = _whole_track(self._scene)
         else:
@@ -142,6 +144,6 @@ def _whole_track(scene: Scene) -> tuple[pygame.Surface, Camera]:
     corner = np.array([MARGIN + DASHBOARD_PX, MARGIN])
     room = np.array(SIZE) - corner - MARGIN
     camera = camera_above(scene.border.reshape(-1, 2), SMOOTHING * corner, SMOOTHING * room)
-    draw_ground(picture, camera)
+    draw_ground(picture, camera, scene.car_width_m)
     draw_track(picture, camera, scene)
     return picture, camera

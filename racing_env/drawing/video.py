@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
 from racing_env.drawing.dashboard import Moment, Standing
@@ -59,8 +59,8 @@ def frame_count(results: Sequence[LapResult], frames_per_s: float = FRAMES_PER_S
 def race_frames(
     circuit: Circuit,
     results: Sequence[LapResult],
+    vehicle: Vehicle,
     frames_per_s: float = FRAMES_PER_S,
-    vehicle: Vehicle = RACECAR,
 ) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the laps that the results' telemetry holds."""
     shown = followed_first(results)

@@ -66,7 +66,8 @@ def write_run(folder: Path, circuits: int = 2) -> Path:
             )  # fmt: skip
         ghosts.append(
             {
-                "track": track, "length_m": 2 * math.pi * radius, "laps": laps,
+                "track": track, "length_m": 2 * math.pi * radius, "car_width_m": 2.0,
+                "laps": laps,
                 "right": ring(radius + 6), "left": ring(radius - 6), "line": ring(radius),
             }
         )  # fmt: skip

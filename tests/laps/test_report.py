@@ -185,6 +185,13 @@ def test_without_ghosts_or_curves_the_tables_remain(tmp_path):
     assert '{"curves":[],"circuits":[]}' in make_report(folder).read_text(encoding="utf-8")
 
 
+def test_a_replay_of_an_earlier_version_is_named(tmp_path):
+    path = write_run(tmp_path) / "evaluation/ghosts.json"
+    path.write_text(path.read_text().replace("car_width_m", "car_width"))
+    with pytest.raises(InputError, match=r"ghosts\.json: lacks car_width_m"):
+        make_report(tmp_path)
+
+
 BAD_FILES = {
     "evaluation/results.json": ["", "[]", "{}", "[1]", '[{"driver": "a"}]'],
     "evaluation/ghosts.json": ["{", "[]", '[{"track": "elsewhere", "laps": []}]'],

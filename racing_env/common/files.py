@@ -29,13 +29,13 @@ def locked_folder(folder: str | Path, *parts: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another run is at work there; wait for it, or use another --out"
-            ) from None
         with writing(folder):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
+            except BlockingIOError:
+                raise InputError(
+                    f"{folder}: another run is at work there; wait for it, or use another --out"
+                ) from None
             for part in (".", *parts):
                 for unfinished in folder.glob(f"{part}/{TEMPORARY}*"):
                     unfinished.unlink()

@@ -63,9 +63,8 @@ def train(args: argparse.Namespace) -> None:
 
     from racing_env.car.scales import scales_of
     from racing_env.common.content import refuse_difference
-    from racing_env.common.memory import descendants_cpu_s
     from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import worker_context
+    from racing_env.common.workers import descendants_cpu_s, worker_context
     from racing_env.data.dataset import read_dataset
     from racing_env.data.dataset_writer import DatasetWriter, Origin
     from racing_env.data.recording import record_episodes

@@ -110,12 +110,12 @@ if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 
 bootstrap requirements.txt
 begin_stages
-"$PYTHON" -m racing_env.common.memory --pid $$ --out "$out/memory.json" 8>&- 9<&- &
+"$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
     "$out/rl/policy.safetensors" --track $circuits --workers "$demo_workers" \
     --out "$out/evaluation"
-"$PYTHON" -m racing_env.laps.summary "$out"
+"$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

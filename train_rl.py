@@ -23,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, write_json
+from racing_env.common.files import locked_folder, write_json, writing
 from racing_env.learning import algorithms
 
 CHECKPOINTS = 10  # a run
@@ -95,10 +95,10 @@ def train(args: argparse.Namespace) -> None:
     import torch
     from stable_baselines3.common.logger import configure
 
+    from racing_env.common.allocator import keep_freed_memory
     from racing_env.common.content import file_digest, refuse_difference
-    from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
     from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import worker_context
+    from racing_env.common.workers import descendants_cpu_s, worker_context
     from racing_env.data.dataset import read_dataset
     from racing_env.drivers.policy import load_policy
     from racing_env.laps.evaluation import demonstrated_laps
@@ -190,7 +190,8 @@ def train(args: argparse.Namespace) -> None:
         callbacks = [judge, checkpoints, *logs, *algorithm.callbacks(model)]
         if earlier:
             restore(model, judge, earlier)
-        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
+        with writing(out / "tensorboard"):
+            model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
         try:
             model.learn(
                 max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False

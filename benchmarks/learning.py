@@ -39,7 +39,8 @@ from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, wri
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+from racing_env.common.allocator import keep_freed_memory
+from racing_env.common.workers import descendants_cpu_s
 from racing_env.data.dataset import read_dataset
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import algorithms, cloning

@@ -18,7 +18,7 @@ import psutil
 
 from racing_env.common.command_line import available_cores
 from racing_env.common.files import write_json
-from racing_env.common.memory import memory_bytes
+from racing_env.common.memory_sampler import memory_bytes
 from racing_env.common.run_record import commit, processor
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -27,7 +27,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
-from racing_env.laps.summary import duration
+from racing_env.laps.run_table import duration
 from racing_env.tracks.sources import load_circuits
 
 EPISODES = 60

@@ -27,8 +27,7 @@ from benchmarks.scaling import counts
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.common.memory import descendants_cpu_s
-from racing_env.common.workers import parallel_map
+from racing_env.common.workers import descendants_cpu_s, parallel_map
 from racing_env.drivers.policy import load_policy
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env

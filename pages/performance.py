@@ -15,7 +15,7 @@ from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
-from racing_env.laps.summary import duration
+from racing_env.laps.run_table import duration
 
 PAGE = ROOT / "docs" / "performance.md"
 
@@ -37,7 +37,7 @@ def run_table() -> str:
     walls = {name: stage["wall_s"] for name, stage in stages.items()}
     rows = [[name, duration(wall), "", ""] for name, wall in walls.items()]
     rows.append(["the three stages", duration(sum(walls.values())), "", ""])
-    rows.append(["peak memory", f"{memory['peak_bytes'] / 2**20:,.0f} MB", "", ""])
+    rows.append(["peak memory", f"{memory['peak_bytes'] / 1e6:,.0f} MB", "", ""])
     columns = ["stage", f"{on['cores']} cores", "16 cores", "16 cores and a GPU"]
     return with_conditions({"conditions": on}, table(columns, rows))
 

@@ -21,7 +21,7 @@ from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
 from racing_env.common.run_record import FILE
-from racing_env.laps.summary import duration, finished_of, laps_compared
+from racing_env.laps.run_table import duration, finished_of, laps_compared
 
 COPIES = {  # from the run's folder to the checkout
     "benchmarks/results/demonstrations.json": "demonstrations/summary.json",
@@ -121,7 +121,7 @@ def stages_table(run: Path, on: dict[str, Any]) -> str:
             f"| {bc['examples_per_s']:,.0f} examples/s |",
             f"| rl | {rl['envs']} | {duration(rl['wall_s'])} | {rl['steps_per_s']:,.0f} steps/s |",
             "",
-            f"Peak memory of all processes: {memory['peak_bytes'] / 2**20:,.0f} MB (proportional "
+            f"Peak memory of all processes: {memory['peak_bytes'] / 1e6:,.0f} MB (proportional "
             "set size).",
         ]
     )

@@ -2,7 +2,8 @@
 # Sourced: what this machine, or the container it lends us, can hold. The functions that read /proc
 # and /sys take the folder that both lie in, empty for the real ones.
 
-# core_count [ROOT]: cores for this process: CPU affinity, then the control groups' CPU quotas.
+# core_count [ROOT]: cores for this process: CPU affinity, then the control groups' CPU quotas. A part
+# of a core counts as one, as in the Python scripts.
 core_count() {
     local root=${1:-} cores quota period folder
     # nproc would answer with these two instead of counting.
@@ -15,7 +16,7 @@ core_count() {
             read -r quota <"$folder/cpu.cfs_quota_us"
             read -r period <"$folder/cpu.cfs_period_us"
         fi
-        if [[ $quota =~ ^[0-9]+$ ]]; then cores=$(at_most "$cores" $((quota / period))); fi
+        if [[ $quota =~ ^[0-9]+$ ]]; then cores=$(at_most "$cores" $(((quota + period - 1) / period))); fi
     done < <(control_groups "$root" cpu)
     at_least 1 "$cores"
 }
@@ -24,7 +25,7 @@ core_count() {
 available_memory_mb() {
     local root=${1:-} free=999999999 limit used cache folder
     if [[ -r $root/proc/meminfo ]]; then
-        free=$(($(number_after MemAvailable: "$root/proc/meminfo") / 1024))
+        free=$(($(number_after MemAvailable: "$root/proc/meminfo") * 1024 / 1000000))
     fi
     while read -r folder; do
         limit=max
@@ -38,7 +39,7 @@ available_memory_mb() {
             cache=$(number_after total_inactive_file "$folder/memory.stat")
         fi
         if [[ $limit =~ ^[0-9]+$ ]]; then
-            free=$(at_most "$free" $(((limit - used + cache) / 1048576)))
+            free=$(at_most "$free" $(((limit - used + cache) / 1000000)))
         fi
     done < <(control_groups "$root" memory)
     at_least 0 "$free"

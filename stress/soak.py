@@ -25,7 +25,7 @@ from benchmarks.measuring import write_results
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.common.memory import memory_bytes
+from racing_env.common.memory_sampler import memory_bytes
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.simulation.task import training_task
@@ -44,7 +44,7 @@ def sample(steps: int, started: float) -> dict[str, Any]:
     return {
         "steps": steps,
         "wall_s": round(time.perf_counter() - started, 1),
-        "memory_mb": round(sum(map(memory_bytes, processes)) / 2**20, 1),
+        "memory_mb": round(sum(map(memory_bytes, processes)) / 1e6, 1),
         "files": sum(process.num_fds() for process in processes),
         "threads": sum(process.num_threads() for process in processes),
         "processes": len(processes),

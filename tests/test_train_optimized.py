@@ -157,7 +157,7 @@ def test_counts_that_need_more_memory_than_there_is_are_lowered(stage: str) -> N
 def test_what_the_published_run_took_is_not_too_little_for_it() -> None:
     peak_bytes = json.loads((RESULTS / "memory_of_the_run.json").read_text())["peak_bytes"]
     envs = json.loads((RESULTS / "rl.json").read_text())["envs"]
-    assert planned("rl", envs + 1, peak_bytes >> 20) <= envs
+    assert planned("rl", envs + 1, peak_bytes // 10**6) <= envs
 
 
 def planned(stage: str, count: int, memory_mb: int) -> int:
@@ -214,7 +214,7 @@ def machine(root: Path, files: dict[str, str]) -> Path:
 
 QUOTAS = {
     "none": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 16),
-    "own group": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 2),
+    "own group": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 3),
     "a group above": (
         {
             "proc/self/cgroup": "0::/a/b",
@@ -256,17 +256,17 @@ MEMORY = {
     "version 2": (
         {
             "proc/self/cgroup": "0::/job",
-            "sys/fs/cgroup/job/memory.max": str(3000 << 20),
-            "sys/fs/cgroup/job/memory.current": str(1500 << 20),
-            "sys/fs/cgroup/job/memory.stat": f"anon 5\ninactive_file {500 << 20}",
+            "sys/fs/cgroup/job/memory.max": "3000000000",
+            "sys/fs/cgroup/job/memory.current": "1500000000",
+            "sys/fs/cgroup/job/memory.stat": "anon 5\ninactive_file 500000000",
         },
         2000,
     ),
     "version 1": (
         {
             "proc/self/cgroup": "4:memory:/docker/1",
-            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(1000 << 20),
-            "sys/fs/cgroup/memory/memory.usage_in_bytes": str(400 << 20),
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000000",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "400000000",
             "sys/fs/cgroup/memory/memory.stat": "inactive_file 9\ntotal_inactive_file 0",
         },
         600,
@@ -286,7 +286,7 @@ MEMORY = {
 @pytest.mark.parametrize("case", MEMORY)
 def test_memory_is_what_the_machine_and_its_groups_leave(tmp_path: Path, case: str) -> None:
     files, free_mb = MEMORY[case]
-    meminfo = f"MemTotal: {9000 << 10} kB\nMemAvailable: {8000 << 10} kB"
+    meminfo = "MemTotal: 9000000 kB\nMemAvailable: 7812500 kB"  # kB of /proc are of 1024 bytes
     root = machine(tmp_path, {"proc/meminfo": meminfo} | files)
     result = shell(f"available_memory_mb '{root}'")
     assert result.stdout == f"{free_mb}\n", result.stderr

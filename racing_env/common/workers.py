@@ -3,9 +3,12 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
+
+import psutil
 
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
@@ -33,6 +36,31 @@ def worker_context(*modules: str) -> Any:
     return context
 
 
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Have the block, in which processes are started, raise ChildProcessError if the server that
+    forks them has died meanwhile.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise ChildProcessError(
+            f"the process that starts workers has died ({error or type(error).__name__})"
+        ) from None
+
+
+def descendants_cpu_s() -> float:
+    """CPU time (s) that the living descendants of this process have used: its workers' work."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue  # ended since it was listed
+        total += times.user + times.system
+    return total
+
+
 def parallel_map(
     function: Callable[[Job], Result],
     jobs: Sequence[Job],
@@ -56,7 +84,8 @@ def parallel_map(
                 name=f"worker-{i}", daemon=True,
             )  # fmt: skip
             team[ours] = process
-            process.start()
+            with starting_processes():
+                process.start()
             theirs.close()
         yield from _answers(team, jobs)
     finally:

@@ -13,7 +13,7 @@ from racing_env.common.files import replaced_atomically
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors, numbers and strings, atomically. Raises OSError if that cannot be done."""
+    """Write tensors, numbers and strings, atomically. Raises FileError if that cannot be done."""
     with replaced_atomically(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(dict(state), file)

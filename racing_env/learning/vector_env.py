@@ -21,7 +21,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from racing_env.common.workers import START_METHOD, worker_context
+from racing_env.common.workers import START_METHOD, starting_processes, worker_context
 from racing_env.learning import car_worker
 from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.learning.training_cars import (
@@ -135,7 +135,8 @@ class BatchVecEnv(CarVecEnv):
                 name=f"cars-{i}",
                 daemon=True,
             )
-            worker.start()
+            with starting_processes():
+                worker.start()
             theirs.close()
             self._blocks.append(open_block(memory.buf, cars, self._size, tape_steps))
             self._pipes.append(ours)

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
-from racing_env.common.files import refuse_special_file, replaced_atomically
+from racing_env.common.files import is_folder, reading, refuse_special_file, replaced_atomically
 from racing_env.tracks.geometry import Track, cross, crossing, track_from_centre_line
 
 COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
@@ -39,7 +39,8 @@ def read_track(path: str | Path, vehicle: Vehicle) -> Track:
     path = Path(path)
     table, lines = _parse(path, _read_text(path))
     _check_points(path, table, lines, vehicle)
-    track = track_from_centre_line(path.stem, *table.T, scales=scales_of(vehicle))
+    x, y, right, left = table.T
+    track = track_from_centre_line(path.stem, x, y, right, left, scales_of(vehicle))
     crossed = crossing(track)
     if crossed is not None:
         nearest = cKDTree(table[:, :2])
@@ -52,12 +53,12 @@ def read_track(path: str | Path, vehicle: Vehicle) -> Track:
 
 
 def _read_text(path: Path) -> str:
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path}: is a directory; a CSV file of one circuit is needed")
     if not path.exists():
         raise InputError(f"{path}: no such file; a CSV file of one circuit is needed")
     refuse_special_file(path)
-    try:
+    with reading(path):
         size = path.stat().st_size
         if size > FILE_SIZE_MAX_BYTES:
             raise InputError(
@@ -65,8 +66,6 @@ def _read_text(path: Path) -> str:
                 f"{FILE_SIZE_MAX_BYTES / 1e6:.0f} MB are read"
             )
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
     if not data.strip():
         raise InputError(
             f"{path}: is empty; a CSV file with the columns {', '.join(COLUMNS)} is needed"

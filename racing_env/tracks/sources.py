@@ -9,6 +9,7 @@ import numpy as np
 
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
+from racing_env.common.files import is_folder, reading
 from racing_env.common.workers import parallel_map
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
@@ -58,8 +59,9 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[Callable[[], Track]]:
     if spec in BUILT_IN:
         return [partial(built_in_track, spec, vehicle)]
     path = Path(spec)
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
+    if is_folder(path):
+        with reading(path):
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
         if not files:
             raise InputError(f"{spec}: the folder has no .csv file; at least one is needed")
         return [partial(read_track, file, vehicle) for file in files]

@@ -1,11 +1,11 @@
 """What the pedals ask of the wheels."""
 
 import pytest
+from cars import RACECAR
 from hypothesis import given
 from hypothesis import strategies as st
 
 from racing_env.car.powertrain import drive_force_n, wheel_shares_n
-from racing_env.car.vehicle import RACECAR
 
 
 @given(asked=st.floats(0.0, 20e3), vx=st.floats(1.0, 80.0))

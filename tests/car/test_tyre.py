@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from cars import RACECAR
 from hypothesis import given
 from hypothesis import strategies as st
 
 from racing_env.car import tyre as ty
 from racing_env.car.tyre import SLIP_SPEED_FLOOR_MPS, STOP_SPEED_MPS
-from racing_env.car.vehicle import RACECAR
 
 TYRE = ty.axle_tyres(RACECAR)[0]
 

@@ -98,3 +98,25 @@ def test_a_second_run_in_the_same_folder_is_refused(script, tmp_path):
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder nobody can write to")
 def test_a_folder_that_cannot_be_written_to(script):
     assert "/sys/kernel" in refused(run(script, "--out", "/sys/kernel"))
+
+
+NO_NAME = "x" * 300  # longer than a file system takes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("collect_demonstrations.py", "--track", NO_NAME),
+        ("train_bc.py", "--data", NO_NAME),
+        ("train_rl.py", "--policy", NO_NAME),
+        ("evaluate.py", "--driver", NO_NAME),
+        ("evaluate.py", "--reference", NO_NAME),
+        ("evaluate.py", "--json", NO_NAME),
+        ("evaluate.py", "--out", NO_NAME),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_a_path_that_cannot_be_looked_up(arguments, tmp_path):
+    out = () if "--out" in arguments else ("--out", tmp_path / "out")
+    line = refused(run(*arguments, *out))
+    assert NO_NAME in line and "cannot be " in line

@@ -1,6 +1,6 @@
 """The table that ends a run: its stages, the drivers' laps, peak memory.
 
-    python -m racing_env.laps.summary runs/NAME
+    python -m racing_env.laps.run_table runs/NAME
 
 Reads only the JSON files that the stages leave in the run's folder.
 """
@@ -127,12 +127,12 @@ def memory_line(path: Path) -> str:
         return f"peak memory {ABSENT}"
     memory = read_json(path)
     return (
-        f"peak memory {memory['peak_bytes'] / 2**20:,.0f} MB (proportional set size of all "
+        f"peak memory {memory['peak_bytes'] / 1e6:,.0f} MB (proportional set size of all "
         f"processes, sampled every {memory['interval_s']} s)"
     )
 
 
-def run_summary(folder: str | Path) -> str:
+def run_table(folder: str | Path) -> str:
     """The whole text for a finished run; raises InputError if a stage's file is missing."""
     folder = Path(folder)
     results = read_json(folder / "evaluation" / "results.json")
@@ -143,7 +143,7 @@ def run_summary(folder: str | Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print the table that ends a run.")
     parser.add_argument("folder", help="the run's folder, runs/NAME")
-    print(f"\n{run_summary(parser.parse_args().folder)}")
+    print(f"\n{run_table(parser.parse_args().folder)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_json
-from racing_env.laps.summary import driver_rows, duration, run_summary, table
+from racing_env.laps.run_table import driver_rows, duration, run_table, table
 
 
 def lap(driver: str, track: str, seconds: float | None) -> dict[str, object]:
@@ -27,12 +27,12 @@ def finished_run(folder: Path) -> Path:
     write_json(folder / "bc/summary.json", {"workers": 0, "wall_s": 125.0, "examples_per_s": None})
     write_json(folder / "rl/summary.json", {"envs": 4, "wall_s": 3600.0, "steps_per_s": 80000})
     write_json(folder / "evaluation/results.json", [lap("expert", "a", 90.0)])
-    write_json(folder / "memory.json", {"peak_bytes": 1500 * 2**20, "interval_s": 0.5})
+    write_json(folder / "memory.json", {"peak_bytes": 1_500_000_000, "interval_s": 0.5})
     return folder
 
 
 def test_a_run_in_words(tmp_path: Path) -> None:
-    lines = run_summary(finished_run(tmp_path)).splitlines()
+    lines = run_table(finished_run(tmp_path)).splitlines()
     assert lines[1].split() == ["demonstrations", "3", "1:00", "12,346", "transitions/s", "2.95"]
     assert lines[2].split() == ["bc", "0", "2:05", "-", "-"]
     assert lines[3].split() == ["rl", "4", "60:00", "80,000", "steps/s", "-"]
@@ -67,12 +67,12 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str, content: 
     if content:
         path.write_text(content)
     with pytest.raises(InputError, match=name):
-        run_summary(tmp_path)
+        run_table(tmp_path)
 
 
 def test_memory_that_was_not_sampled_is_a_dash(tmp_path: Path) -> None:
     (finished_run(tmp_path) / "memory.json").unlink()
-    assert run_summary(tmp_path).endswith("peak memory -")
+    assert run_table(tmp_path).endswith("peak memory -")
 
 
 def test_durations_round_to_seconds() -> None:

@@ -1,7 +1,6 @@
-"""Memory: what a process and everything it started use, sampled from outside, with their CPU time;
-and what a process keeps for its next use.
+"""The memory of a process and of everything that it started, sampled from outside.
 
-    python -m racing_env.common.memory --pid PID --out FILE
+    python -m racing_env.common.memory_sampler --pid PID --out FILE
 
 Memory is proportional set size: a page that n processes share counts 1/n in each, so that the sum
 over a process tree counts it once. Where the system does not tell it (only Linux does), the memory
@@ -9,8 +8,6 @@ unique to each process is summed instead, which leaves shared pages out.
 """
 
 import argparse
-import ctypes
-import json
 import os
 import time
 from contextlib import suppress
@@ -19,25 +16,9 @@ from pathlib import Path
 import psutil
 
 from racing_env.common.command_line import positive_int, run
-from racing_env.common.files import write_json
+from racing_env.common.files import read_json, write_json
 
-# of mallopt, in glibc's malloc.h
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 2**31 - 1
-BLOCK_BYTES = 2**25  # the most that glibc lets come from the kept memory
 INTERVAL_S = 2.0  # a sample walks the page tables of all processes: some 35 ms of a core
-
-
-def keep_freed_memory() -> None:
-    """Have this process use its freed memory again, where its C library is glibc.
-
-    Otherwise the kernel takes it back after each update and clears it page by page for the next:
-    an eighth of the time of PPO's updates.
-    """
-    with suppress(AttributeError, OSError):  # another system's library
-        library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def tree_memory_bytes(root: psutil.Process, without_pid: int | None = None) -> int:
@@ -49,19 +30,8 @@ def tree_memory_bytes(root: psutil.Process, without_pid: int | None = None) -> i
     return sum(memory_bytes(process) for process in processes if process.pid != without_pid)
 
 
-def descendants_cpu_s() -> float:
-    """CPU time (s) that the living descendants of this process have used: its workers' work."""
-    total = 0.0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue  # ended since it was listed
-        total += times.user + times.system
-    return total
-
-
 def memory_bytes(process: psutil.Process) -> int:
+    """Memory of one process now; 0 if it ended or is another user's."""
     try:
         memory = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -78,7 +48,7 @@ def record_peak(pid: int, path: str | Path, interval_s: float = INTERVAL_S) -> N
     path = Path(path)
     peak_bytes = 0
     if path.exists():
-        peak_bytes = json.loads(path.read_text(encoding="utf-8"))["peak_bytes"]
+        peak_bytes = read_json(path)["peak_bytes"]
     try:
         root = psutil.Process(pid)
     except psutil.NoSuchProcess:

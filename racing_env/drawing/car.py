@@ -27,7 +27,7 @@ class TyreMarks:
         self._before: tuple[float, np.ndarray] | None = None
 
     def add(self, state: np.ndarray, time_s: float, vehicle: Vehicle) -> None:
-        """Join the wheels' places with those before, where slip is paid for: past the tyres' peak."""
+        """Join the wheels' places with those before, where slip is paid for."""
         wheels = on_ground(state, wheel_places(vehicle))
         if self._before is not None and 0.0 < time_s - self._before[0] < GAP_MAX_S:
             slips = np.repeat(np.abs(dyn.axle_slips(state[:, None], 0, vehicle)), 2)

@@ -1,11 +1,12 @@
 """Loads and resistance against the balance of forces and moments."""
 
 import pytest
+from cars import RACECAR
 from hypothesis import given
 from hypothesis import strategies as st
 
 from racing_env.car import loads as ld
-from racing_env.car.vehicle import GRAVITY_MPS2, RACECAR
+from racing_env.car.vehicle import GRAVITY_MPS2
 
 WEIGHT_N = RACECAR.mass_kg * GRAVITY_MPS2
 LIFT_KGPM = RACECAR.lift_front_kgpm + RACECAR.lift_rear_kgpm

@@ -1,14 +1,18 @@
 """Models of stable-baselines3 in an environment that needs no cars, and their judge."""
 
+import math
+
 import gymnasium as gym
 import numpy as np
 import torch
-from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from racing_env.learning.callbacks import JudgeDrivers
+from racing_env.drivers.policy import Policy
+from racing_env.learning.actor_critic import TanhMeanPolicy
+from racing_env.learning.algorithms.ppo import driver_of
+from racing_env.learning.judging import JudgeDrivers, MovingAverage
 from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.simulation import observation
 
@@ -28,6 +32,20 @@ class Anywhere(gym.Env):
         return self.observation_space.sample(), -float(abs(action[0])), True, False, info
 
 
+def new_clone() -> Policy:
+    """A driver of the usual sizes, whose actions reach far into the squashing."""
+    rng = np.random.default_rng(0)
+    sizes = [observation.SIZE, *HIDDEN_SIZES, 2]
+    return Policy(
+        tuple(
+            rng.normal(0, 1.5 / math.sqrt(inputs), (outputs, inputs)).astype(np.float32)
+            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+        ),
+        tuple(rng.normal(0, 0.2, outputs).astype(np.float32) for outputs in sizes[1:]),
+        {"made_by": "test"},
+    )
+
+
 def new_model(seed: int = 0) -> PPO:
     hidden = list(HIDDEN_SIZES)
     return PPO(
@@ -39,4 +57,4 @@ def new_model(seed: int = 0) -> PPO:
 
 def new_judge(model: PPO, out, every: int = 10**6, decay: float = 0.9) -> JudgeDrivers:
     average = MovingAverage(driver_of(model, {"made_by": "test"}), decay)
-    return JudgeDrivers([], out, every, average, tqdm(disable=True), {})
+    return JudgeDrivers([], out, every, average, driver_of, tqdm(disable=True), {})

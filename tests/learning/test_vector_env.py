@@ -119,13 +119,55 @@ def test_contract_of_a_vec_env(opened):
     assert env.get_attr("settings", indices=[1, 3]) == [SETTINGS] * 2
     assert env.env_is_wrapped(object) == [False] * 4
     assert env.unwrapped is env
-    env.seed(3)
     with pytest.raises(NotImplementedError):
         env.env_method("anything")
     with pytest.raises(NotImplementedError):
         env.set_attr("anything", 1)
     with pytest.raises(AttributeError):
         env.get_attr("no_such_thing")
+
+
+def test_a_seed_decides_the_episodes_that_follow(opened, bank, tmp_path):
+    """In every kind of environment the same ones."""
+    batch = opened(2, 4)
+    dummy = make_vec_env("dummy", bank, 4, 4, SETTINGS._replace(seed=9), tmp_path)
+    runs = []
+    for env in (batch, dummy):
+        seen = []
+        for seed in (5, None, 5, 2):
+            if seed is not None:
+                env.seed(seed)
+            seen.append(env.reset())
+        runs.append(seen)
+    dummy.close()
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    five, another, five_again, two = runs[0]
+    np.testing.assert_array_equal(five, five_again)
+    assert (five != another).any(axis=1).all() and (five != two).any(axis=1).all()
+    env = make_vec_env("dummy", bank, 4, 4, SETTINGS._replace(seed=5), tmp_path)
+    np.testing.assert_array_equal(env.reset(), five)  # a run's own seed
+    env.close()
+
+
+@pytest.mark.parametrize("kind", ["dummy", "subproc"])
+def test_snapshots_and_gradients_are_those_of_a_batch(opened, bank, tmp_path, kind):
+    settings = SETTINGS._replace(tape_steps=5, lookahead_steps=2)
+    batch = opened(1, 2, settings)
+    other = make_vec_env(kind, bank, 2, 2, settings, tmp_path)
+    jacobians = np.random.default_rng(0).normal(0, 0.01, (5, 2, 2, observation.SIZE))
+    results = []
+    for env in (batch, other):
+        drive(env, 7)
+        results.append([*env.pull_back(jacobians.astype(np.float32)), env.snapshots()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kept, actions = results[0][-1], np.zeros((2, 2), np.float32)
+    wanted = batch.step(actions)[0]
+    other.step(np.ones((2, 2), np.float32))
+    other.restore(kept)
+    np.testing.assert_array_equal(other.step(actions)[0], wanted)
+    other.close()
 
 
 def test_ppo_learns_on_it(opened):

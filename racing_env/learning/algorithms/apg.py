@@ -76,9 +76,9 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         self,
         policy: Any,
         env: VecEnv | None,
-        learning_rate: Any = 2e-4,
-        n_steps: int = 160,
-        max_grad_norm: float = 1.0,
+        learning_rate: Any = NUMBERS.learning_rate_first,
+        n_steps: int = NUMBERS.rollout_steps,
+        max_grad_norm: float = NUMBERS.gradient_norm_limit,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ):

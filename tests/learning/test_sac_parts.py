@@ -2,16 +2,10 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from racing_env.learning.replay import (
-    STORED,
-    DemonstrationReplayBuffer,
-    buffer_state,
-    restore_buffer,
-)
-from stable_baselines3.common.buffers import ReplayBuffer
 
 from racing_env.common.errors import InputError
-from racing_env.data.dataset import DatasetWriter, Episode
+from racing_env.data.dataset_writer import DatasetWriter, Episode
+from racing_env.learning.sac_parts import DemonstrationReplayBuffer, PersistentNoise
 from racing_env.simulation import observation
 
 SPACES = (
@@ -94,28 +88,15 @@ def test_no_data_set_and_an_empty_one_are_refused(tmp_path):
         DemonstrationReplayBuffer(8, *SPACES, device="cpu", folder=tmp_path)
 
 
-def filled(size: int, count: int) -> ReplayBuffer:
-    buffer = ReplayBuffer(size, *SPACES, device="cpu", n_envs=2)
-    for i in range(count):
-        seen = np.full((2, observation.SIZE), i, np.float32)
-        ends = [{"TimeLimit.truncated": i % 5 == 0}] * 2
-        buffer.add(seen, seen + 1, np.full((2, 2), i), np.full(2, i), np.full(2, i % 5 == 0), ends)
-    return buffer
-
-
-@pytest.mark.parametrize("count", [0, 1, 9, 10, 13, 27])
-@pytest.mark.parametrize("size", [20, 30, 10])
-def test_saved_and_restored(count, size):
-    before, after = filled(20, count), ReplayBuffer(size, *SPACES, device="cpu", n_envs=2)
-    restore_buffer(after, buffer_state(before))
-    assert after.size() == min(count, 10, size // 2)
-    for other in (before, after):  # the next goes behind the newest
-        other.add(*[np.full((2, observation.SIZE), 50.0)] * 2, np.zeros((2, 2)), np.ones(2),
-                  np.ones(2), [{}] * 2)  # fmt: skip
-    wanted, found = buffer_state(before), buffer_state(after)
-    for name in STORED:
-        rows = min(len(wanted[name]), len(found[name]))
-        new, old = (torch.roll(state[name], -state["pos"], 0) for state in (found, wanted))
-        torch.testing.assert_close(new[-rows:], old[-rows:], rtol=0, atol=0)
-    if size == 20:
-        assert before.pos == after.pos  # SB3 draws row numbers
+def test_noise_has_its_deviations_and_lasts():
+    np.random.seed(0)  # noqa: NPY002
+    noise = PersistentNoise(500, (0.02, 0.1), (0.5, 0.95))
+    for _ in range(100):
+        noise()
+    now = noise()
+    noise.reset(indices=[3])  # as SB3 does at an episode's end
+    next_but_one = [noise() for _ in range(2)][1]
+    assert now.shape == (500, 2) and now.dtype == np.float32
+    np.testing.assert_allclose(now.std(axis=0), [0.02, 0.1], rtol=0.15)
+    left = (now * next_but_one).mean(axis=0) / now.var(axis=0)
+    np.testing.assert_allclose(left, [0.5**2, 0.95**2], atol=0.12)

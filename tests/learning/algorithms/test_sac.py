@@ -2,14 +2,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from racing_env.learning.proximal_sac import (
-    ParallelLinear,
-    PersistentNoise,
-    ProximalSAC,
-    ProximalSACPolicy,
-)
+from models import Anywhere, new_clone
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
+
+from racing_env.learning.algorithms import sac
+from racing_env.learning.algorithms.sac import ProximalSAC
+from racing_env.learning.sac_parts import ParallelLinear, ProximalSACPolicy
+from racing_env.simulation import observation
 
 SIZE = 5
 SETTINGS = {
@@ -90,7 +91,7 @@ def test_critics_see_what_an_action_adds_to_the_average_driver_s():
             parameter += 0.3  # the driver is elsewhere than its average
     given = samples(9)
     average = model.policy.average_actor(given.observations, deterministic=True)
-    batch = model._valued(given)
+    batch = model._make_batch(given)
     torch.testing.assert_close(batch.average, average)
     torch.testing.assert_close(batch.additions, given.actions - average)
     assert torch.equal(batch.observations, given.observations)
@@ -102,18 +103,18 @@ def test_targets_are_the_rewards_and_then_the_worth_of_the_average_driver():
     worth = torch.cat(model.critic_target(given.next_observations, torch.zeros(4, 2)), dim=1)
     left = torch.tensor([0.9, 0.9, 0, 0.9])
     expected = given.rewards[:, 0] + left * worth.amin(1)
-    torch.testing.assert_close(model._valued(given).targets[:, 0], expected)
+    torch.testing.assert_close(model._make_batch(given).targets[:, 0], expected)
     several_steps = given._replace(discounts=torch.tensor([[0.5], [0.25], [0.5], [0.125]]))
     expected = given.rewards[:, 0] + torch.tensor([0.5, 0.25, 0, 0.125]) * worth.amin(1)
-    torch.testing.assert_close(model._valued(several_steps).targets[:, 0], expected)
+    torch.testing.assert_close(model._make_batch(several_steps).targets[:, 0], expected)
 
 
 def test_each_update_has_its_share_of_a_sample(monkeypatch):
     model = made(gradient_steps=4)
     learnt = []
-    learn_values = model._learn_values
+    update_critics = model._update_critics
     monkeypatch.setattr(
-        model, "_learn_values", lambda batch: learnt.append(batch) or learn_values(batch)
+        model, "_update_critics", lambda batch: learnt.append(batch) or update_critics(batch)
     )
     numbers = torch.arange(64.0)[:, None]  # the second half may be demonstrations
     monkeypatch.setattr(
@@ -172,15 +173,21 @@ def test_actor_learns_at_its_own_rate_and_after_its_delay(delay):
     assert rates == [0.5 * 3e-4, 3e-4]
 
 
-def test_noise_has_its_deviations_and_lasts():
-    np.random.seed(0)  # noqa: NPY002
-    noise = PersistentNoise(500, (0.02, 0.1), (0.5, 0.95))
-    for _ in range(100):
-        noise()
-    now = noise()
-    noise.reset(indices=[3])  # as SB3 does at an episode's end
-    next_but_one = [noise() for _ in range(2)][1]
-    assert now.shape == (500, 2) and now.dtype == np.float32
-    np.testing.assert_allclose(now.std(axis=0), [0.02, 0.1], rtol=0.15)
-    left = (now * next_but_one).mean(axis=0) / now.var(axis=0)
-    np.testing.assert_allclose(left, [0.5**2, 0.95**2], atol=0.12)
+@pytest.mark.parametrize("cars", [1, 3, 8, 50, 100])
+def test_updates_a_transition_hardly_depend_on_the_cars(cars, monkeypatch):
+    numbers = sac.NUMBERS._replace(rollout=64, transitions_per_update=4)
+    monkeypatch.setattr(sac, "NUMBERS", numbers)
+    model = sac.make_model(DummyVecEnv([Anywhere] * cars), 96, 0, torch.device("cpu"))
+    updates = []
+    model.train = lambda gradient_steps, batch_size: updates.append(gradient_steps)
+    model.learn(96)
+    assert sum(updates) == pytest.approx(model.num_timesteps / 4, rel=0.05)
+
+
+def test_the_noise_that_it_learns_starts_the_same_everywhere():
+    model = sac.make_model(DummyVecEnv([Anywhere]), 64, 0, torch.device("cpu"))
+    sac.start_from(model, new_clone())
+    seen = torch.rand((50, observation.SIZE)) * 10 - 5
+    with torch.no_grad():
+        _, log_std, _ = model.actor.get_action_dist_params(seen)
+    np.testing.assert_allclose(log_std.numpy(), sac.NUMBERS.log_std_first, atol=1e-6)

@@ -25,7 +25,7 @@ from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.learning.algorithms import apg, ppo, sac
 from racing_env.learning.callbacks import LogEpisodes
 from racing_env.learning.network import HIDDEN_SIZES
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
 SHORT = (*OVAL, "--timesteps", 1024)
@@ -33,7 +33,7 @@ SHORT = (*OVAL, "--timesteps", 1024)
 
 def random_policy(*hidden: int) -> Policy:
     rng = np.random.default_rng(0)
-    sizes = [observation.SIZE, *hidden, 2]
+    sizes = [LAYOUT.size, *hidden, 2]
     return Policy(
         tuple(
             rng.normal(0, 0.1, (outputs, inputs)).astype(np.float32)

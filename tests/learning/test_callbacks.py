@@ -9,7 +9,7 @@ from stable_baselines3.common.logger import Logger
 
 from racing_env.learning.actor_critic import actor_layers
 from racing_env.learning.callbacks import GivenNoise, LogEpisodes, WarmUp, set_noise
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 def test_warm_up_keeps_the_actor_then_lets_it_go():
@@ -60,7 +60,7 @@ def test_reward_terms_are_logged():
 def test_given_noise_has_its_deviations():
     model = new_model()
     set_noise(model, np.array([0.05, 0.12]))
-    seen = torch.ones(4000, observation.SIZE)
+    seen = torch.ones(4000, LAYOUT.size)
     with torch.no_grad():
         actions = model.policy.get_distribution(seen).get_actions().numpy()
     np.testing.assert_allclose(actions.std(axis=0), [0.05, 0.12], rtol=0.1)

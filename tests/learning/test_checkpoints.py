@@ -29,7 +29,7 @@ from racing_env.learning.judging import JudgeDrivers
 from racing_env.learning.shared_block import SNAPSHOT_SIZE
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -142,7 +142,7 @@ def test_random_state():
 
 
 SPACES = (
-    spaces.Box(-5, 5, (observation.SIZE,), np.float32),
+    spaces.Box(-5, 5, (LAYOUT.size,), np.float32),
     spaces.Box(-1, 1, (2,), np.float32),
 )
 
@@ -150,7 +150,7 @@ SPACES = (
 def filled(size: int, count: int) -> ReplayBuffer:
     buffer = ReplayBuffer(size, *SPACES, device="cpu", n_envs=2)
     for i in range(count):
-        seen = np.full((2, observation.SIZE), i, np.float32)
+        seen = np.full((2, LAYOUT.size), i, np.float32)
         ends = [{"TimeLimit.truncated": i % 5 == 0}] * 2
         buffer.add(seen, seen + 1, np.full((2, 2), i), np.full(2, i), np.full(2, i % 5 == 0), ends)
     return buffer
@@ -163,7 +163,7 @@ def test_replay_buffer_saved_and_restored(count, size):
     restore_buffer(after, buffer_state(before))
     assert after.size() == min(count, 10, size // 2)
     for other in (before, after):  # the next goes behind the newest
-        other.add(*[np.full((2, observation.SIZE), 50.0)] * 2, np.zeros((2, 2)), np.ones(2),
+        other.add(*[np.full((2, LAYOUT.size), 50.0)] * 2, np.zeros((2, 2)), np.ones(2),
                   np.ones(2), [{}] * 2)  # fmt: skip
     wanted, found = buffer_state(before), buffer_state(after)
     for name in REPLAY_ARRAYS:

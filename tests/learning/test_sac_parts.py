@@ -6,10 +6,10 @@ from gymnasium import spaces
 from racing_env.common.errors import InputError
 from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.learning.sac_parts import DemonstrationReplayBuffer, PersistentNoise
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 SPACES = (
-    spaces.Box(-5, 5, (observation.SIZE,), np.float32),
+    spaces.Box(-5, 5, (LAYOUT.size,), np.float32),
     spaces.Box(-1, 1, (2,), np.float32),
 )
 
@@ -20,7 +20,7 @@ def episode(number: int, steps: int, terminated: bool) -> Episode:
     ends = np.zeros(steps, bool)
     ends[-1] = True
     arrays = {
-        "observations": np.repeat(count[:, None], observation.SIZE, axis=1),
+        "observations": np.repeat(count[:, None], LAYOUT.size, axis=1),
         "actions": np.stack([count / 1000, -count / 1000], axis=1),
         "expert_actions": np.zeros((steps, 2), np.float32),
         "rewards": count / 10,
@@ -60,14 +60,14 @@ def test_half_of_a_batch_are_demonstrations(folder, batch):
     buffer = DemonstrationReplayBuffer(
         8, *SPACES, device="cpu", folder=folder, n_steps=3, gamma=0.5
     )
-    own = np.full((1, observation.SIZE), -3.0, np.float32)
+    own = np.full((1, LAYOUT.size), -3.0, np.float32)
     for _ in range(5):
         buffer.add(own, own, np.zeros((1, 2)), np.zeros(1), np.zeros(1), [{}])
     sample = buffer.sample(batch)
     own_rows = sample.observations[:, 0] == -3.0
     assert own_rows.sum() == batch - batch // 2 and len(own_rows) == batch
     assert all(values.dtype == torch.float32 for values in sample)
-    widths = (observation.SIZE, 2, observation.SIZE, 1, 1, 1)
+    widths = (LAYOUT.size, 2, LAYOUT.size, 1, 1, 1)
     for values, width in zip(sample, widths, strict=True):
         assert values.shape == (batch, width)
     shown = sample.observations[~own_rows, 0]

@@ -1,8 +1,8 @@
 import numpy as np
 
 from racing_env.learning.shared_block import block_bytes, open_block
-from racing_env.simulation import observation
-from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.rewards import REWARD_TERMS
 
 
 def test_arrays_of_a_block_do_not_overlap():
@@ -13,5 +13,5 @@ def test_arrays_of_a_block_do_not_overlap():
     for i, array in enumerate(block):
         assert (array == (i % 2 if array.dtype == np.bool_ else i + 1)).all()
         assert array.ctypes.data % 8 == 0
-    assert block.observations.shape == (7, observation.SIZE)
+    assert block.observations.shape == (7, LAYOUT.size)
     assert block.returns.shape == (7, len(REWARD_TERMS))

@@ -10,7 +10,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.learning.training_cars import TrainingCars, TrainingEnv, TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
-from racing_env.simulation.simulator import REWARD_TERMS, RewardWeights
+from racing_env.simulation.rewards import REWARD_TERMS, RewardWeights
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 

@@ -16,8 +16,8 @@ from stable_baselines3 import PPO
 from racing_env.common.errors import InputError
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv, make_vec_env
-from racing_env.simulation import observation
-from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -90,7 +90,7 @@ def test_ends_are_reported_as_stable_baselines3_expects(opened):
     for step, car in ended:
         info = infos[step][car]
         last = info["terminal_observation"]
-        assert last.shape == (observation.SIZE,) and last.dtype == np.float32
+        assert last.shape == (LAYOUT.size,) and last.dtype == np.float32
         assert not np.array_equal(last, observations[step, car])
         episode = info["episode"]
         assert set(episode) == {"r", "l", *REWARD_TERMS}
@@ -113,7 +113,7 @@ def test_contract_of_a_vec_env(opened):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = opened(2, 4)
-    assert env.num_envs == 4 and env.reset().shape == (4, observation.SIZE)
+    assert env.num_envs == 4 and env.reset().shape == (4, LAYOUT.size)
     assert env.observation_space.contains(env.reset()[0])
     assert env.get_attr("render_mode") == [None] * 4
     assert env.get_attr("settings", indices=[1, 3]) == [SETTINGS] * 2
@@ -155,7 +155,7 @@ def test_snapshots_and_gradients_are_those_of_a_batch(opened, bank, tmp_path, ki
     settings = SETTINGS._replace(tape_steps=5, lookahead_steps=2)
     batch = opened(1, 2, settings)
     other = make_vec_env(kind, bank, 2, 2, settings, tmp_path)
-    jacobians = np.random.default_rng(0).normal(0, 0.01, (5, 2, 2, observation.SIZE))
+    jacobians = np.random.default_rng(0).normal(0, 0.01, (5, 2, 2, LAYOUT.size))
     results = []
     for env in (batch, other):
         drive(env, 7)

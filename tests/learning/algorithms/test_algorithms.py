@@ -15,7 +15,7 @@ from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.learning import algorithms
 from racing_env.learning.callbacks import LogNumbers, WarmUp
 from racing_env.learning.vector_env import make_vec_env
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -55,7 +55,7 @@ def make_model(algorithm, bank, tmp_path):
 
 def observations(count: int = 500) -> np.ndarray:
     rng = np.random.default_rng(1)
-    return rng.uniform(-5, 5, (count, observation.SIZE)).astype(np.float32)
+    return rng.uniform(-5, 5, (count, LAYOUT.size)).astype(np.float32)
 
 
 def test_names_are_the_files():
@@ -103,7 +103,7 @@ def test_driver_is_what_was_learnt_and_a_copy(algorithm, make_model, tmp_path):
 
 def test_other_sizes_are_refused(algorithm, make_model):
     small = Policy(
-        (np.zeros((2, observation.SIZE), np.float32),), (np.zeros(2, np.float32),), {}
+        (np.zeros((2, LAYOUT.size), np.float32),), (np.zeros(2, np.float32),), {}
     )  # fmt: skip
     with pytest.raises(ValueError, match="do not have the policy's sizes"):
         algorithm.start_from(make_model(), small)

@@ -14,7 +14,7 @@ from racing_env.learning.callbacks import set_noise
 from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -30,7 +30,7 @@ def bank():
 def clone() -> Policy:
     """Drives straight on with half the power, a little moved by all that it sees."""
     rng = np.random.default_rng(3)
-    sizes = [observation.SIZE, *HIDDEN_SIZES, 2]
+    sizes = [LAYOUT.size, *HIDDEN_SIZES, 2]
     weights = [
         rng.normal(0, 0.5 / np.sqrt(a), (b, a)).astype(np.float32)
         for a, b in zip(sizes[:-1], sizes[1:], strict=True)

@@ -6,7 +6,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from racing_env.learning.actor_critic import actor_layers
 from racing_env.learning.algorithms.ppo import NUMBERS, GatheredRollouts, make_model
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 def test_ppo_s_critic_is_quicker_and_its_noise_is_not_learnt():
@@ -28,7 +28,7 @@ def test_gathered_rollouts_are_sb3_s_and_no_part_of_the_buffer():
     for buffer in buffers:
         rng = np.random.default_rng(0)
         for _ in range(5):
-            seen = rng.uniform(-5, 5, (3, observation.SIZE)).astype(np.float32)
+            seen = rng.uniform(-5, 5, (3, LAYOUT.size)).astype(np.float32)
             actions, rewards = rng.normal(size=(3, 2)), rng.normal(size=3)
             buffer.add(seen, actions, rewards, np.zeros(3), torch.ones(3), torch.zeros(3))
         buffer.compute_returns_and_advantage(torch.zeros(3), np.zeros(3))

@@ -10,7 +10,7 @@ from torch import nn
 from racing_env.learning.algorithms import sac
 from racing_env.learning.algorithms.sac import ProximalSAC
 from racing_env.learning.sac_parts import ParallelLinear, ProximalSACPolicy
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 SIZE = 5
 SETTINGS = {
@@ -187,7 +187,7 @@ def test_updates_a_transition_hardly_depend_on_the_cars(cars, monkeypatch):
 def test_the_noise_that_it_learns_starts_the_same_everywhere():
     model = sac.make_model(DummyVecEnv([Anywhere]), 64, 0, torch.device("cpu"))
     sac.start_from(model, new_clone())
-    seen = torch.rand((50, observation.SIZE)) * 10 - 5
+    seen = torch.rand((50, LAYOUT.size)) * 10 - 5
     with torch.no_grad():
         _, log_std, _ = model.actor.get_action_dist_params(seen)
     np.testing.assert_allclose(log_std.numpy(), sac.NUMBERS.log_std_first, atol=1e-6)

@@ -21,6 +21,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
+from racing_env.car.vehicle import Vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_json, writing
@@ -142,11 +143,9 @@ def train(args: argparse.Namespace) -> None:
     given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
     data = read_dataset(args.data) if args.data else None
     if data:
-        refuse_difference(
-            args.data, paid_and_seen(data.manifest), paid_and_seen(given), "collect it again"
-        )
-    args.timesteps, args.cars = timesteps, cars  # as resolved
-    write_run_record(out, args)
+        found = paid_and_seen(data.vehicle, data.manifest["task"])
+        wanted = paid_and_seen(clone.vehicle, task.record())
+        refuse_difference(args.data, found, wanted, "collect it again")
     worker_context("racing_env.learning.car_worker")  # loaded once, for all workers
     circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
     held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
@@ -160,6 +159,8 @@ def train(args: argparse.Namespace) -> None:
         "judges": circuits_content(held_back),
     }
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
+    args.timesteps, args.cars = timesteps, cars  # as resolved
+    write_run_record(out, args)
     bank = pack_circuits(circuits)
     settings = algorithm.training_settings(task, args.seed)
 
@@ -228,10 +229,13 @@ def train(args: argparse.Namespace) -> None:
           f"in {out}")  # fmt: skip
 
 
-def paid_and_seen(made_with: Mapping[str, Any]) -> dict[str, Any]:
+def paid_and_seen(vehicle: Vehicle, task: Mapping[str, Any]) -> dict[str, Any]:
     """What demonstrations must have in common with a training that learns from them."""
-    task = made_with["task"]
-    return {"vehicle": made_with["vehicle"], "layout": task["layout"], "weights": task["weights"]}
+    return {
+        "vehicle": vehicle._asdict(),
+        "layout": task["layout"],
+        "weights": task.get("weights"),
+    }
 
 
 def show_curve(curve: Sequence[Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""A car, and a circuit with a lap on it, at a tenth of the size.
+"""A circuit with a lap on it, at a tenth of the size, for the dynamically similar car.
 
 Speeds are smaller by the root of ten, so that accelerations are as they were.
 """
@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from cars import scaled
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.vehicle import Vehicle
-from racing_env.laps.evaluation import Telemetry
+from racing_env.laps.telemetry import Telemetry
 from racing_env.tracks.circuit import Circuit
 
 # by unit; what has none of these units stays
@@ -30,12 +31,13 @@ def _tenth(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def tenth_of_vehicle(vehicle: Vehicle) -> Vehicle:
-    return vehicle._replace(**_tenth(vehicle._asdict()))
+    return scaled(vehicle, 0.1)
 
 
 def tenth_of_circuit(circuit: Circuit) -> Circuit:
     track = replace(circuit.track, **_tenth(vars(circuit.track)))
-    return replace(circuit, **_tenth(vars(circuit)), track=track)
+    vehicle = tenth_of_vehicle(circuit.vehicle)
+    return replace(circuit, **_tenth(vars(circuit)), track=track, vehicle=vehicle)
 
 
 def tenth_of_lap(lap: Telemetry) -> Telemetry:

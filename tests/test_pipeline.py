@@ -27,9 +27,13 @@ def strict_json(path: Path):
     return json.loads(path.read_text(), parse_constant=pytest.fail)
 
 
-def test_pipeline(tmp_path):
+@pytest.mark.parametrize(
+    "layout", ["line-preview-1", pytest.param("centre-preview-1", marks=pytest.mark.slow)]
+)
+def test_pipeline(tmp_path, layout):
     for script, flags in STAGES.items():
-        done = run(script, *flags.split(), cwd=tmp_path)
+        seen = ("--layout", layout) if script == "collect_demonstrations.py" else ()
+        done = run(script, *flags.split(), *seen, cwd=tmp_path)
         assert done.returncode == 0, (script, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
     for stage, keys in SUMMARIES.items():
@@ -40,6 +44,7 @@ def test_pipeline(tmp_path):
     for stage in ("bc", "rl"):
         policy = load_policy(tmp_path / stage / "policy.safetensors")
         assert policy.record["made_by"] == f"train_{stage}.py"
+        assert policy.layout.name == layout
         assert (tmp_path / stage / "curve.csv").read_text().count("\n") >= 2
     results = strict_json(tmp_path / "evaluation.json")
     results = results["results"] if isinstance(results, dict) else results

@@ -7,16 +7,22 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from demonstrations import write_demonstrations
+from cars import RACECAR, circuit_named
 from processes import run, start
 
 from racing_env.common.files import read_columns
-from racing_env.data.dataset_writer import DatasetWriter, Episode, read_manifest
+from racing_env.data.dataset import read_dataset
+from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
 from racing_env.drivers.policy import load_policy
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import demonstration_task
+from racing_env.tracks.circuit import circuits_content
+from racing_env.tracks.reader import write_track
 
 BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--judge-on", "club", "--seed", 1)
 
@@ -27,7 +33,15 @@ def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return write_demonstrations(tmp_path_factory.mktemp("demonstrations"))
+    """Demonstrations on a circuit that lies in a file: the oval."""
+    folder = tmp_path_factory.mktemp("demonstrations")
+    write_track(circuit_named("oval").track, folder / "oval.csv")
+    done = run(
+        "collect_demonstrations.py", "--track", folder / "oval.csv", "--episodes", 4,
+        "--workers", 1, "--out", "data", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "data"
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +62,10 @@ def results(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_policy_is_left_even_if_it_finishes_no_lap(trained):
     folder, done = trained
     policy = load_policy(folder / "policy.safetensors")
@@ -57,8 +75,8 @@ def test_policy_is_left_even_if_it_finishes_no_lap(trained):
     assert summary["examples_per_s"] > 0
     assert len(done.stdout.splitlines()) == 4  # a header and the three rounds
     assert len(done.stderr.splitlines()) < 10
-    rounds = [read_manifest(folder / f"dagger-0{i}")["settings"]["round"] for i in (1, 2)]
-    assert rounds == [1, 2]
+    driven = [read_dataset(folder / f"dagger-0{i}").manifest for i in (1, 2)]
+    assert [manifest["settings"]["round"] for manifest in driven] == [1, 2]
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -115,14 +133,16 @@ def test_loss_that_is_not_finite_stops(tmp_path):
     (tmp_path / "data").mkdir()
     steps = 50
     arrays = {
-        "observations": np.full((steps, 76), np.nan, np.float32),
+        "observations": np.full((steps, LAYOUT.size), np.nan, np.float32),
         "actions": np.zeros((steps, 2), np.float32),
         "expert_actions": np.zeros((steps, 2), np.float32),
         "rewards": np.zeros(steps, np.float32),
         "terminations": np.zeros(steps, bool),
         "truncations": np.zeros(steps, bool),
     }
-    writer = DatasetWriter(tmp_path / "data", {"tracks": ["oval"]})
+    content = circuits_content([circuit_named("oval")])
+    origin = Origin({}, ["oval"], content, RACECAR, demonstration_task(RACECAR))
+    writer = DatasetWriter(tmp_path / "data", origin)
     for _ in range(3):
         writer.add(Episode(arrays, {"circuit": "oval", "laps": 0}))
     writer.flush()
@@ -148,12 +168,17 @@ def test_bad_flags(tmp_path, arguments):
         (["--data", "nowhere"], "nowhere"),
         (["--out", "text.txt"], "text.txt"),
         (["--out", "BC"], "use --resume"),
-        (["--out", "BC", "--resume"], "use the same flags"),
-        ([*BUDGET, "--out", "BC", "--resume", "--judge-on", "oval"], "use the same flags"),
-        ([*BUDGET, "--out", "BC", "--resume", "--data", "club"], "use the same flags"),
+        (["--out", "BC", "--resume"], "made with seed 1, asked for is 0"),
+        (
+            [*BUDGET, "--out", "BC", "--resume", "--judge-on", "oval"],
+            "made with judges.1.1 club, asked for is oval; use the same",
+        ),
+        ([*BUDGET, "--out", "BC", "--resume", "--data", "fewer"], "made with demonstrations "),
         (["--out", "broken", "--resume"], "not a readable checkpoint"),
         (["--data", "damaged"], "does not match its checksum"),
-        (["--data", "trackless"], "name no tracks"),
+        (["--data", "trackless"], "tracks are [], not names"),
+        (["--data", "club"], "club: was made with circuits.1.1 oval, asked for is club"),
+        (["--data", "costly"], "costly: was made with task.weights.slip_per_s 0.3, asked for is"),
     ],
     ids=str,
 )
@@ -165,10 +190,42 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, data, tmp_path, argument
     with (tmp_path / "damaged" / "shard-00000.expert_actions.npy").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7f")
-    for name, settings in {"trackless": {}, "club": {"tracks": ["club"]}}.items():
+    found = read_dataset(data).manifest
+    weights = found["task"]["weights"] | {"slip_per_s": 0.3}
+    for name, change in {
+        "trackless": {"tracks": []},
+        "club": {"tracks": ["club"]},
+        "costly": {"task": found["task"] | {"weights": weights}},
+        "fewer": {"episodes": found["episodes"][:3]},
+    }.items():
         manifest = shutil.copytree(data, tmp_path / name) / "manifest.json"
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"settings": settings}))
+        manifest.write_text(json.dumps(found | change))
+    before = contents(trained[0])
     arguments = [str(trained[0]) if a == "BC" else a for a in arguments]
     done = train("--workers", 0, "--data", data, *arguments, cwd=tmp_path)
     assert_refused(done, word)
     assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
+    assert contents(trained[0]) == before
+
+
+def test_a_circuit_that_was_edited_since_is_refused(trained, data, tmp_path):
+    """By what is in its file: where that lies does not matter."""
+    shutil.copytree(data, tmp_path / "data")
+    shutil.copytree(trained[0], tmp_path / "bc")
+    circuit, file = circuit_named("oval"), tmp_path / "oval.csv"
+    write_track(circuit.track, file)
+    manifest = tmp_path / "data" / "manifest.json"
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(record | {"tracks": [str(file)]}))
+    new = ("--data", "data", "--epochs", 1, "--judge-on", "club", "--out", "new")
+    assert train(*new, cwd=tmp_path).returncode == 0
+    before = contents(tmp_path / "bc")
+
+    width = circuit.track.width_left_m.copy()
+    width[100] -= 0.01
+    write_track(replace(circuit.track, width_left_m=width), file)
+    for arguments in ((*new, "--out", "newer"), (*BUDGET, "--data", "data", "--out", "bc")):
+        done = train(*arguments, "--resume", cwd=tmp_path)
+        assert_refused(done, "error: data: was made with circuits.1.", "collect it again")
+        assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
+    assert contents(tmp_path / "bc") == before and not contents(tmp_path / "newer")

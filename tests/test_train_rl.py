@@ -11,36 +11,49 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cars import RACECAR, LaterVehicle, circuit_named, scaled
 from demonstrations import write_demonstrations
-from processes import start
+from models import NOBODY
+from processes import run, start
 from stable_baselines3 import PPO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_rl
+from racing_env.car import vehicle
+from racing_env.car.scales import REFERENCE
 from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.laps.evaluation import Driver, drive_laps
 from racing_env.learning.algorithms import apg, ppo, sac
 from racing_env.learning.callbacks import LogEpisodes
 from racing_env.learning.network import HIDDEN_SIZES
+from racing_env.simulation import task
+from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.rewards import RewardWeights, reward_weights
+from racing_env.tracks.circuit import Circuit
+from racing_env.tracks.geometry import Track
+from racing_env.tracks.reader import write_track
 
 OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
 SHORT = (*OVAL, "--timesteps", 1024)
 
 
-def random_policy(*hidden: int) -> Policy:
-    rng = np.random.default_rng(0)
+def random_policy(*hidden: int, seed: int = 0) -> Policy:
+    rng = np.random.default_rng(seed)
     sizes = [LAYOUT.size, *hidden, 2]
-    return Policy(
-        tuple(
+    return replace(
+        NOBODY,
+        weights=tuple(
             rng.normal(0, 0.1, (outputs, inputs)).astype(np.float32)
             for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
         ),
-        tuple(np.zeros(outputs, np.float32) for outputs in sizes[1:]),
-        {},
+        biases=tuple(np.zeros(outputs, np.float32) for outputs in sizes[1:]),
     )
 
 
@@ -98,7 +111,10 @@ def test_files_of_a_run(here):
         rows = list(csv.DictReader(file))
     assert [row["timesteps"] for row in rows] == ["0", "1280"]  # whole rollouts
     assert {row["lap_ratio"] for row in rows} == {""}
-    assert list(here.glob("rl/tensorboard/events*"))
+    events = EventAccumulator("rl/tensorboard")
+    events.Reload()
+    for name, number in apg.NUMBERS._replace(timesteps=1024, cars=8)._asdict().items():
+        assert events.Scalars(f"numbers/{name}")[0].value == pytest.approx(number), name
     assert (here / "rl" / "learning_curve.png").stat().st_size > 10_000
     assert not list(here.glob("rl/*.npy"))
     policy = load_policy("rl/policy.safetensors")
@@ -149,6 +165,28 @@ def test_stable_baselines3_s_own_processes():
     assert train(*SHORT, "--vec-env", "subproc", "--envs", 2, out="a") == (0, [])
     assert train(*SHORT, "--vec-env", "dummy", "--envs", 2, out="b") == (0, [])
     assert learnt("a") == learnt("b")
+
+
+def test_a_driver_who_sees_the_centre_line_goes_on_seeing_it(here):
+    centre = layout_named("centre-preview-1", "the test")
+    driver = random_policy(*HIDDEN_SIZES)
+    driver.biases[-1][:] = (0.0, 0.5)  # he pulls away
+    save_policy(replace(driver, layout=centre), "clone.safetensors")
+    assert train(*SHORT, "--envs", 1, "--cars", 8) == (0, [])
+    assert saved()["settings"]["task"]["layout"] == centre.name
+    trained = load_policy("rl/policy.safetensors")
+    assert trained.layout is centre
+    done = run("evaluate.py", "--driver", "rl/policy.safetensors", "--track", "oval", "--laps", 1,
+               "--json", "results.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = strict_json(here / "results.json")
+    (result,) = results["results"] if isinstance(results, dict) else results
+    distances = []
+    for layout in (centre, LAYOUT):
+        sees = Driver(lambda simulator: trained.act(simulator.observe()), layout.name)
+        (lap,) = drive_laps([circuit_named("oval")], sees, laps=1)
+        distances.append(pytest.approx(lap.distance_m, abs=0.1))
+    assert result["distance_m"] == distances[0] != distances[1]
 
 
 # ---------------------------------------------------------------- going on
@@ -438,5 +476,127 @@ def test_resuming_another_training_is_refused():
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
     assert train(*arguments) == (0, [])
     assert_refused(train(*arguments), "already holds a training")
-    assert_refused(train(*arguments, "--resume", "--algo", "sac"), "use the same flags")
-    assert_refused(train(*arguments, "--resume", "--seed", 9), "use the same flags")
+    before = contents("rl")
+    for flag, other, difference in (
+        ("--algo", "sac", "made with algo apg, asked for is sac"),
+        ("--seed", 9, "made with seed 3, asked for is 9"),
+        ("--track", "club", "made with circuits.1.1 oval, asked for is club"),
+        ("--judge-on", "club", "made with judges.1.1 oval, asked for is club"),
+    ):
+        done = train(*arguments, "--resume", flag, other)
+        assert_refused(done, "training.pt: was", difference, "use the same, or another --out")
+    assert contents("rl") == before
+
+
+def test_seeds_that_differ_little_differ():
+    arguments = (*SHORT, "--envs", 1, "--cars", 8)
+    assert train(*arguments, "--seed", 20250101) == (0, [])
+    assert_refused(train(*arguments, "--seed", 20250102, "--resume"), "seed 20250101")
+
+
+# ---------------------------------------------------------------- contents, not names
+
+
+def contents(folder: str) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def slip_costs_twice(scales) -> RewardWeights:
+    weights = reward_weights(scales)
+    return weights._replace(slip_per_s=2.0 * weights.slip_per_s)
+
+
+def narrower(circuit: Circuit) -> Track:
+    """Its track, by a centimetre at one place."""
+    width = circuit.track.width_left_m.copy()
+    width[100] -= 0.01
+    return replace(circuit.track, width_left_m=width)
+
+
+def test_files_that_were_changed_since_are_found_when_resuming(monkeypatch):
+    """Each by what is in it, whatever it is called; and what is as it was is taken."""
+    oval, club = circuit_named("oval"), circuit_named("club")
+    write_track(oval.track, "to_learn.csv")
+    write_track(club.track, "to_judge.csv")
+    write_demonstrations(Path("demonstrations"))
+    arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--vec-env", "dummy",
+                 "--envs", 8, "--timesteps", 64, "--track", "to_learn.csv",
+                 "--judge-on", "to_judge.csv")  # fmt: skip
+    assert train(*arguments) == (0, [])
+    before = contents("rl")
+
+    def assert_is_found(*words: str) -> None:
+        done = train(*arguments, "--resume")
+        assert_refused(done, "training.pt: was made with", *words, "use the same, or another --out")
+        assert contents("rl") == before
+
+    clone = Path("clone.safetensors").read_bytes()
+    save_policy(random_policy(*HIDDEN_SIZES, seed=1), "clone.safetensors")
+    assert_is_found("made with policy ")
+    Path("clone.safetensors").write_bytes(clone)
+
+    for file, circuit, name in (("to_learn", oval, "circuits"), ("to_judge", club, "judges")):
+        write_track(narrower(circuit), f"{file}.csv")
+        assert_is_found(f"made with {name}.1.")
+        write_track(circuit.track, f"{file}.csv")
+
+    os.rename("demonstrations", "first")
+    write_demonstrations(Path("demonstrations"), episodes=3)
+    assert_is_found("made with data ")
+    shutil.rmtree("demonstrations")
+
+    os.rename("first", "moved")
+    os.rename("clone.safetensors", "moved.safetensors")
+    moved = (*arguments, "--data", "moved", "--resume")
+    assert train(*moved, policy="moved.safetensors") == (0, [])
+
+
+def test_other_reward_weights_are_found_when_resuming(monkeypatch):
+    arguments = (*SHORT, "--envs", 1, "--cars", 8)
+    assert train(*arguments) == (0, [])
+    before = contents("rl")
+    monkeypatch.setattr(task, "reward_weights", slip_costs_twice)
+    done = train(*arguments, "--resume")
+    assert_refused(done, "made with task.weights.slip_per_s 0.1, asked for is 0.2")
+    assert contents("rl") == before
+
+
+def test_demonstrations_of_another_pay_sight_or_car_are_refused(monkeypatch):
+    """Also where a checkpoint could be gone on with: it is left as it was."""
+    write_demonstrations(Path("demonstrations"))
+    arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--vec-env", "dummy",
+                 "--envs", 8, "--timesteps", 64)  # fmt: skip
+    assert train(*arguments) == (0, [])
+    before = contents("rl")
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "reward_weights", slip_costs_twice)
+        for out, flags in (("new", ()), ("rl", ("--resume",))):
+            done = train(*arguments, *flags, out=out)
+            assert_refused(done, "demonstrations: was made with weights.slip_per_s 0.1", "is 0.2")
+    clone = load_policy("clone.safetensors")
+    save_policy(replace(clone, layout=layout_named("centre-preview-1", "")), "centre.safetensors")
+    save_policy(replace(clone, vehicle=scaled(RACECAR, 0.5)), "half.safetensors")
+    for policy, word in (("centre", "layout line-preview-1"), ("half", "vehicle.mass_kg 1200")):
+        done = train(*arguments, out="new", policy=f"{policy}.safetensors")
+        assert_refused(done, f"demonstrations: was made with {word}", "collect it again")
+    assert contents("rl") == before and not contents("new")
+
+
+def test_demonstrations_without_weights_are_refused():
+    manifest = write_demonstrations(Path("demonstrations")) / "manifest.json"
+    record = json.loads(manifest.read_text())
+    del record["task"]["weights"]
+    manifest.write_text(json.dumps(record))
+    done = train(*SHORT, "--algo", "sac", "--data", "demonstrations", "--envs", 1, "--cars", 8)
+    assert_refused(done, "demonstrations: was made with weights None")
+
+
+def test_demonstrations_from_before_the_car_had_a_field_are_taken(monkeypatch):
+    write_demonstrations(Path("demonstrations"))
+    monkeypatch.setattr(vehicle, "Vehicle", LaterVehicle)
+    # of which no kernel is compiled: other programs would find it in the cache, but not the class
+    monkeypatch.setattr(task, "scales_of", lambda _: REFERENCE)
+    arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--envs", 1, "--cars", 8)
+    assert load_policy("clone.safetensors").vehicle.rear_friction == 1.0
+    # circuits are looked for after the demonstrations have been compared
+    assert_refused(train(*arguments, "--track", "nowhere"), "track 'nowhere'")

@@ -32,7 +32,8 @@ def first_difference(found: Any, wanted: Any, name: str = "") -> tuple[str, Any,
             return name, f"{len(found)} of them", f"{len(wanted)}"
         numbered = enumerate(zip(found, wanted, strict=True), start=1)
         return _first(((number, *pair) for number, pair in numbered), name)
-    if isinstance(found, float | int) and isinstance(wanted, float | int):
+    numbers = isinstance(found, float | int) and isinstance(wanted, float | int)
+    if numbers and (isinstance(found, float) or isinstance(wanted, float)):  # not seeds and counts
         same = math.isclose(found, wanted, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-12)
     else:
         same = found == wanted

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 from processes import ROOT
-from tenth import tenth_of_circuit, tenth_of_state, tenth_of_vehicle
+from tenth import tenth_of_circuit, tenth_of_state
 
 pygame = pytest.importorskip(
     "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
@@ -22,7 +22,7 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
     return prepare_circuit(
-        built_in_track("hairpins", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+        built_in_track("hairpins", RACECAR), RACECAR, cache_dir=tmp_path_factory.mktemp("cache")
     )
 
 
@@ -36,7 +36,7 @@ def is_colour(picture, colour) -> np.ndarray:
 
 @pytest.mark.parametrize("camera", ["follow", "track"])
 def test_pictures_show_the_car_and_change_as_it_moves(circuit, camera):
-    env = RaceEnv(circuit, render_mode="rgb_array", camera=camera)
+    env = RaceEnv(circuit, vehicle=RACECAR, render_mode="rgb_array", camera=camera)
     env.reset(seed=0)
     first = env.render()
     assert first is not None
@@ -56,7 +56,7 @@ def test_pictures_show_the_car_and_change_as_it_moves(circuit, camera):
 def test_drawing_does_not_disturb_the_drive(circuit):
     results = []
     for mode in (None, "rgb_array"):
-        env = RaceEnv(circuit, render_mode=mode)
+        env = RaceEnv(circuit, vehicle=RACECAR, render_mode=mode)
         observation, _ = env.reset(seed=4)
         for _ in range(10):
             observation, *_ = env.step(np.array([0.1, 0.5]))
@@ -67,7 +67,7 @@ def test_drawing_does_not_disturb_the_drive(circuit):
 
 
 def test_sliding_tyres_leave_marks_until_the_next_episode(circuit):
-    env = RaceEnv(circuit, render_mode="rgb_array")
+    env = RaceEnv(circuit, vehicle=RACECAR, render_mode="rgb_array")
     env.reset(seed=0, options={"start_s": 0.0})
     env.simulator.state[3, 0] = 30.0  # m/s
     env.simulator.state[4, 0] = 9.0  # sideways
@@ -80,7 +80,7 @@ def test_sliding_tyres_leave_marks_until_the_next_episode(circuit):
 
 
 def test_every_place_of_a_circuit_can_be_drawn(circuit):
-    env = RaceEnv(circuit, render_mode="rgb_array")
+    env = RaceEnv(circuit, vehicle=RACECAR, render_mode="rgb_array")
     for start in np.linspace(0.0, circuit.track.length_m, 12, endpoint=False):
         env.reset(options={"start_s": float(start)})
         assert has_car(env.render())
@@ -88,7 +88,7 @@ def test_every_place_of_a_circuit_can_be_drawn(circuit):
 
 def test_the_window_opens_and_closes_without_a_display(circuit, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    env = RaceEnv(circuit, render_mode="human")
+    env = RaceEnv(circuit, vehicle=RACECAR, render_mode="human")
     env.reset(seed=0)
     env.step(np.zeros(2))
     assert env.render() is None
@@ -102,8 +102,8 @@ def test_render_without_mode_or_episode(circuit):
     from gymnasium.error import ResetNeeded
 
     with pytest.raises(ResetNeeded):
-        RaceEnv(circuit, render_mode="rgb_array").render()
-    env = RaceEnv(circuit)
+        RaceEnv(circuit, vehicle=RACECAR, render_mode="rgb_array").render()
+    env = RaceEnv(circuit, vehicle=RACECAR)
     env.reset()
     with pytest.warns(UserWarning, match="render mode"):
         assert env.render() is None
@@ -111,23 +111,23 @@ def test_render_without_mode_or_episode(circuit):
 
 @pytest.mark.parametrize("camera", ["follow", "track"])
 def test_rivals_are_drawn_in_colours_of_their_own(circuit, camera):
-    env = RaceEnv(circuit)
+    env = RaceEnv(circuit, vehicle=RACECAR)
     env.reset(options={"start_s": 100.0})
     car = moment_of(env.simulator, 0)
     env.reset(options={"start_s": 90.0})
     rival = moment_of(env.simulator, 0)
     view = View("rgb_array", camera, 20.0)
-    alone = view.draw(circuit, car, RACECAR)
+    alone = view.draw(circuit, car)
     assert not is_colour(alone, RIVALS[0]).sum() > 20
-    both = view.draw(circuit, car, RACECAR, rivals=[rival])
+    both = view.draw(circuit, car, rivals=[rival])
     assert is_colour(both, RIVALS[0]).sum() > 20
 
 
 @pytest.mark.parametrize("camera", ["follow", "track"])
 def test_a_tenth_of_the_car_on_a_tenth_of_the_circuit_looks_the_same(circuit, camera):
-    env = RaceEnv(circuit)
+    env = RaceEnv(circuit, vehicle=RACECAR)
     views = [View("rgb_array", camera, 20.0) for _ in range(2)]
-    small_circuit, small_car = tenth_of_circuit(circuit), tenth_of_vehicle(RACECAR)
+    small_circuit = tenth_of_circuit(circuit)
     for start_m in (0.0, 150.0, 400.0):  # start line, racing line, kerbs
         env.reset(options={"start_s": start_m})
         env.simulator.state[[dyn.VX, dyn.VY], 0] = 30.0, 8.0  # m/s: tyres leave marks
@@ -135,8 +135,8 @@ def test_a_tenth_of_the_car_on_a_tenth_of_the_circuit_looks_the_same(circuit, ca
             env.step(np.array([0.3, 0.5]))
             moment = moment_of(env.simulator, 0)
             small = moment._replace(state=tenth_of_state(moment.state), s_m=0.1 * moment.s_m)
-            full_size = views[0].draw(circuit, moment, RACECAR)
-            tenth = views[1].draw(small_circuit, small, small_car)
+            full_size = views[0].draw(circuit, moment)
+            tenth = views[1].draw(small_circuit, small)
         assert full_size is not None and tenth is not None
         beside_the_gauges = np.s_[:, 300:]
         differ = (full_size != tenth)[beside_the_gauges].any(axis=2)

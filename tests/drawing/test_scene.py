@@ -16,13 +16,13 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
     return prepare_circuit(
-        built_in_track("club", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+        built_in_track("club", RACECAR), RACECAR, cache_dir=tmp_path_factory.mktemp("cache")
     )
 
 
 def test_the_start_line_reaches_from_border_to_border_at_station_0(circuit):
     track = circuit.track
-    drawn = scene.scene_of(circuit, RACECAR)
+    drawn = scene.scene_of(circuit)
     assert len(drawn.start) % 2 == 0
     width = track.width_right_m[0] + track.width_left_m[0]
     first_row = drawn.start[: len(drawn.start) // scene.START_ROWS]
@@ -33,7 +33,7 @@ def test_the_start_line_reaches_from_border_to_border_at_station_0(circuit):
 
 
 def test_asphalt_is_within_the_borders_and_grass_outside(circuit):
-    drawn = scene.scene_of(circuit, RACECAR)
+    drawn = scene.scene_of(circuit)
     surface = pygame.Surface((960, 540), 0, 32)
     camera = camera_above(drawn.border[:, 200:230].reshape(-1, 2), np.full(2, 100), np.full(2, 340))
     scene.draw_ground(surface, camera, RACECAR.width_m)

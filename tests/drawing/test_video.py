@@ -15,7 +15,7 @@ from racing_env.drawing import video  # noqa: E402
 from racing_env.drawing.rendering import BODY, RIVALS  # noqa: E402
 from racing_env.drivers.policy import Policy, save_policy  # noqa: E402
 from racing_env.laps.evaluation import drive_laps, expert_driver  # noqa: E402
-from racing_env.simulation import observation  # noqa: E402
+from racing_env.simulation.layouts.line_preview import LAYOUT  # noqa: E402
 from racing_env.tracks.circuit import prepare_circuit  # noqa: E402
 from racing_env.tracks.generator import built_in_track  # noqa: E402
 
@@ -23,7 +23,7 @@ from racing_env.tracks.generator import built_in_track  # noqa: E402
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory):
     return prepare_circuit(
-        built_in_track("oval", RACECAR), cache_dir=tmp_path_factory.mktemp("cache")
+        built_in_track("oval", RACECAR), RACECAR, cache_dir=tmp_path_factory.mktemp("cache")
     )
 
 
@@ -31,10 +31,8 @@ def circuit(tmp_path_factory):
 def results(circuit):
     """A slow lap and a fast one."""
     return [
-        drive_laps([circuit], expert_driver(np.array([margin])), laps=1, name=name, telemetry=True)[
-            0
-        ]
-        for name, margin in (("slow", 0.7), ("fast", 0.8))
+        drive_laps([circuit], expert_driver(np.array([pace])), laps=1, name=name, telemetry=True)[0]
+        for name, pace in (("slow", 0.7), ("fast", 0.8))
     ]
 
 
@@ -44,7 +42,7 @@ def has(frame, colour) -> bool:
 
 def test_the_fastest_is_followed_and_the_others_are_shown(circuit, results):
     assert [r.driver for r in video.followed_first(results)] == ["fast", "slow"]
-    frames = list(video.race_frames(circuit, results, RACECAR, frames_per_s=1.0))
+    frames = list(video.race_frames(circuit, results, frames_per_s=1.0))
     assert len(frames) == video.frame_count(results, 1.0)
     assert len(frames) == pytest.approx(results[1].flying_lap_s + video.STILL_S, abs=1.0)
     assert all(has(frame[300:480, 400:560], BODY) for frame in frames)
@@ -107,9 +105,8 @@ def test_only_mp4(name):
 
 
 def test_evaluate_films_what_a_driver_did_even_without_a_lap(tmp_path):
-    straight_on = Policy(
-        (np.zeros((2, observation.SIZE), np.float32),), (np.array([0.0, 5.0], np.float32),), {}
-    )
+    weights, biases = np.zeros((2, LAYOUT.size), np.float32), np.array([0.0, 5.0], np.float32)
+    straight_on = Policy((weights,), (biases,), RACECAR, LAYOUT, {})
     save_policy(straight_on, tmp_path / "policy.safetensors")
     done = run(
         "evaluate.py", "--driver", "policy.safetensors", "--track", "hairpins", "--video",

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from cars import RACECAR
-from tenth import tenth_of_circuit, tenth_of_vehicle
+from tenth import tenth_of_circuit
 
 from racing_env.laps import evaluation as ev
 from racing_env.laps.ghosts import SAMPLE_S, circuit_map, ghost, write_ghosts
+from racing_env.laps.telemetry import Telemetry
 from racing_env.tracks.circuit import Circuit
 from racing_env.tracks.generator import built_in_track
 
@@ -20,7 +21,7 @@ def circuit() -> Circuit:
     """The oval with its centre line for a racing line."""
     track = built_in_track("oval", RACECAR)
     zeros = np.zeros_like(track.x_m)
-    return Circuit(track, zeros, zeros, zeros, zeros + 40.0, zeros, track.length_m / 40.0)
+    return Circuit(track, RACECAR, zeros, zeros, zeros, zeros + 40.0, zeros, track.length_m / 40.0)
 
 
 def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.LapResult:
@@ -30,7 +31,7 @@ def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.
     time = np.append(np.arange(0.0, end_s, STEP_S), end_s)
     s = speed * time
     stations = np.arange(track.x_m.size + 1) * track.step_m
-    values = dict.fromkeys(ev.Telemetry._fields, np.zeros_like(time)) | {
+    values = dict.fromkeys(Telemetry._fields, np.zeros_like(time)) | {
         "s_m": s,
         "x_m": np.interp(s, stations, np.append(track.x_m, track.x_m[0])),
         "y_m": np.interp(s, stations, np.append(track.y_m, track.y_m[0])),
@@ -40,7 +41,7 @@ def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.
     }
     return ev.LapResult(
         driver, track.name, track.length_m, circuit.lap_time_s, ev.FINISHED, (end_s + 3, end_s),
-        2 * track.length_m, 2, ev.Telemetry(**values),
+        2 * track.length_m, 2, Telemetry(**values),
     )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def test_distance_never_falls(circuit: Circuit) -> None:
 
 
 def test_map_is_closed_and_as_wide_as_the_track(circuit: Circuit) -> None:
-    drawn = circuit_map(circuit, RACECAR)
+    drawn = circuit_map(circuit)
     for name in ("right", "left", "line"):
         assert drawn[name]["x"][0] == drawn[name]["x"][-1]
         assert drawn[name]["y"][0] == drawn[name]["y"][-1]
@@ -77,10 +78,7 @@ def test_map_is_closed_and_as_wide_as_the_track(circuit: Circuit) -> None:
 
 
 def test_the_map_of_a_tenth_has_as_many_points_as_exactly_placed(circuit: Circuit) -> None:
-    small_car = tenth_of_vehicle(RACECAR)
-    drawn, small_drawn = (
-        circuit_map(circuit, RACECAR), circuit_map(tenth_of_circuit(circuit), small_car)
-    )  # fmt: skip
+    drawn, small_drawn = circuit_map(circuit), circuit_map(tenth_of_circuit(circuit))
     assert (drawn["car_width_m"], small_drawn["car_width_m"]) == pytest.approx((2.0, 0.2))
     for name in ("right", "left", "line"):
         np.testing.assert_allclose(small_drawn[name]["x"], 0.1 * np.array(drawn[name]["x"]),
@@ -89,7 +87,7 @@ def test_the_map_of_a_tenth_has_as_many_points_as_exactly_placed(circuit: Circui
 
 def test_file_has_a_circuit_with_a_lap_per_driver(circuit: Circuit, tmp_path) -> None:
     results = [[result(circuit, 40.0, "fast")], [result(circuit, 30.0, "slow")]]
-    write_ghosts([circuit], results, tmp_path / "ghosts.json", RACECAR)
+    write_ghosts([circuit], results, tmp_path / "ghosts.json")
     (written,) = json.loads((tmp_path / "ghosts.json").read_text())
     assert written["track"] == "oval"
     assert [lap["driver"] for lap in written["laps"]] == ["fast", "slow"]

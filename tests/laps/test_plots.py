@@ -5,14 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cars import RACECAR
-from tenth import tenth_of_circuit, tenth_of_lap, tenth_of_vehicle
+from cars import circuit_named
+from tenth import tenth_of_circuit, tenth_of_lap
 
 from racing_env.common.errors import InputError
 from racing_env.laps import evaluation as ev
 from racing_env.laps import plots
-from racing_env.tracks.circuit import prepare_circuit
-from racing_env.tracks.generator import built_in_track
 
 HEADER = "wall_s,timesteps,finished,circuits,lap_ratio\n"
 
@@ -25,7 +23,7 @@ def size_of_png(path) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def oval():
-    return prepare_circuit(built_in_track("oval", RACECAR), RACECAR)
+    return circuit_named("oval")
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +36,26 @@ def failed(oval):
     def straight_on(simulator):
         return np.tile([0.0, 1.0], (simulator.n, 1))
 
-    return ev.drive_laps([oval], straight_on, 1, name="straight on", telemetry=True)
+    return ev.drive_laps([oval], ev.Driver(straight_on), 1, name="straight on", telemetry=True)
 
 
 def test_circuit_with_finished_and_failed_drivers(oval, finished, failed, tmp_path):
     path = tmp_path / "new" / "oval.png"
-    plots.plot_circuit(oval, [*failed, *finished], path, RACECAR)
+    plots.plot_circuit(oval, [*failed, *finished], path)
     width, height = size_of_png(path)
     assert width >= 1000 and height >= 800
     assert [file.name for file in path.parent.iterdir()] == ["oval.png"]
 
 
 def test_circuit_that_nobody_finished_and_more_drivers_than_colours(oval, failed, tmp_path):
-    plots.plot_circuit(oval, failed * 9, tmp_path / "oval.png", RACECAR)
+    plots.plot_circuit(oval, failed * 9, tmp_path / "oval.png")
     size_of_png(tmp_path / "oval.png")
 
 
 def test_standing_car(oval, tmp_path):
-    standing = ev.drive_laps([oval], lambda s: np.zeros((s.n, 2)), 1, telemetry=True)
-    plots.plot_circuit(oval, standing, tmp_path / "oval.png", RACECAR)
+    driver = ev.Driver(lambda simulator: np.zeros((simulator.n, 2)))
+    standing = ev.drive_laps([oval], driver, 1, telemetry=True)
+    plots.plot_circuit(oval, standing, tmp_path / "oval.png")
     size_of_png(tmp_path / "oval.png")
 
 
@@ -65,9 +64,8 @@ def test_a_tenth_of_the_car_has_a_tenth_of_the_close_up(oval, finished, tmp_path
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
     (result,) = finished
     small = replace(result, telemetry=tenth_of_lap(result.telemetry))
-    plots.plot_circuit(oval, [result], tmp_path / "oval.png", RACECAR)
-    plots.plot_circuit(tenth_of_circuit(oval), [small], tmp_path / "oval.png",
-                       tenth_of_vehicle(RACECAR))  # fmt: skip
+    plots.plot_circuit(oval, [result], tmp_path / "oval.png")
+    plots.plot_circuit(tenth_of_circuit(oval), [small], tmp_path / "oval.png")
     close_ups = [
         axes for figure in figures for axes in figure.axes if "slowest corner" in axes.get_title()
     ]
@@ -79,7 +77,7 @@ def test_a_tenth_of_the_car_has_a_tenth_of_the_close_up(oval, finished, tmp_path
 def test_results_without_telemetry_are_refused(oval, tmp_path):
     bare = ev.LapResult("driver", "oval", 1.0, 1.0, ev.OFF_TRACK, (), 0.0, 2)
     with pytest.raises(ValueError, match="no telemetry"):
-        plots.plot_circuit(oval, [bare], tmp_path / "oval.png", RACECAR)
+        plots.plot_circuit(oval, [bare], tmp_path / "oval.png")
     assert not list(tmp_path.iterdir())
 
 

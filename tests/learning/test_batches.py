@@ -6,16 +6,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from cars import RACECAR
-from demonstrations import episode
+from cars import circuit_named, simulator_on
+from demonstrations import episode, made_up_origin
 from processes import ROOT
 
 from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.learning.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
-from racing_env.simulation.simulator import Simulator
-from racing_env.tracks.bank import pack_circuits
-from racing_env.tracks.circuit import mirror_circuit, prepare_circuit
-from racing_env.tracks.generator import built_in_track
+from racing_env.tracks.circuit import mirror_circuit
 
 CPU = torch.device("cpu")
 BATCH = 4
@@ -28,7 +25,7 @@ def folders(tmp_path_factory):
     rng = np.random.default_rng(1)
     number = 0
     for folder, episodes in zip(folders, (30, 10), strict=True):
-        writer = DatasetWriter(folder, {})
+        writer = DatasetWriter(folder, made_up_origin())
         for i in range(episodes):
             made = episode(number, steps=3 + number % 5)
             labels = rng.random(made.arrays["actions"].shape, dtype=np.float32)
@@ -90,10 +87,10 @@ def test_rows_come_in_the_order_asked_for(folders):
 
 def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
     """Exactly: the same drive on the mirrored circuit, with the steering the other way."""
-    circuit = prepare_circuit(built_in_track("club", RACECAR), RACECAR)
+    circuit = circuit_named("club")
     seen = []
     for side, driven in ((1.0, circuit), (-1.0, mirror_circuit(circuit))):
-        simulator = Simulator(pack_circuits([driven]), 1)
+        simulator = simulator_on([driven])
         simulator.place(0, 0, 50.0, side * 0.7, side * 0.02, 30.0)
         rng = np.random.default_rng(0)
         observations, actions = [], []
@@ -105,7 +102,7 @@ def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
     as_driven, mirrored = seen
     arrays = dict(episode(0, steps=20).arrays)
     arrays |= {"observations": as_driven[0], "expert_actions": as_driven[1]}
-    writer = DatasetWriter(tmp_path, {})
+    writer = DatasetWriter(tmp_path, made_up_origin())
     writer.add(Episode(arrays, {}))
     writer.flush()
     seed = next(s for s in range(99) if len(Demonstrations([tmp_path], False, s)))
@@ -199,9 +196,15 @@ def test_a_killed_program_leaves_no_process(folders):
     assert not left
 
 
-def test_empty_part(folders):
-    assert len(Demonstrations([], validation=True, seed=0)) == 0
-    assert list(BatchLoader(Demonstrations([], True, 0), 32, 0, 0, CPU)) == []
+def test_empty_part(tmp_path):
+    writer = DatasetWriter(tmp_path, made_up_origin())
+    writer.add(episode(0))
+    writer.flush()
+    for seed in range(40):  # the episode is held out, or it is not
+        parts = [Demonstrations([tmp_path], validation, seed) for validation in (False, True)]
+        assert sorted(len(part) for part in parts) == [0, 2 * 5]
+        (empty,) = (part for part in parts if not len(part))
+        assert list(BatchLoader(empty, 32, 0, 0, CPU)) == []
 
 
 def test_memory_is_pinned_for_cuda_alone(folders):

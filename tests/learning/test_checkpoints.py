@@ -6,15 +6,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from cars import RACECAR
+from cars import RACECAR, LaterVehicle
 from gymnasium import spaces
 from models import new_judge
 from stable_baselines3.common.buffers import ReplayBuffer
 from tqdm import tqdm
 
+from racing_env.car import vehicle
 from racing_env.common.errors import InputError
 from racing_env.learning.algorithms import ppo
-from racing_env.learning.checkpoint_file import load_checkpoint
+from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
 from racing_env.learning.checkpoints import (
     REPLAY_ARRAYS,
     Checkpoints,
@@ -30,6 +31,7 @@ from racing_env.learning.shared_block import SNAPSHOT_SIZE
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -47,7 +49,9 @@ def new_model(bank, tmp_path, monkeypatch):
     monkeypatch.setattr(ppo, "NUMBERS", ppo.NUMBERS._replace(rollout=16))
 
     def make(seed: int = 0):
-        env = make_vec_env("dummy", bank, 2, 1, TrainingSettings(seed=seed), tmp_path)
+        env = make_vec_env(
+            "dummy", bank, 2, 1, TrainingSettings(training_task(RACECAR), seed), tmp_path
+        )
         return ppo.make_model(env, 64, seed, CPU)
 
     return make
@@ -119,6 +123,35 @@ def test_what_does_not_fit_is_refused(new_model, tmp_path):
         less = {key: value for key, value in checkpoints.state.items() if key != name}
         with pytest.raises(InputError, match="does not fit this program"):
             restore(model, judge, less)
+
+
+def made_with(car, **others) -> dict:
+    return {"vehicle": car._asdict(), "policy": "ab12", "circuits": [["club", 2000.0]]} | others
+
+
+def test_what_a_checkpoint_was_made_with_is_compared(tmp_path):
+    path = tmp_path / "training.pt"
+    save_checkpoint(path, {"settings": made_with(RACECAR), "timesteps": 3})
+    assert load_checkpoint(path, made_with(RACECAR), CPU)["timesteps"] == 3
+    heavier = RACECAR._replace(mass_kg=1201.0)
+    for wanted, words in (
+        (made_with(heavier), "vehicle.mass_kg 1200.0, asked for is 1201.0"),
+        (made_with(RACECAR, policy="cd34"), "policy ab12, asked for is cd34"),
+        (made_with(RACECAR, circuits=[["club", 2000.1]]), r"circuits.1.2 2000.0, .* 2000.1"),
+        (made_with(RACECAR, data="ef56"), "data nothing, asked for is ef56"),
+    ):
+        with pytest.raises(InputError, match=rf"training.pt: was made with {words}"):
+            load_checkpoint(path, wanted, CPU)
+
+
+def test_one_from_before_the_car_had_a_field_is_read(tmp_path, monkeypatch):
+    """If the field's default leaves the car as it was, and it has that value now."""
+    path = tmp_path / "training.pt"
+    save_checkpoint(path, {"settings": made_with(RACECAR), "timesteps": 3})
+    monkeypatch.setattr(vehicle, "Vehicle", LaterVehicle)
+    assert load_checkpoint(path, made_with(LaterVehicle(*RACECAR)), CPU)["timesteps"] == 3
+    with pytest.raises(InputError, match="vehicle.rear_friction 1.0, asked for is 0.9"):
+        load_checkpoint(path, made_with(LaterVehicle(*RACECAR, rear_friction=0.9)), CPU)
 
 
 def test_a_copy_shares_no_tensor():

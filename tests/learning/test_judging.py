@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from models import new_clone, new_judge, new_model
+from models import NOBODY, new_clone, new_judge, new_model
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
@@ -71,11 +72,11 @@ def test_best_driver_is_kept(results, tmp_path):
 def test_average_has_every_iterate_once(results, tmp_path):
     model = new_model()
     judge = new_judge(model, tmp_path, decay=0.9)
-    iterates = [driver_of(model, {}).weights[0]]
+    iterates = [driver_of(model, NOBODY).weights[0]]
 
     class Look(BaseCallback):
         def _on_rollout_start(self):
-            iterates.append(driver_of(self.model, {}).weights[0])
+            iterates.append(driver_of(self.model, NOBODY).weights[0])
 
         _on_training_end = _on_rollout_start
 
@@ -113,10 +114,10 @@ def test_moving_average_is_its_closed_form():
     clone = new_clone()
 
     def constant(value: float) -> Policy:
-        return Policy(
-            tuple(np.full_like(w, value) for w in clone.weights),
-            tuple(np.full_like(b, value) for b in clone.biases),
-            {},
+        return replace(
+            clone,
+            weights=tuple(np.full_like(w, value) for w in clone.weights),
+            biases=tuple(np.full_like(b, value) for b in clone.biases),
         )
 
     average = MovingAverage(constant(1.0), decay=0.9)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from models import NOBODY
 from torch import nn
 
 from racing_env.common.errors import InputError
-from racing_env.drivers.policy import ACTION_SIZE, load_policy, save_policy
+from racing_env.drivers.policy import ACTION_SIZE, Policy, load_policy, save_policy
 from racing_env.learning import network as net
 from racing_env.simulation.layouts.line_preview import LAYOUT
 
@@ -16,9 +17,14 @@ def seeded():
     torch.manual_seed(0)
 
 
+def new_policy(*hidden: int) -> Policy:
+    network = net.policy_network(LAYOUT.size, hidden)
+    return net.policy_from_layers(net.linear_layers(network), NOBODY)
+
+
 @pytest.mark.parametrize("hidden", [(), (7,), (64, 64)])
 def test_sizes_and_squashing(hidden):
-    network = net.policy_network(hidden)
+    network = net.policy_network(LAYOUT.size, hidden)
     layers = net.linear_layers(network)
     shapes = [tuple(layer.weight.shape) for layer in layers]
     sizes = [LAYOUT.size, *hidden, ACTION_SIZE]
@@ -30,10 +36,10 @@ def test_sizes_and_squashing(hidden):
 
 
 def test_there_and_back_is_identical(tmp_path):
-    network = net.policy_network()
+    network = net.policy_network(LAYOUT.size)
     path = tmp_path / "policy.safetensors"
-    save_policy(net.policy_from_layers(net.linear_layers(network), {"name": "x"}), path)
-    other = net.policy_network()
+    save_policy(net.policy_from_layers(net.linear_layers(network), NOBODY), path)
+    other = net.policy_network(LAYOUT.size)
     seen = torch.randn(20, LAYOUT.size)
     assert not torch.equal(network(seen), other(seen))
     net.copy_policy_into(load_policy(path), net.linear_layers(other))
@@ -42,8 +48,8 @@ def test_there_and_back_is_identical(tmp_path):
 
 
 def test_the_policy_is_a_copy():
-    network = net.policy_network((4,))
-    policy = net.policy_from_layers(net.linear_layers(network), {})
+    network = net.policy_network(LAYOUT.size, (4,))
+    policy = net.policy_from_layers(net.linear_layers(network), NOBODY)
     before = [weight.copy() for weight in policy.weights]
     with torch.no_grad():
         for parameter in network.parameters():
@@ -53,8 +59,8 @@ def test_the_policy_is_a_copy():
 
 
 def test_copying_into_a_network_leaves_the_policy_alone():
-    policy = net.policy_from_layers(net.linear_layers(net.policy_network((4,))), {})
-    other = net.policy_network((4,))
+    policy = new_policy(4)
+    other = net.policy_network(LAYOUT.size, (4,))
     net.copy_policy_into(policy, net.linear_layers(other))
     before = policy.weights[0].copy()
     with torch.no_grad():
@@ -64,8 +70,8 @@ def test_copying_into_a_network_leaves_the_policy_alone():
 
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 4)])
 def test_other_sizes_are_refused_and_nothing_is_copied(hidden):
-    policy = net.policy_from_layers(net.linear_layers(net.policy_network((4,))), {})
-    other = net.policy_network(hidden)
+    policy = new_policy(4)
+    other = net.policy_network(LAYOUT.size, hidden)
     before = [parameter.clone() for parameter in other.parameters()]
     with pytest.raises(ValueError, match="sizes"):
         net.copy_policy_into(policy, net.linear_layers(other))

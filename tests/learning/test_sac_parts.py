@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from demonstrations import made_up_origin
 from gymnasium import spaces
 
 from racing_env.common.errors import InputError
@@ -33,7 +34,7 @@ def episode(number: int, steps: int, terminated: bool) -> Episode:
 @pytest.fixture
 def folder(tmp_path):
     """Two shards with three episodes; the second is cut off, the others end."""
-    writer = DatasetWriter(tmp_path, {})
+    writer = DatasetWriter(tmp_path, made_up_origin())
     writer.add(episode(1, 5, True))
     writer.add(episode(2, 4, False))
     writer.flush()
@@ -81,7 +82,7 @@ def test_half_of_a_batch_are_demonstrations(folder, batch):
 def test_no_data_set_and_an_empty_one_are_refused(tmp_path):
     with pytest.raises(InputError, match="no manifest.json"):
         DemonstrationReplayBuffer(8, *SPACES, device="cpu", folder=tmp_path)
-    writer = DatasetWriter(tmp_path, {})
+    writer = DatasetWriter(tmp_path, made_up_origin())
     writer.add(episode(1, 1, False))
     writer.flush()
     with pytest.raises(InputError, match="holds no transition"):

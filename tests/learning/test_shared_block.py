@@ -6,8 +6,8 @@ from racing_env.simulation.rewards import REWARD_TERMS
 
 
 def test_arrays_of_a_block_do_not_overlap():
-    memory = memoryview(bytearray(block_bytes(7)))
-    block = open_block(memory, 7)
+    memory = memoryview(bytearray(block_bytes(7, LAYOUT.size)))
+    block = open_block(memory, 7, LAYOUT.size)
     for i, array in enumerate(block):
         array[...] = i % 2 if array.dtype == np.bool_ else i + 1
     for i, array in enumerate(block):

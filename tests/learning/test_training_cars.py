@@ -10,12 +10,16 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.learning.training_cars import TrainingCars, TrainingEnv, TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.rewards import REWARD_TERMS, RewardWeights
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
-SETTINGS = TrainingSettings(seed=4, episode_s=3.0)
-ENV_SETTINGS = TrainingSettings(seed=6, episode_s=6.0)
+TASK = training_task(RACECAR)
+SETTINGS = TrainingSettings(TASK._replace(time_limit_s=3.0), seed=4)
+ENV_SETTINGS = TrainingSettings(TASK._replace(time_limit_s=6.0), seed=6)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def bank():
 
 
 def new_cars(bank, count: int, first_car: int = 0, settings=SETTINGS) -> TrainingCars:
-    block = open_block(memoryview(bytearray(block_bytes(count))), count)
+    block = open_block(memoryview(bytearray(block_bytes(count, LAYOUT.size))), count, LAYOUT.size)
     return TrainingCars(bank, block, first_car, settings)
 
 
@@ -49,6 +53,25 @@ def test_a_car_drives_the_same_in_any_batch(bank):
             np.testing.assert_array_equal(getattr(many, field)[2:3], getattr(one, field))
 
 
+def test_cars_see_by_the_layout_of_their_task(bank):
+    centre = layout_named("centre-preview-1", "the test")
+    settings = SETTINGS._replace(task=SETTINGS.task._replace(layout=centre.name))
+    ours, others = drive(new_cars(bank, 3, settings=settings), 0), drive(new_cars(bank, 3), 0)
+    for by_centre, by_line in zip(ours, others, strict=True):
+        np.testing.assert_array_equal(by_centre.rewards, by_line.rewards)
+        assert (by_centre.observations != by_line.observations).any(axis=1).all()
+    cars = new_cars(bank, 3, settings=settings)
+    drive(cars, 0)
+    seen = np.empty_like(cars.block.observations)
+    simulator = cars.simulator
+    centre.observe(
+        simulator.state, simulator.cars, bank, centre.limits(RACECAR), np.arange(3), seen
+    )
+    np.testing.assert_array_equal(cars.block.observations, seen)
+    env = TrainingEnv(bank, 0, settings)
+    np.testing.assert_array_equal(env.reset()[0], env.cars.simulator.observe()[0])
+
+
 def test_seeds_differ(bank):
     first = drive(new_cars(bank, 2), 0, 2)
     other = drive(new_cars(bank, 2, settings=SETTINGS._replace(seed=5)), 0, 2)
@@ -71,7 +94,7 @@ def test_returns_are_the_sums_of_rewards(bank):
 
 def test_ended_cars_start_anew(bank):
     blocks = drive(new_cars(bank, 6), 0)
-    limit = round(SETTINGS.episode_s / 0.05)
+    limit = round(SETTINGS.task.time_limit_s / SETTINGS.task.control_step_s)
     for block in blocks:
         assert not (block.terminations & block.truncations).any()
         over = block.terminations | block.truncations
@@ -87,7 +110,7 @@ def test_clocks_are_staggered(bank):
 
 
 def test_retries_start_shortly_before_the_accident(bank):
-    cars = new_cars(bank, 1, settings=SETTINGS._replace(episode_s=20.0))
+    cars = new_cars(bank, 1, settings=SETTINGS._replace(task=TASK._replace(time_limit_s=20.0)))
     cars.reset()
     retried = others = 0
     length_m = bank.count * bank.step_m
@@ -108,7 +131,8 @@ def test_trouble_is_where_the_car_is_outside_whatever_it_costs(bank):
     free = RewardWeights(progress_per_s=0.0, border_per_s=0.0, slip_per_s=0.0, end=0.0)
     places = []
     for weights in (RewardWeights(), free):
-        cars = new_cars(bank, 4, settings=SETTINGS._replace(weights=weights, episode_s=20.0))
+        task = TASK._replace(weights=weights, time_limit_s=20.0)
+        cars = new_cars(bank, 4, settings=SETTINGS._replace(task=task))
         cars.reset()
         cars.block.actions[:] = (0.3, 1.0)
         for _ in range(100):

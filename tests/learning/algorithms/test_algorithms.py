@@ -3,19 +3,21 @@
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from cars import RACECAR
-from models import new_clone
+from models import NOBODY, new_clone
 from processes import ROOT
 
-from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.drivers.policy import load_policy, save_policy
 from racing_env.learning import algorithms
 from racing_env.learning.callbacks import LogNumbers, WarmUp
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -44,7 +46,8 @@ def make_model(algorithm, bank, tmp_path):
     envs = []
 
     def make():
-        env = make_vec_env("dummy", bank, CARS, CARS, algorithm.training_settings(seed=0), tmp_path)
+        settings = algorithm.training_settings(training_task(RACECAR), 0)
+        env = make_vec_env("dummy", bank, CARS, CARS, settings, tmp_path)
         envs.append(env)
         return algorithm.make_model(env, 10 * ROLLOUT, 0, torch.device("cpu"))
 
@@ -78,7 +81,7 @@ def test_before_the_first_update_the_model_acts_as_the_clone(algorithm, make_mod
     actions, _ = model.predict(observations(), deterministic=True)
     assert np.abs(clone.act(observations())).max() > 0.9  # the squashing matters here
     np.testing.assert_allclose(actions, clone.act(observations()), rtol=0, atol=1e-5)
-    driver = algorithm.driver_of(model, {})
+    driver = algorithm.driver_of(model, NOBODY)
     for weight, wanted in zip(driver.weights, clone.weights, strict=True):
         np.testing.assert_array_equal(weight, wanted)
 
@@ -86,9 +89,9 @@ def test_before_the_first_update_the_model_acts_as_the_clone(algorithm, make_mod
 def test_driver_is_what_was_learnt_and_a_copy(algorithm, make_model, tmp_path):
     model, clone = make_model(), new_clone()
     algorithm.start_from(model, clone)
-    first = algorithm.driver_of(model, {})
+    first = algorithm.driver_of(model, NOBODY)
     model.learn(3 * ROLLOUT, algorithm.callbacks(model))
-    driver = algorithm.driver_of(model, {"made_by": "test"})
+    driver = algorithm.driver_of(model, NOBODY)
     for weight, before, now in zip(clone.weights, first.weights, driver.weights, strict=True):
         np.testing.assert_array_equal(before, weight)
         assert not np.array_equal(now, weight)
@@ -102,9 +105,8 @@ def test_driver_is_what_was_learnt_and_a_copy(algorithm, make_model, tmp_path):
 
 
 def test_other_sizes_are_refused(algorithm, make_model):
-    small = Policy(
-        (np.zeros((2, LAYOUT.size), np.float32),), (np.zeros(2, np.float32),), {}
-    )  # fmt: skip
+    weights, biases = np.zeros((2, LAYOUT.size), np.float32), np.zeros(2, np.float32)
+    small = replace(NOBODY, weights=(weights,), biases=(biases,))
     with pytest.raises(ValueError, match="do not have the policy's sizes"):
         algorithm.start_from(make_model(), small)
 

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from cars import RACECAR
+from models import NOBODY
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
@@ -15,11 +18,13 @@ from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
 STEPS, CARS = 24, 6
-SETTINGS = TrainingSettings(seed=1, tape_steps=STEPS, lookahead_steps=1, discount=1.0)
+TASK = training_task(RACECAR)
+SETTINGS = TrainingSettings(TASK, seed=1, tape_steps=STEPS, lookahead_steps=1, discount=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def clone() -> Policy:
     ]
     biases = [np.zeros(size, np.float32) for size in sizes[1:]]
     biases[-1][1] = 0.5
-    return Policy(tuple(weights), tuple(biases), {})
+    return replace(NOBODY, weights=tuple(weights), biases=tuple(biases))
 
 
 def new_model(bank, tmp_path, monkeypatch, kind: str = "dummy", settings=SETTINGS):
@@ -109,7 +114,7 @@ def test_the_driver_is_paid_more_after_learning(bank, tmp_path, monkeypatch):
         model.learn(STEPS * CARS)
     env.close()
     env = make_vec_env("dummy", bank, CARS, CARS, SETTINGS, tmp_path)
-    assert paid(env, apg.driver_of(model, {})) > before
+    assert paid(env, apg.driver_of(model, NOBODY)) > before
     env.close()
 
 
@@ -184,7 +189,7 @@ def test_stopped_and_going_on_drives_on_from_where_the_cars_are(bank, tmp_path, 
 
 
 def test_logs_are_those_of_stable_baselines3(bank, tmp_path, monkeypatch):
-    settings = SETTINGS._replace(episode_s=0.5)
+    settings = SETTINGS._replace(task=TASK._replace(time_limit_s=0.5))
     model, env = new_model(bank, tmp_path, monkeypatch, settings=settings)
     dumped = []
 

@@ -239,9 +239,9 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
 
     from tqdm import tqdm
 
-    from racing_env.laps.evaluation import write_telemetry
     from racing_env.laps.plots import plot_circuit
     from racing_env.laps.summary import labels
+    from racing_env.laps.telemetry import write_telemetry
 
     drivers = labels(list(results))
     tracks = [circuit.track.name for circuit in circuits]

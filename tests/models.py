@@ -10,13 +10,13 @@ from tqdm import tqdm
 from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
 from racing_env.learning.callbacks import JudgeDrivers
 from racing_env.learning.network import HIDDEN_SIZES
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 class Anywhere(gym.Env):
     """Random observations; rewards small steering."""
 
-    observation_space = gym.spaces.Box(-5, 5, (observation.SIZE,), np.float32)
+    observation_space = gym.spaces.Box(-5, 5, (LAYOUT.size,), np.float32)
     action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
     def reset(self, *, seed=None, options=None):

@@ -408,8 +408,9 @@ import sys
 import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
-from cars import RACECAR
+from racing_env.car.vehicle_files import read_vehicle
 
+RACECAR = read_vehicle("racecar")
 rng = np.random.default_rng(0)
 n = 4
 state = rng.normal(0.0, 0.3, (dyn.STATE_SIZE, n))

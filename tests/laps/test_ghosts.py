@@ -8,6 +8,7 @@ from cars import RACECAR
 
 from racing_env.laps import evaluation as ev
 from racing_env.laps.ghosts import SAMPLE_S, circuit_map, ghost, write_ghosts
+from racing_env.laps.telemetry import Telemetry
 from racing_env.tracks.circuit import Circuit
 from racing_env.tracks.generator import built_in_track
 
@@ -19,7 +20,7 @@ def circuit() -> Circuit:
     """The oval with its centre line for a racing line."""
     track = built_in_track("oval", RACECAR)
     zeros = np.zeros_like(track.x_m)
-    return Circuit(track, zeros, zeros, zeros, zeros + 40.0, zeros, track.length_m / 40.0)
+    return Circuit(track, RACECAR, zeros, zeros, zeros, zeros + 40.0, zeros, track.length_m / 40.0)
 
 
 def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.LapResult:
@@ -29,7 +30,7 @@ def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.
     time = np.append(np.arange(0.0, end_s, STEP_S), end_s)
     s = speed * time
     stations = np.arange(track.x_m.size + 1) * track.step_m
-    values = dict.fromkeys(ev.Telemetry._fields, np.zeros_like(time)) | {
+    values = dict.fromkeys(Telemetry._fields, np.zeros_like(time)) | {
         "s_m": s,
         "x_m": np.interp(s, stations, np.append(track.x_m, track.x_m[0])),
         "y_m": np.interp(s, stations, np.append(track.y_m, track.y_m[0])),
@@ -39,7 +40,7 @@ def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.
     }
     return ev.LapResult(
         driver, track.name, track.length_m, circuit.lap_time_s, ev.FINISHED, (end_s + 3, end_s),
-        2 * track.length_m, 2, ev.Telemetry(**values),
+        2 * track.length_m, 2, Telemetry(**values),
     )  # fmt: skip
 
 

@@ -4,13 +4,11 @@ import struct
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import circuit_named
 
 from racing_env.common.errors import InputError
 from racing_env.laps import evaluation as ev
 from racing_env.laps import plots
-from racing_env.tracks.circuit import prepare_circuit
-from racing_env.tracks.generator import built_in_track
 
 HEADER = "wall_s,timesteps,finished,circuits,lap_ratio\n"
 
@@ -23,7 +21,7 @@ def size_of_png(path) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def oval():
-    return prepare_circuit(built_in_track("oval", RACECAR), RACECAR)
+    return circuit_named("oval")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def failed(oval):
     def straight_on(simulator):
         return np.tile([0.0, 1.0], (simulator.n, 1))
 
-    return ev.drive_laps([oval], straight_on, 1, name="straight on", telemetry=True)
+    return ev.drive_laps([oval], ev.Driver(straight_on), 1, name="straight on", telemetry=True)
 
 
 def test_circuit_with_finished_and_failed_drivers(oval, finished, failed, tmp_path):
@@ -53,7 +51,8 @@ def test_circuit_that_nobody_finished_and_more_drivers_than_colours(oval, failed
 
 
 def test_standing_car(oval, tmp_path):
-    standing = ev.drive_laps([oval], lambda s: np.zeros((s.n, 2)), 1, telemetry=True)
+    driver = ev.Driver(lambda simulator: np.zeros((simulator.n, 2)))
+    standing = ev.drive_laps([oval], driver, 1, telemetry=True)
     plots.plot_circuit(oval, standing, tmp_path / "oval.png")
     size_of_png(tmp_path / "oval.png")
 

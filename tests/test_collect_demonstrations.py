@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 from processes import ROOT, run, start
+from shapes import circle_track
 
-from racing_env.data.dataset import read_manifest, verify_checksums
+from racing_env.car.vehicle_files import SHIPPED
+from racing_env.data.dataset import read_dataset
+from racing_env.tracks.reader import write_track
 
 SCRIPT = "collect_demonstrations.py"
 BUDGET = ("--track", "oval", "--episodes", 21, "--seed", 6)
@@ -40,8 +44,9 @@ def collected(tmp_path_factory):
 
 def test_result_is_a_data_set_with_a_summary(collected):
     out, done = collected
-    manifest = read_manifest(out)
-    verify_checksums(out, manifest)
+    data = read_dataset(out)
+    data.verify_checksums()
+    manifest = data.manifest
     assert [shard["name"] for shard in manifest["shards"]] == [f"shard-0000{i}" for i in range(3)]
     assert len(manifest["episodes"]) == 21
     summary = json.loads((out / "summary.json").read_text())
@@ -74,7 +79,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(collected, tmp_path):
     assert process.returncode == 130, error
     assert "Traceback" not in error
     assert error.splitlines()[-1] == ("interrupted; everything finished is saved, --resume goes on")
-    assert 10 <= len(read_manifest(tmp_path / "out")["episodes"]) < 21
+    assert 10 <= len(read_dataset(tmp_path / "out").manifest["episodes"]) < 21
     stopped = json.loads(summary.read_text())
     done = collect(*BUDGET, "--workers", 1, "--out", "out", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -109,9 +114,15 @@ def test_bad_flags(tmp_path, arguments):
         (["--track", "nowhere"], "nowhere"),
         (["--track", "text.txt"], "text.txt"),
         (["--track", "random:x"], "random:x"),
+        (["--vehicle", "lorry"], "'lorry'"),
+        (["--vehicle", "text.txt"], "text.txt"),
+        (["--layout", "camera"], "--layout: observation layout 'camera' is unknown"),
         (["--out", "text.txt"], "text.txt"),
         (["--out", "DATA"], "use --resume"),
-        (["--out", "DATA", "--resume", "--seed", 7], "use the same flags"),
+        (
+            ["--out", "DATA", "--resume", "--seed", 7],
+            "settings.seed 6, asked for is 7; use the same, or another --out",
+        ),
     ],
     ids=str,
 )
@@ -124,6 +135,63 @@ def test_bad_input_is_one_line_and_exit_code_2(collected, tmp_path, arguments, w
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
     assert word in done.stderr
     assert contents(collected[0]) == before
+
+
+FROM_FILES = ("--track", "ring.csv", "--vehicle", "car.toml", "--episodes", 2, "--workers", 1,
+              "--out", "out")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def collected_from_files(tmp_path_factory) -> Path:
+    """A data set beside the files that it was made from, which are gone on with as they are."""
+    folder = tmp_path_factory.mktemp("files")
+    write_track(circle_track(), folder / "ring.csv")
+    shutil.copy(SHIPPED / "racecar.toml", folder / "car.toml")
+    for more in ((), ("--resume",)):
+        done = collect(*FROM_FILES, *more, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def edited_csv(folder: Path) -> None:
+    """A bump of a decimetre in the centre line: the file's name and length stay the same."""
+    lines = (folder / "ring.csv").read_text().splitlines()
+    x, *others = lines[20].split(",")
+    lines[20] = ",".join([f"{float(x) + 0.1}", *others])
+    (folder / "ring.csv").write_text("\n".join(lines) + "\n")
+
+
+def edited_weights(folder: Path) -> None:
+    """What is left of a program whose reward was another one: its numbers in the manifest."""
+    path = folder / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["task"]["weights"]["slip_per_s"] = 0.15
+    path.write_text(json.dumps(manifest))
+
+
+def edited_car(folder: Path) -> None:
+    path = folder / "car.toml"
+    path.write_text(path.read_text().replace("friction = 1.0", "friction = 0.95"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (edited_csv, "circuits.1."),
+        (edited_weights, "task.weights.slip_per_s 0.15, asked for is 0.1;"),
+        (edited_car, "vehicle.friction 1.0, asked for is 0.95;"),
+    ],
+)
+def test_contents_are_compared_not_names(collected_from_files, tmp_path, edit, message):
+    shutil.copytree(collected_from_files, tmp_path, dirs_exist_ok=True)
+    edit(tmp_path)
+    before = contents(tmp_path / "out")
+    done = collect(*FROM_FILES, "--resume", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: out")
+    assert f"manifest.json: was made with {message}" in done.stderr
+    assert "use the same, or another --out" in done.stderr
+    assert contents(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize("script", ["collect_demonstrations.py", "train_bc.py"])

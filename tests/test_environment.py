@@ -6,18 +6,21 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, scaled
 from gymnasium.error import ResetNeeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import racing_env
-from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle_files import SHIPPED
 from racing_env.common.errors import InputError
 from racing_env.drivers.expert import expert_actions
-from racing_env.environment import START_SPEED_SHARE, RaceEnv
-from racing_env.simulation.simulator import REWARD_TERMS
-from racing_env.tracks.circuit import prepare_circuit
+from racing_env.environment import RaceEnv
+from racing_env.simulation.layouts import centre_preview
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.starts import Starts
+from racing_env.simulation.task import CONTROL_STEP_S, practice_task
 from racing_env.tracks.generator import built_in_track
 
 ID = "racing_env/Race-v0"
@@ -32,7 +35,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def club(cache):
-    return prepare_circuit(built_in_track("club", RACECAR), RACECAR)
+    return circuit_named("club")
+
+
+def race_env(*arguments, **named) -> RaceEnv:
+    return RaceEnv(*arguments, vehicle=RACECAR, **named)
 
 
 def rollout(env, seed, steps=150):
@@ -79,14 +86,14 @@ def test_registration_is_idempotent_and_light():
 
 def test_seeded_rollouts_repeat_exactly(club):
     first, second = (
-        rollout(RaceEnv([club, built_in_track("oval", RACECAR)]), seed=5) for _ in range(2)
+        rollout(race_env([club, built_in_track("oval", RACECAR)]), seed=5) for _ in range(2)
     )
     np.testing.assert_equal(first, second)
-    assert not np.array_equal(rollout(RaceEnv(club), 6)[0][0], first[0][0])
+    assert not np.array_equal(rollout(race_env(club), 6)[0][0], first[0][0])
 
 
 def test_a_returned_observation_is_never_written_again(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     observation, _ = env.reset(seed=0)
     kept = observation.copy()
     later = env.step(np.zeros(2, dtype=np.float32))[0]
@@ -97,18 +104,18 @@ def test_a_returned_observation_is_never_written_again(club):
 
 
 def test_random_starts_are_spread_over_the_lap_at_a_share_of_profile_speed(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     places, shares = [], []
     for seed in range(60):
         _, info = env.reset(seed=seed)
         places.append(info["s_m"] / club.track.length_m)
         shares.append(info["speed_mps"] / club.line_speed_mps[int(info["s_m"] / club.track.step_m)])
     assert min(places) < 0.1 and max(places) > 0.9
-    assert START_SPEED_SHARE[0] - 0.05 < min(shares) < max(shares) < START_SPEED_SHARE[1] + 0.05
+    assert 0.4 - 0.05 < min(shares) < max(shares) < 0.9 + 0.05
 
 
 def test_start_s_is_a_standing_start_there(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     _, info = env.reset(seed=0, options={"start_s": 321.0})
     assert info["speed_mps"] == 0.0
     assert info["s_m"] == pytest.approx(321.0, abs=1.0)
@@ -116,7 +123,7 @@ def test_start_s_is_a_standing_start_there(club):
 
 
 def test_options_track_is_for_one_episode(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     for track in ("oval", built_in_track("oval", RACECAR)):
         _, info = env.reset(seed=0, options={"track": track})
         assert info["track"] == "oval"
@@ -141,7 +148,7 @@ def test_options_track_is_for_one_episode(club):
 ])  # fmt: skip
 def test_bad_options_are_named(club, options, message):
     with pytest.raises(InputError) as raised:
-        RaceEnv(club).reset(options=options)
+        race_env(club).reset(options=options)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -149,20 +156,25 @@ def test_bad_options_are_named(club, options, message):
 @pytest.mark.parametrize("arguments, message", [
     ({"track": "no-such-place"}, "no-such-place"),
     ({"vehicle": "lorry"}, "'lorry'"),
+    ({"vehicle": 7}, "vehicle 7"),
+    ({"vehicle": None}, "vehicle None"),
+    ({"vehicle": tuple(RACECAR)}, "a Vehicle"),
     ({"time_limit_s": 0.0}, "time_limit_s 0.0"),
     ({"time_limit_s": float("inf")}, "time_limit_s inf"),
-    ({"border_margin_m": -0.1}, "border_margin_m -0.1"),
+    ({"time_limit_s": "100"}, "time_limit_s '100'"),
+    ({"task": practice_task(RACECAR, "camera")}, "observation layout 'camera' is unknown"),
     ({"render_mode": "ansi"}, "render_mode 'ansi'"),
     ({"camera": "drone"}, "camera 'drone'"),
 ])  # fmt: skip
 def test_bad_arguments_are_named(club, arguments, message):
     with pytest.raises(InputError) as raised:
-        RaceEnv(**{"track": club, **arguments})
+        RaceEnv(**{"track": club, "vehicle": RACECAR, **arguments})
     assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_step_needs_an_episode(club):
-    env = RaceEnv(club, time_limit_s=0.1)
+    env = race_env(club, time_limit_s=0.1)
     with pytest.raises(ResetNeeded):
         env.step(np.zeros(2))
     env.reset(seed=0)
@@ -174,7 +186,7 @@ def test_step_needs_an_episode(club):
 
 @pytest.mark.parametrize("action", [[np.nan, 0.0], [0.0, np.inf], [0.0], [[0.0, 0.0]], 0.5])
 def test_bad_actions_are_refused_and_change_nothing(club, action):
-    env = RaceEnv(club)
+    env = race_env(club)
     env.reset(seed=0)
     before = env.simulator.state.copy()
     with pytest.raises(InputError, match="action"):
@@ -185,21 +197,21 @@ def test_bad_actions_are_refused_and_change_nothing(club, action):
 def test_actions_outside_are_clipped(club):
     results = []
     for action in ([9.0, -9.0], [1.0, -1.0]):
-        env = RaceEnv(club)
+        env = race_env(club)
         env.reset(seed=3)
         results.append(env.step(np.array(action, dtype=np.float32)))
     np.testing.assert_equal(results[0], results[1])
 
 
 def test_reward_is_the_sum_of_its_terms(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     for step in rollout(env, seed=2):
         if len(step) == 5:
             assert step[1] == pytest.approx(sum(step[4][f"reward_{name}"] for name in REWARD_TERMS))
 
 
 def test_time_limit_truncates(club):
-    env = RaceEnv(club, time_limit_s=2.0)
+    env = race_env(club, time_limit_s=2.0)
     env.reset(options={"start_s": 0.0})
     steps = 0
     while True:
@@ -215,7 +227,7 @@ def test_time_limit_truncates(club):
 
 @pytest.mark.parametrize("action, end", [([1.0, 0.5], "off_track"), ([0.0, -1.0], "standing")])
 def test_termination_names_its_reason(club, action, end):
-    env = RaceEnv(club)
+    env = race_env(club)
     env.reset(seed=1, options={"start_s": 0.0})
     terminated = False
     while not terminated:
@@ -227,8 +239,8 @@ def test_termination_names_its_reason(club, action, end):
 
 def test_a_stricter_border_ends_an_episode_sooner(club):
     ends = []
-    for margin in (0.0, 1.0):
-        env = RaceEnv(club, border_margin_m=margin)
+    for run_off_m in (0.0, -1.0):
+        env = race_env(club, task=practice_task(RACECAR)._replace(run_off_m=run_off_m))
         env.reset(seed=1, options={"start_s": 0.0})
         while not env.step(np.array([0.4, 0.5]))[2]:
             pass
@@ -237,7 +249,7 @@ def test_a_stricter_border_ends_an_episode_sooner(club):
 
 
 def test_a_lap_is_reported(club):
-    env = RaceEnv(club)
+    env = race_env(club)
     env.reset(seed=0, options={"start_s": 10.0})
     info = {"laps": 0}
     while info["laps"] < 1:
@@ -245,9 +257,85 @@ def test_a_lap_is_reported(club):
             expert_actions(env.simulator, np.array([0.7]))[0]
         )
         assert not terminated and not truncated
-    assert info["lap_time_s"] == pytest.approx(info["time_s"], abs=dyn.CONTROL_STEP_S)
+    assert info["lap_time_s"] == pytest.approx(info["time_s"], abs=CONTROL_STEP_S)
     assert club.lap_time_s < info["lap_time_s"] < 2.0 * club.lap_time_s
     assert info["progress"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_no_car_is_the_environments_own_but_the_registered_id_names_one(club):
+    with pytest.raises(TypeError, match="vehicle"):
+        RaceEnv(club)
+    assert gymnasium.make(ID, track=club).unwrapped.vehicle == RACECAR
+
+
+def test_a_car_is_given_by_name_by_file_or_ready_made(tmp_path):
+    model = scaled(RACECAR, 0.25)
+    path = tmp_path / "model.toml"
+    path.write_text("\n".join(f"{name} = {value!r}" for name, value in model._asdict().items()))
+    for vehicle, expected in (
+        ("racecar", RACECAR), (SHIPPED / "racecar.toml", RACECAR), (RACECAR, RACECAR),
+        (path, model), (str(path), model), (model, model),
+    ):  # fmt: skip
+        env = RaceEnv("oval", vehicle=vehicle)
+        assert env.vehicle == env.simulator.vehicle == env.circuit.vehicle == expected
+
+
+def test_another_cars_episodes_are_to_its_scale():
+    model = scaled(RACECAR, 0.25)
+    env = RaceEnv("oval", vehicle=model)
+    assert env.metadata["render_fps"] == 40 and RaceEnv.metadata["render_fps"] == 20
+    env.reset(seed=0)
+    *_, info = env.step(np.zeros(2))
+    assert info["time_s"] == 0.5 * CONTROL_STEP_S
+    length_m = circuit_named("oval").track.length_m
+    assert env.circuit.track.length_m == pytest.approx(0.25 * length_m)
+
+
+def test_a_circuit_prepared_for_another_car_is_refused(club):
+    model = scaled(RACECAR, 0.25)
+    with pytest.raises(InputError, match="track club: was prepared for another car"):
+        RaceEnv([circuit_named("oval", model), club], vehicle=model)
+    env = RaceEnv("oval", vehicle=model)
+    with pytest.raises(InputError, match="track club: was prepared for another car"):
+        env.reset(options={"track": club})
+
+
+def test_a_task_is_followed(club):
+    starts = Starts(at_the_line=True, standing_share=1.0)
+    task = practice_task(RACECAR, "centre-preview-1")._replace(starts=starts, time_limit_s=0.2)
+    env = race_env(club, task=task)
+    assert env.simulator.layout is centre_preview.LAYOUT
+    _, info = env.reset(seed=0)
+    assert min(info["s_m"], club.track.length_m - info["s_m"]) < 1e-6
+    assert info["speed_mps"] == 0.0
+    assert [env.step(np.zeros(2))[3] for _ in range(4)] == [False, False, False, True]
+    assert race_env(club, task=task, time_limit_s=7.0).task == task._replace(time_limit_s=7.0)
+    assert race_env(club).task == practice_task(RACECAR)
+
+
+def test_a_task_may_have_no_time_limit(club):
+    env = race_env(club, task=practice_task(RACECAR)._replace(time_limit_s=None))
+    env.reset(options={"start_s": 0.0})
+    env.simulator.cars.time_s[0] = 1e9
+    assert not env.step(np.array([0.0, 0.2]))[3]
+
+
+def test_the_observation_space_is_the_layouts(club):
+    space = race_env(club).observation_space
+    low, high = LAYOUT.bounds()
+    np.testing.assert_array_equal(space.low, low)
+    np.testing.assert_array_equal(space.high, high)
+    assert space.dtype == np.float32
+
+
+def test_the_documentation_has_a_row_for_each_quantity_and_each_term():
+    rows = [line.strip() for line in RaceEnv.__doc__.splitlines()]
+    assert "{" not in RaceEnv.__doc__ and "}" not in RaceEnv.__doc__
+    for row in LAYOUT.documentation().splitlines():
+        assert row in rows
+    for term in REWARD_TERMS:
+        assert sum(row.startswith(f"| {term} |") for row in rows) == 1
+    assert f"({LAYOUT.size},)" in RaceEnv.__doc__ and LAYOUT.name in RaceEnv.__doc__
 
 
 _ENVS: list[RaceEnv] = []
@@ -266,7 +354,7 @@ _ENVS: list[RaceEnv] = []
 )  # fmt: skip
 def test_any_actions_keep_observations_in_bounds_and_the_state_finite(seed, actions, hold):
     if not _ENVS:
-        _ENVS.append(RaceEnv("hairpins"))
+        _ENVS.append(race_env("hairpins"))
     env = _ENVS[0]
     observation, _ = env.reset(seed=seed)
     assert env.observation_space.contains(observation)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, scaled
 from processes import ROOT, run
 
 from evaluate import file_stems
+from racing_env.car.vehicle import Vehicle
 from racing_env.drivers.policy import Policy, save_policy
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.generator import built_in_track
 from racing_env.tracks.reader import write_track
 
@@ -26,12 +27,16 @@ def evaluate(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return run("evaluate.py", *arguments, cwd=cwd)
 
 
+def straight_on(vehicle: Vehicle) -> Policy:
+    weights = (np.zeros((2, LAYOUT.size), np.float32),)
+    return Policy(weights, (np.array([0.0, 5.0], np.float32),), vehicle, LAYOUT, {})
+
+
 @pytest.fixture(scope="module")
 def policy_path(tmp_path_factory) -> Path:
     """A policy that drives straight on."""
-    weights = (np.zeros((2, observation.SIZE), np.float32),)
     path = tmp_path_factory.mktemp("clone") / "policy.safetensors"
-    save_policy(Policy(weights, (np.array([0.0, 5.0], np.float32),), {}), path)
+    save_policy(straight_on(RACECAR), path)
     return path
 
 
@@ -102,6 +107,8 @@ BAD_CALLS = {
     "no policy": ["--driver", "missing.safetensors"],
     "not a policy": ["--driver", "text.txt"],
     "no track": ["--track", "missing.csv"],
+    "no car": ["--vehicle", "lorry"],
+    "not a car": ["--vehicle", "text.txt"],
     "not a track": ["--track", "text.txt"],
     "no reference": ["--track", "oval", "--reference", "missing.csv"],
     "not a reference": ["--track", "oval", "--reference", "text.txt"],
@@ -131,6 +138,25 @@ def test_circuits_of_the_same_name_are_refused(tmp_path):
     done = evaluate("--track", "oval", "oval.csv", "--workers", 1, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: circuit 'oval': is there 2 times")
+
+
+def test_a_policy_drives_its_own_car(tmp_path):
+    """Without a word about it; and a driver of another car is no rival."""
+    small, large = tmp_path / "small.safetensors", tmp_path / "large.safetensors"
+    save_policy(straight_on(scaled(RACECAR, 0.25)), small)
+    save_policy(straight_on(RACECAR), large)
+    call = ("--track", "oval", "--laps", 1, "--workers", 1, "--json", "laps.json", "--driver")
+    done = evaluate(*call, small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((tmp_path / "laps.json").read_text())
+    length_m = built_in_track("oval", RACECAR).length_m
+    assert record["length_m"] == pytest.approx(0.25 * length_m)
+    for more in ((large,), ("--vehicle", "racecar")):
+        done = evaluate(*call, small, *more, cwd=tmp_path)
+        assert done.returncode == 2 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+        assert "safetensors: its car: was made with mass_kg" in done.stderr
+        assert "asked for is" in done.stderr
 
 
 def test_names_of_files_are_safe_and_differ():

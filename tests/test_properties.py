@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
 from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.environment import RaceEnv
-from racing_env.tracks.circuit import prepare_circuit
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import CONTROL_STEP_S
 from racing_env.tracks.generator import generate_track
 from racing_env.tracks.reader import read_track, write_track
 
@@ -25,8 +26,7 @@ ACTIONS = st.lists(
 
 @functools.cache
 def env_on(seed: int) -> RaceEnv:
-    track = generate_track(np.random.SeedSequence(seed))
-    return RaceEnv(prepare_circuit(track, RACECAR), border_margin_m=0.0)
+    return RaceEnv(circuit_named(seed), vehicle=RACECAR)
 
 
 def energy_j(state: np.ndarray) -> float:
@@ -53,8 +53,8 @@ def rollout(env: RaceEnv, seed: int, actions) -> list[bytes]:
             assert np.isfinite(state).all()
             # what the engine can have given at most, and rounding
             force_n = max(drive_n, state[dyn.DRIVE, 0])
-            work_j = min(force_n * dyn.CONTROL_STEP_S * RACECAR.top_speed_mps,
-                         RACECAR.power_max_w * dyn.CONTROL_STEP_S)  # fmt: skip
+            work_j = min(force_n * CONTROL_STEP_S * RACECAR.top_speed_mps,
+                         RACECAR.power_max_w * CONTROL_STEP_S)  # fmt: skip
             assert energy_j(state) <= before_j + work_j + 1e-6 * before_j + 1.0
             # the distance is that from the start's place to the present one, and whole laps
             gap_m = (info["s_m"] - start_m - info["distance_m"]) % length_m
@@ -76,7 +76,7 @@ def test_any_drive_on_any_circuit(track, seed, actions):
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_circuit_survives_its_file(seed, tmp_path):
-    track = generate_track(np.random.SeedSequence(seed))
+    track = generate_track(seed, RACECAR)
     path = tmp_path / "track.csv"
     write_track(track, path)
     again = read_track(path, RACECAR)
@@ -96,11 +96,12 @@ def test_any_circuit_survives_its_file(seed, tmp_path):
 )
 def test_any_policy_survives_its_file(hidden, seed, record, tmp_path: Path):
     rng = np.random.default_rng(seed)
-    sizes = [76, *hidden, 2]
+    sizes = [LAYOUT.size, *hidden, 2]
     pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
     weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairs)
     biases = tuple(rng.normal(size=b).astype(np.float32) for _, b in pairs)
-    save_policy(Policy(weights, biases, record), tmp_path / "policy.safetensors")
+    policy = Policy(weights, biases, RACECAR, LAYOUT, record)
+    save_policy(policy, tmp_path / "policy.safetensors")
     again = load_policy(tmp_path / "policy.safetensors")
     for ours, theirs in zip((*weights, *biases), (*again.weights, *again.biases), strict=True):
         assert ours.tobytes() == theirs.tobytes() and ours.shape == theirs.shape

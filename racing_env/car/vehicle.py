@@ -98,10 +98,17 @@ def vehicle_from_record(record: Mapping[str, Any], where: object) -> Vehicle:
 
 
 def _checked(name: str, value: Any, where: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise InputError(f"{where}: {name} is {value!r:.60}; a finite number is needed")
     least, most = LIMITS.get(name, (0.0, math.inf))
     if not least <= value <= most or (name not in LIMITS and value == 0.0):
         right = f"from {least:g} to {most:g}" if name in LIMITS else "above 0"
         raise InputError(f"{where}: {name} is {value:g}; it must be {right}")
     return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False

@@ -43,9 +43,11 @@ def read_vehicle(source: str | Path) -> Vehicle:
         if path.is_dir() or path.stat().st_size > FILE_SIZE_MAX_BYTES:
             raise InputError(f"{path}: is not the TOML file of a car; one is needed")
         record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of too many digits
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: is not TOML ({reason:.100}); see a car in {SHIPPED}") from None
     return vehicle_from_record(record, path)

@@ -336,8 +336,9 @@ import numpy as np
 from racing_env.car import arithmetic, loads, powertrain, tyre
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
-from cars import RACECAR
+from racing_env.car.vehicle_files import read_vehicle
 
+RACECAR = read_vehicle("racecar")
 front, rear = tyre.axle_tyres(RACECAR)
 rng = np.random.default_rng(0)
 n = 4

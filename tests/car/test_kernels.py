@@ -15,8 +15,8 @@ from racing_env.car.kernels import KERNEL_ROOMS, PACKAGE, cache_folder, sources_
 PROFILE = """
 import numpy as np
 from racing_env.car.speed_profile import speed_profile
-from cars import RACECAR
-print(speed_profile(np.full(50, 0.02), np.full(50, 1.0), RACECAR)[0])
+from racing_env.car.vehicle_files import read_vehicle
+print(speed_profile(np.full(50, 0.02), np.full(50, 1.0), read_vehicle("racecar"))[0])
 """
 
 
@@ -29,16 +29,35 @@ def package(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("room", KERNEL_ROOMS)
-def test_any_source_counts_by_its_content(package, room):
-    before = sources_digest(package)
-    path = package / room / "module.py"
+@pytest.mark.parametrize("inner", [".", "inner"])
+def test_any_source_counts_by_its_content(package, room, inner):
+    def name() -> str:
+        return cache_folder(package).name
+
+    path = package / room / inner / "some.py"
+    without = name()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x = 1\n")
+    before = name()
+    assert before != without
     os.utime(path, (2_000_000_000, 2_000_000_000))
-    assert sources_digest(package) == before
+    assert name() == before
     path.write_text("x = 2\n")
-    changed = sources_digest(package)
+    changed = name()
     assert changed != before
     path.rename(path.with_name("other.py"))
-    assert sources_digest(package) not in (before, changed)
+    assert name() not in (without, before, changed)
+
+
+def test_the_digest_knows_no_order_and_no_folder(tmp_path):
+    paths = [tmp_path / folder / "car" / "a.py" for folder in ("here", "there")]
+    paths.append(tmp_path / "here" / "car" / "b.py")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.stem)
+    here, there, other = paths
+    assert sources_digest([here, other]) == sources_digest([other, here])
+    assert sources_digest([here]) == sources_digest([there]) != sources_digest([other])
 
 
 def test_folders_of_earlier_sources_are_removed(package, monkeypatch):

@@ -1,3 +1,5 @@
+"""Data sets read: what is written comes back, and whatever is damaged is refused by name."""
+
 import json
 import os
 import pickle
@@ -5,115 +7,54 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from demonstrations import episode
+from demonstrations import TASK, episode, made_up_origin, read_episodes, write_made_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from racing_env.common.errors import InputError
-from racing_env.data import dataset
-from racing_env.data.dataset import (
-    FIELDS,
-    DatasetWriter,
-    episode_rows,
-    open_shard,
-    read_manifest,
-    verify_checksums,
-)
-
-SETTINGS = {"seed": 3, "tracks": ["club"]}
+from racing_env.data.dataset import read_dataset
+from racing_env.data.dataset_writer import DatasetWriter
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A data set of two shards with three episodes."""
-    write(tmp_path, range(3))
+    write_made_up(tmp_path, range(3))
     return tmp_path
 
 
-def write(folder: Path, numbers, resume: bool = False, flush_last: bool = True) -> None:
-    writer = DatasetWriter(folder, SETTINGS, resume)
-    for number in numbers:
-        writer.add(episode(number, steps=4 + number))
-        if number % 2:
-            writer.flush()
-    if flush_last:
-        writer.flush()
-
-
-def read(folder: Path) -> list[dict[str, np.ndarray]]:
-    manifest = read_manifest(folder)
-    shards = [open_shard(folder, shard) for shard in manifest["shards"]]
-    return [
-        {field: shards[shard][field][start : start + steps] for field in FIELDS}
-        for shard, start, steps in episode_rows(manifest)
-    ]
-
-
 def test_what_is_written_is_read(folder):
-    episodes = read(folder)
+    episodes = read_episodes(folder)
     assert len(episodes) == 3
     for number, found in enumerate(episodes):
         for field, values in episode(number, steps=4 + number).arrays.items():
             np.testing.assert_array_equal(found[field], values)
             assert found[field].dtype == values.dtype
-    manifest = read_manifest(folder)
-    assert [entry["laps"] for entry in manifest["episodes"]] == [0, 1, 2]
-    assert manifest["settings"] == SETTINGS
-    verify_checksums(folder, manifest)
+    data = read_dataset(folder)
+    assert [entry["laps"] for entry in data.manifest["episodes"]] == [0, 1, 2]
+    assert data.manifest["settings"] == made_up_origin().settings
+    data.verify_checksums()
+
+
+def test_the_digest_is_of_all_episodes_and_of_what_they_were_made_with(tmp_path):
+    def digest(name: str, numbers, **settings) -> str:
+        writer = DatasetWriter(tmp_path / name, made_up_origin(**settings))
+        for number in numbers:
+            writer.add(episode(number))
+        writer.flush()
+        return read_dataset(tmp_path / name).digest()
+
+    same = digest("a", [0, 1])
+    assert digest("b", [0, 1]) == same
+    assert len({same, digest("c", [1, 0]), digest("d", [0]), digest("e", [0, 1], seed=4)}) == 4
 
 
 def test_shards_are_memory_maps_that_cannot_be_written(folder):
-    shard = open_shard(folder, read_manifest(folder)["shards"][0])
+    shard = read_dataset(folder).shard(0)
     for values in shard.values():
         assert isinstance(values, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 0
-
-
-def test_nothing_pending_writes_nothing(tmp_path):
-    DatasetWriter(tmp_path / "none", SETTINGS).flush()
-    assert not (tmp_path / "none").exists()
-
-
-def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    write(whole, range(6))
-    write(parts, range(3), flush_last=False)  # episode 2 is lost with the writer
-    write(parts, range(2, 6), resume=True)
-    assert {f.name: f.read_bytes() for f in whole.iterdir()} == {
-        f.name: f.read_bytes() for f in parts.iterdir()
-    }
-
-
-def test_existing_data_set_is_kept_unless_resumed_with_its_settings(folder):
-    with pytest.raises(InputError, match="already holds a data set; use --resume"):
-        DatasetWriter(folder, SETTINGS)
-    with pytest.raises(InputError, match="was collected with"):
-        DatasetWriter(folder, SETTINGS | {"seed": 4}, resume=True)
-    assert DatasetWriter(folder, SETTINGS, resume=True).episodes == 3
-
-
-@pytest.mark.parametrize("files_written", range(len(FIELDS)))
-def test_crash_within_a_shard_leaves_the_earlier_ones(folder, monkeypatch, files_written):
-    writer = DatasetWriter(folder, SETTINGS, resume=True)
-    writer.add(episode(3))
-    saved: list[np.ndarray] = []
-
-    def save(file, values, allow_pickle):
-        if len(saved) == files_written:
-            file.write(b"half of")
-            raise KeyboardInterrupt
-        saved.append(values)
-        np.lib.format.write_array(file, values)
-
-    monkeypatch.setattr(dataset.np, "save", save)
-    with pytest.raises(KeyboardInterrupt):
-        writer.flush()
-    monkeypatch.undo()
-    assert len(read(folder)) == 3
-    assert not [file for file in folder.iterdir() if file.name.startswith(".")]
-    write(folder, [3], resume=True)
-    assert len(read(folder)) == 4
 
 
 def change(folder: Path, **entries) -> None:
@@ -123,9 +64,8 @@ def change(folder: Path, **entries) -> None:
 
 def use(folder: Path) -> None:
     """All that a reader does with a data set."""
-    manifest = read_manifest(folder)
-    verify_checksums(folder, manifest)
-    read(folder)
+    read_dataset(folder).verify_checksums()
+    read_episodes(folder)
 
 
 def assert_refused(folder: Path, *words: str) -> None:
@@ -155,8 +95,9 @@ def test_manifest_is_missing_or_a_folder(folder, tmp_path):
 @pytest.mark.parametrize(
     "entries",
     [
-        {"format_version": 2}, {"format_version": None}, {"observation_layout": "other"},
-        {"observation_size": 75}, {"vehicle": {}}, {"settings": None}, {"shards": None},
+        {"format_version": 1}, {"format_version": None}, {"vehicle": {}}, {"vehicle": None},
+        {"vehicle": {"mass_kg": "heavy"}}, {"settings": None}, {"task": None}, {"circuits": None},
+        {"tracks": None}, {"tracks": []}, {"tracks": [5]}, {"tracks": "club"}, {"shards": None},
         {"shards": [None]}, {"shards": {}}, {"episodes": None}, {"episodes": ["shard-00000"]},
     ],
     ids=str,
@@ -166,9 +107,21 @@ def test_manifest_of_another_kind(folder, entries):
     assert_refused(folder, next(iter(entries)))
 
 
+@pytest.mark.parametrize("name", ["other", None, 5, "a\nb"])
+def test_an_unknown_layout_is_refused(folder, name):
+    change(folder, task=TASK.record() | {"layout": name})
+    assert_refused(folder, "observation layout")
+
+
+def test_episodes_of_another_layouts_size_are_refused(folder):
+    path = folder / "shard-00000.observations.npy"
+    np.save(path, np.load(path)[:, :-1])
+    assert_refused(folder, path.name, "expected float32 (9, 76)")
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "shard-00001", "", None, 5, ["a"]])
 def test_shard_names_cannot_lead_elsewhere(folder, name):
-    shards = read_manifest(folder)["shards"]
+    shards = read_dataset(folder).manifest["shards"]
     shards[0]["name"] = name
     change(folder, shards=shards)
     assert_refused(folder, "shard 0")
@@ -177,7 +130,7 @@ def test_shard_names_cannot_lead_elsewhere(folder, name):
 @pytest.mark.parametrize("entry", ["start", "steps", "shard"])
 @pytest.mark.parametrize("value", [-1, 10**30, 0.5, "0", True, None, [], "shard-00009\n"])
 def test_episodes_lie_in_their_shards(folder, entry, value):
-    episodes = read_manifest(folder)["episodes"]
+    episodes = read_dataset(folder).manifest["episodes"]
     episodes[1][entry] = value
     change(folder, episodes=episodes)
     assert_refused(folder, "episode 1")
@@ -185,7 +138,7 @@ def test_episodes_lie_in_their_shards(folder, entry, value):
 
 @pytest.mark.parametrize("steps", [0, -1, 2**62, "9", 9.0, None])
 def test_shards_have_the_steps_that_the_manifest_says(folder, steps):
-    shards = read_manifest(folder)["shards"]
+    shards = read_dataset(folder).manifest["shards"]
     shards[1]["steps"] = steps
     change(folder, shards=shards, episodes=[])
     assert_refused(folder, "shard-00001")
@@ -202,7 +155,7 @@ def test_links_out_of_the_folder_are_refused(folder, tmp_path_factory, name):
     (folder / name).rename(elsewhere)
     (folder / name).symlink_to(elsewhere)  # the very same content
     with pytest.raises(InputError, match=f"{name}: is a link out of the folder"):
-        verify_checksums(folder, read_manifest(folder))
+        read_dataset(folder).verify_checksums()
 
 
 @pytest.mark.parametrize("name", ["shard-00001.actions.npy", "manifest.json"])
@@ -210,13 +163,13 @@ def test_pipes_are_refused_and_not_waited_for(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(InputError, match="is not an ordinary file"):
-        verify_checksums(folder, read_manifest(folder))
+        read_dataset(folder).verify_checksums()
 
 
 def test_a_huge_manifest_is_not_read(folder):
     os.truncate(folder / "manifest.json", 10**12)  # sparse
     with pytest.raises(InputError, match="larger than"):
-        read_manifest(folder)
+        read_dataset(folder)
 
 
 def test_truncated_file(folder):

@@ -4,12 +4,13 @@ import pytest
 minari = pytest.importorskip("minari", reason="exports need the extra: requirements-export.txt")
 pytest.importorskip("h5py", reason="exports need the extra: requirements-export.txt")
 
-from processes import run, run_without  # noqa: E402 - after the skips
+from demonstrations import made_up_origin  # noqa: E402 - after the skips
+from processes import run, run_without  # noqa: E402
 
 from racing_env.common.errors import InputError  # noqa: E402
 from racing_env.data.dataset_writer import DatasetWriter, Episode  # noqa: E402
 from racing_env.data.minari_export import write_minari  # noqa: E402
-from racing_env.simulation import observation  # noqa: E402
+from racing_env.simulation.layouts.line_preview import LAYOUT  # noqa: E402
 
 NAME = "racing/test-v0"
 
@@ -18,7 +19,7 @@ def episode(steps: int, failed: bool, seed: int) -> Episode:
     rng = np.random.default_rng(seed)
     ends = np.arange(steps) == steps - 1
     arrays = {
-        "observations": rng.uniform(-1, 1, (steps, observation.SIZE)).astype(np.float32),
+        "observations": rng.uniform(-1, 1, (steps, LAYOUT.size)).astype(np.float32),
         "actions": rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
         "expert_actions": rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
         "rewards": rng.uniform(0, 1, steps).astype(np.float32),
@@ -32,7 +33,7 @@ def episode(steps: int, failed: bool, seed: int) -> Episode:
 def demonstrations(tmp_path, monkeypatch):
     """A folder of three episodes: one cut off, one that failed, one of a single step."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
-    writer = DatasetWriter(tmp_path / "data", {"seed": 0, "tracks": ["oval"], "episodes": 3})
+    writer = DatasetWriter(tmp_path / "data", made_up_origin(episodes=3))
     episodes = [episode(7, False, 0), episode(5, True, 1), episode(1, False, 2)]
     for each in episodes:
         writer.add(each)

@@ -1,38 +1,41 @@
 import numpy as np
 import pytest
+from cars import RACECAR, circuit_named, scaled, simulator_on
 from jobs import die_at_three
 
 from racing_env.data import recording
-from racing_env.data.dataset import FIELDS
-from racing_env.data.recording import EpisodeTask, record_episode, record_episodes
+from racing_env.data.dataset import FIELDS, shapes
+from racing_env.data.recording import record_episode, record_episodes
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import demonstration_task, racing_task
 from racing_env.tracks.bank import pack_circuits
-from racing_env.tracks.sources import load_circuits
 
 NAMES = ["club", "oval"]
 LIMIT_S = 6.0
+TASK = demonstration_task(RACECAR)._replace(time_limit_s=LIMIT_S)
 
 
 @pytest.fixture(scope="module")
 def bank():
-    return pack_circuits(load_circuits(NAMES))
+    return pack_circuits([circuit_named(name) for name in NAMES])
 
 
 @pytest.fixture(scope="module")
 def learner():
     """Turns a little and accelerates: leaves the track soon."""
     rng = np.random.default_rng(0)
-    weights = rng.normal(0.0, 0.02, (2, 76)).astype(np.float32)
-    return Policy((weights,), (np.array([0.0, 0.5], np.float32),), {})
+    weights = rng.normal(0.0, 0.02, (2, LAYOUT.size)).astype(np.float32)
+    return Policy((weights,), (np.array([0.0, 0.5], np.float32),), RACECAR, LAYOUT, {})
 
 
-def tasks(count: int) -> list[EpisodeTask]:
-    return [EpisodeTask(seed, LIMIT_S) for seed in np.random.SeedSequence(5).spawn(count)]
+def seeds(count: int) -> list[np.random.SeedSequence]:
+    return np.random.SeedSequence(5).spawn(count)
 
 
 def record(bank, policy=None, count=5, workers=1, scratch=None):
-    return [e for e, _ in record_episodes(bank, NAMES, tasks(count), workers, scratch, policy)]
+    driven = record_episodes(bank, NAMES, TASK, seeds(count), workers, scratch, policy)
+    return [episode for episode, _ in driven]
 
 
 def assert_same(ours, theirs):
@@ -44,9 +47,9 @@ def assert_same(ours, theirs):
 
 
 def test_episodes_depend_on_their_seed_alone(bank):
-    simulator = Simulator(bank, 1)
-    forward = [record_episode(simulator, NAMES, task, None) for task in tasks(4)]
-    backward = [record_episode(simulator, NAMES, task, None) for task in tasks(4)[::-1]]
+    simulator = simulator_on(bank, 1, TASK)
+    forward = [record_episode(simulator, NAMES, seed, None) for seed in seeds(4)]
+    backward = [record_episode(simulator, NAMES, seed, None) for seed in seeds(4)[::-1]]
     assert_same(forward, backward[::-1])
     assert len({episode.arrays["rewards"].tobytes() for episode in forward}) == 4
 
@@ -63,7 +66,7 @@ def test_episodes_are_the_same_for_every_number_of_workers(bank, tmp_path, learn
 def test_arrays_are_as_the_data_set_has_them(bank, tmp_path):
     for episode in record(bank, scratch=tmp_path):
         steps = len(episode.arrays["rewards"])
-        for field, (dtype, shape) in FIELDS.items():
+        for field, (dtype, shape) in shapes(LAYOUT.size).items():
             assert episode.arrays[field].shape == (steps, *shape)
             assert episode.arrays[field].dtype == dtype
         ends = episode.arrays["terminations"] | episode.arrays["truncations"]
@@ -74,9 +77,9 @@ def test_arrays_are_as_the_data_set_has_them(bank, tmp_path):
 
 
 def test_actions_are_the_expert_s_but_for_disturbances(bank):
-    simulator = Simulator(bank, 1)
-    seeds = np.random.SeedSequence(1).spawn(10)
-    episodes = [record_episode(simulator, NAMES, EpisodeTask(s, 30.0), None) for s in seeds]
+    simulator = simulator_on(bank, 1, TASK._replace(time_limit_s=30.0))
+    some = np.random.SeedSequence(1).spawn(10)
+    episodes = [record_episode(simulator, NAMES, seed, None) for seed in some]
     pushed = np.concatenate(
         [(e.arrays["actions"] != e.arrays["expert_actions"]).any(axis=1) for e in episodes]
     )
@@ -85,8 +88,8 @@ def test_actions_are_the_expert_s_but_for_disturbances(bank):
 
 
 def test_learner_drives_and_the_expert_labels(bank, learner):
-    simulator = Simulator(bank, 1)
-    episode = record_episode(simulator, NAMES, tasks(1)[0], learner)
+    simulator = simulator_on(bank, 1, TASK)
+    episode = record_episode(simulator, NAMES, seeds(1)[0], learner)
     observations = episode.arrays["observations"]
     np.testing.assert_array_equal(
         episode.arrays["actions"], np.concatenate([learner.act(o[None]) for o in observations])
@@ -100,21 +103,22 @@ def test_labels_are_what_the_expert_does_in_the_same_state(bank):
 
     class Imitator:
         def act(self, observation):
-            margins = np.array([recording.DEMONSTRATION_MARGIN])
-            return np.clip(recording.expert_actions(simulator, margins), -1, 1).astype(np.float32)
+            paces = np.array([recording.DEMONSTRATION_PACE])
+            return np.clip(recording.expert_actions(simulator, paces), -1, 1).astype(np.float32)
 
-    simulator = Simulator(bank, 1)
-    episode = record_episode(simulator, NAMES, tasks(1)[0], Imitator())  # type: ignore[arg-type]
+    simulator = simulator_on(bank, 1, TASK)
+    episode = record_episode(simulator, NAMES, seeds(1)[0], Imitator())  # type: ignore[arg-type]
     np.testing.assert_array_equal(episode.arrays["actions"], episode.arrays["expert_actions"])
 
 
 def test_episode_ends_with_its_lap_or_with_its_limit(bank):
-    simulator = Simulator(bank, 1)
-    seeds = np.random.SeedSequence(3).spawn(5)
-    short = record_episode(simulator, NAMES, EpisodeTask(seeds[0], 1.0), None)
+    some = np.random.SeedSequence(3).spawn(5)
+    brief = simulator_on(bank, 1, TASK._replace(time_limit_s=1.0))
+    short = record_episode(brief, NAMES, some[0], None)
     assert short.facts["end"] == "time limit" and short.facts["lap_time_s"] is None
-    assert len(short.arrays["rewards"]) == round(1.0 / simulator.control_step_s)
-    whole = [record_episode(simulator, NAMES, EpisodeTask(seed), None) for seed in seeds]
+    assert len(short.arrays["rewards"]) == round(1.0 / TASK.control_step_s)
+    simulator = simulator_on(bank, 1, demonstration_task(RACECAR))
+    whole = [record_episode(simulator, NAMES, seed, None) for seed in some]
     laps = [episode for episode in whole if episode.facts["end"] == "lap"]
     assert laps
     for episode in laps:
@@ -123,8 +127,29 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
 
 
 def test_dead_worker_is_reported_and_nothing_is_left(bank, tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "_record_task", die_at_three)
-    episodes = record_episodes(bank, NAMES, [0, 1, 2, 3, 4], 2, tmp_path)  # type: ignore[list-item]
+    monkeypatch.setattr(recording, "_record_one", die_at_three)
+    episodes = record_episodes(bank, NAMES, TASK, [0, 1, 2, 3, 4], 2, tmp_path)  # type: ignore[list-item]
     with pytest.raises(ChildProcessError, match="exit code -9"):
         list(episodes)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_task_without_a_time_limit_is_refused(bank):
+    with pytest.raises(ValueError, match="time limit"):
+        record_episode(simulator_on(bank, 1, racing_task(RACECAR)), NAMES, seeds(1)[0], None)
+
+
+def test_pushes_are_to_the_scale_of_the_car():
+    """A car of a quarter of the size has the same ones at its control steps, of half the length."""
+    model = scaled(RACECAR, 0.25)
+    simulators = [
+        simulator_on(pack_circuits([circuit_named("oval", car)]), 1, demonstration_task(car))
+        for car in (RACECAR, model)
+    ]
+    ours, theirs = (record_episode(sim, ["oval"], seeds(1)[0], None) for sim in simulators)
+    pushed = [
+        (e.arrays["actions"] != e.arrays["expert_actions"]).any(axis=1) for e in (ours, theirs)
+    ]
+    steps = min(map(len, pushed))
+    assert steps > 500 and pushed[0][:steps].any()
+    np.testing.assert_array_equal(pushed[0][:steps], pushed[1][:steps])

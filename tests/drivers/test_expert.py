@@ -4,43 +4,37 @@ import warnings
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, scaled, simulator_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.scales import REFERENCE, scales_of
 from racing_env.car.tyre import SLIP_SPEED_FLOOR_MPS, axle_tyres, peak_slip_rad
-from racing_env.car.vehicle import Vehicle
 from racing_env.drivers import expert
-from racing_env.simulation.simulator import ON_TRACK, Simulator
+from racing_env.simulation.motion import ON_TRACK
+from racing_env.simulation.simulator import Simulator
 from racing_env.tracks.bank import LINE_SPEED, CircuitBank, pack_circuits
-from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
-from racing_env.tracks.generator import built_in_track, generate_track
+from racing_env.tracks.circuit import Circuit, mirror_circuit
 from racing_env.tracks.sources import load_circuits
 
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    tracks = [built_in_track("oval", RACECAR), built_in_track("hairpins", RACECAR)]
-    tracks += [generate_track(np.random.SeedSequence(seed)) for seed in (4, 11)]
-    return [prepare_circuit(track, RACECAR) for track in tracks]
+    return [circuit_named(name) for name in ("oval", "hairpins", 4, 11)]
 
 
 @pytest.fixture(scope="module")
 def fastest(circuits) -> tuple[np.ndarray, np.ndarray]:
-    return expert.fastest_margins(pack_circuits(circuits))
+    return expert.fastest_paces(pack_circuits(circuits))
 
 
-def simulator_with(circuits: list[Circuit], n: int, vehicle: Vehicle = RACECAR) -> Simulator:
-    return Simulator(pack_circuits(circuits), n, vehicle)
-
-
-def laps_driven(simulator: Simulator, margins: np.ndarray, laps: int) -> np.ndarray:
+def laps_driven(simulator: Simulator, paces: np.ndarray, laps: int) -> np.ndarray:
     """How many laps (n,) the expert completes, `laps` at the most."""
     finished = np.zeros(simulator.n, dtype=int)
     on_track = np.ones(simulator.n, dtype=bool)
     while (on_track & (finished < laps)).any():
-        simulator.step(expert.expert_actions(simulator, margins))
+        simulator.step(expert.expert_actions(simulator, paces))
         on_track &= simulator.cars.ended == ON_TRACK
         finished[on_track] = simulator.cars.laps[on_track]
     return np.minimum(finished, laps)
@@ -49,7 +43,7 @@ def laps_driven(simulator: Simulator, margins: np.ndarray, laps: int) -> np.ndar
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_actions_are_in_the_action_space_wherever_the_car_is(circuits, seed):
-    simulator = simulator_with(circuits, 8)
+    simulator = simulator_on(circuits, 8)
     rng = np.random.default_rng(seed)
     for car in range(8):
         simulator.place(
@@ -66,7 +60,7 @@ def test_actions_are_in_the_action_space_wherever_the_car_is(circuits, seed):
 
 def test_the_front_tyres_stay_before_their_peak(circuits):
     """The steering target is clamped; what is left is how far the slip overshoots it."""
-    simulator = simulator_with(circuits, len(circuits))
+    simulator = simulator_on(circuits, len(circuits))
     for car in range(len(circuits)):
         simulator.place(car, car)
     worst = 0.0
@@ -82,7 +76,7 @@ def test_the_front_tyres_stay_before_their_peak(circuits):
 
 def test_finishes_standing_and_flying_laps_from_anywhere(circuits):
     starts = 5
-    simulator = simulator_with(circuits, 2 * starts * len(circuits))
+    simulator = simulator_on(circuits, 2 * starts * len(circuits))
     bank = simulator.circuits
     for car in range(simulator.n):
         circuit, start = divmod(car // 2, starts)
@@ -93,36 +87,37 @@ def test_finishes_standing_and_flying_laps_from_anywhere(circuits):
     np.testing.assert_array_equal(laps, 1)
 
 
-def test_fastest_margins_finish_close_to_the_profile(circuits, fastest):
-    margins, lap_s = fastest
-    assert np.isin(margins, expert.MARGINS).all()
+def test_fastest_paces_finish_close_to_the_profile(circuits, fastest):
+    paces, lap_s = fastest
+    assert np.isin(paces, expert.PACES).all()
     ratio = lap_s / [circuit.lap_time_s for circuit in circuits]
     assert ((ratio > 1.0) & (ratio < 1.1)).all()
-    simulator = simulator_with(circuits, len(circuits))
+    simulator = simulator_on(circuits, len(circuits))
     for car in range(len(circuits)):
         simulator.place(car, car)
     times = np.full(len(circuits), np.nan)
     while np.isnan(times).any():
-        simulator.step(expert.expert_actions(simulator, margins))
+        simulator.step(expert.expert_actions(simulator, paces))
         assert (simulator.cars.ended == ON_TRACK).all()
         done = np.isnan(times) & (simulator.cars.laps == 3)
         times[done] = simulator.cars.lap_time_s[done]
     np.testing.assert_array_equal(times, lap_s)  # dropping cars from the batch changed nothing
 
 
-def test_fastest_margins_where_none_finishes(circuits):
-    """Half the grip that the profile counts on: no margin gets round."""
-    bank: CircuitBank = pack_circuits(circuits[1:2])
+def test_fastest_paces_where_none_finishes(circuits):
+    """Half the grip that the profile counts on: no pace gets round."""
+    packed = pack_circuits(circuits[1:2])
+    bank: CircuitBank = packed._replace(vehicle=RACECAR._replace(friction=0.35))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        margins, lap_s = expert.fastest_margins(bank, RACECAR._replace(friction=0.35), laps=1)
-    assert np.isnan(margins).all() and np.isnan(lap_s).all()
+        paces, lap_s = expert.fastest_paces(bank, laps=1)
+    assert np.isnan(paces).all() and np.isnan(lap_s).all()
 
 
 def test_the_mirror_image_is_driven_the_same(circuits):
     n = 40
-    ours = simulator_with(circuits, n)
-    image = simulator_with([mirror_circuit(circuit) for circuit in circuits], n)
+    ours = simulator_on(circuits, n)
+    image = simulator_on([mirror_circuit(circuit) for circuit in circuits], n)
     rng = np.random.default_rng(0)
     for car in range(n):
         ours.place(
@@ -136,18 +131,29 @@ def test_the_mirror_image_is_driven_the_same(circuits):
     for values, of_ours in zip(image.cars, ours.cars, strict=True):
         values[:] = of_ours
     image.cars.offset_m[:] *= -1.0
-    margins = rng.uniform(0.7, 1.0, n)
+    paces = rng.uniform(0.7, 1.0, n)
     np.testing.assert_allclose(
-        expert.expert_actions(image, margins) * [-1.0, 1.0],
-        expert.expert_actions(ours, margins),
+        expert.expert_actions(image, paces) * [-1.0, 1.0],
+        expert.expert_actions(ours, paces),
         rtol=0,
         atol=1e-9,
+    )
+
+
+def test_gains_are_to_the_scale_of_the_car():
+    assert expert.gains_for(REFERENCE) == expert.Gains()
+    model = expert.gains_for(scales_of(scaled(RACECAR, 0.25)))
+    ours = expert.Gains()
+    times = {"preview_s": 0.5, "yaw_s": 0.5, "tracking_radps": 2.0, "speed_per_s": 2.0}
+    speeds = {"gain_speed_floor_mps": 0.5, "steering_speed_floor_mps": 0.5}
+    assert model == ours._replace(
+        **{name: factor * getattr(ours, name) for name, factor in (times | speeds).items()}
     )
 
 
 @pytest.mark.slow
 def test_finishes_every_generated_circuit():
     circuits = load_circuits(["random:7:100"], RACECAR)
-    margins, lap_s = expert.fastest_margins(pack_circuits(circuits))
-    assert np.isfinite(margins).sum() == 100
+    paces, lap_s = expert.fastest_paces(pack_circuits(circuits))
+    assert np.isfinite(paces).sum() == 100
     assert (lap_s / [circuit.lap_time_s for circuit in circuits]).mean() < 1.05

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,7 +9,7 @@ onnxruntime = pytest.importorskip(
     "onnxruntime", reason="exports need the extra: requirements-export.txt"
 )
 
-from cars import RACECAR  # noqa: E402
+from cars import RACECAR, scaled  # noqa: E402
 from processes import ROOT, run  # noqa: E402 - after the skips
 
 from racing_env.car import dynamics as dyn  # noqa: E402
@@ -15,19 +18,19 @@ from racing_env.drivers import onnx_export  # noqa: E402
 from racing_env.drivers.onnx_export import (  # noqa: E402
     TOLERANCE,
     largest_difference,
-    quantities,
     write_onnx,
 )
 from racing_env.drivers.policy import Policy, load_policy  # noqa: E402
 from racing_env.environment import RaceEnv  # noqa: E402
-from racing_env.simulation import observation as obs  # noqa: E402
+from racing_env.simulation.layout import SCALE  # noqa: E402
+from racing_env.simulation.layouts.line_preview import LAYOUT  # noqa: E402
 
 SHIPPED = ROOT / "policies" / "racecar.safetensors"
 
 
 def driven_observations(steps: int = 300) -> np.ndarray:
     """What the shipped driver sees at the start of a lap."""
-    driver, env = load_policy(SHIPPED), RaceEnv("oval")
+    driver, env = load_policy(SHIPPED), RaceEnv("oval", vehicle=RACECAR)
     seen = [env.reset(seed=0)[0]]
     for _ in range(steps):
         observation, _, terminated, truncated, _ = env.step(driver.act(seen[-1]))
@@ -45,21 +48,20 @@ def test_the_exported_driver_acts_as_the_policy_does(tmp_path, si_units):
 
 
 def test_scales_are_those_of_the_observation():
-    env = RaceEnv("club")
+    env = RaceEnv("club", vehicle=RACECAR)
     env.reset(seed=3)
     for _ in range(20):
         seen, *_, info = env.step(np.array([0.1, 0.6]))
-    values = dict(
-        zip([q.name for q in quantities()], seen * [q.scale for q in quantities()], strict=True)
-    )
+    scales = LAYOUT.limits(RACECAR)[:, SCALE]
+    values = dict(zip([q.name for q in LAYOUT.quantities], seen * scales, strict=True))
     state = env.simulator.state[:, 0]
-    assert len(values) == obs.SIZE
+    assert len(values) == LAYOUT.size
     for name, row in {
         "vx_mps": dyn.VX, "vy_mps": dyn.VY, "yaw_rate_radps": dyn.YAW_RATE, "steer_rad": dyn.STEER,
         "drive_n": dyn.DRIVE, "ax_mps2": dyn.AX, "ay_mps2": dyn.AY,
     }.items():  # fmt: skip
         assert values[name] == pytest.approx(state[row], rel=1e-5), name
-    front, rear = obs.axle_slips(env.simulator.state, 0, RACECAR)
+    front, rear = dyn.axle_slips(env.simulator.state, 0, RACECAR)
     assert values["front_slip_rad"] == pytest.approx(front, rel=1e-4)
     assert values["rear_slip_rad"] == pytest.approx(rear, rel=1e-4)
     station = int(info["s_m"] / env.circuit.track.step_m)
@@ -76,30 +78,50 @@ def test_scales_are_those_of_the_observation():
 
 
 def test_values_outside_the_range_are_clipped_as_the_environment_does(tmp_path):
-    weights = np.zeros((2, obs.SIZE), np.float32)
+    weights = np.zeros((2, LAYOUT.size), np.float32)
     weights[0, 0] = weights[1, 12] = 0.1  # speed; room to the left, which 4 m limit
-    driver = Policy((weights,), (np.zeros(2, np.float32),), {})
+    driver = Policy((weights,), (np.zeros(2, np.float32),), RACECAR, LAYOUT, {})
     write_onnx(driver, tmp_path / "driver.onnx", si_units=True)
     session = onnxruntime.InferenceSession(tmp_path / "driver.onnx")
-    seen = np.zeros((1, obs.SIZE), np.float32)
+    seen = np.zeros((1, LAYOUT.size), np.float32)
     seen[0, 0], seen[0, 12] = 1e6, 30.0
     action = session.run(None, {"observation": seen})[0]
     np.testing.assert_allclose(action, np.tanh([[0.5, 0.2]]), rtol=1e-5)
     metadata = session.get_modelmeta().custom_metadata_map
-    assert metadata["inputs_are"] == "SI units" and "yaw_rate_radps" in metadata["inputs"]
+    assert metadata["inputs_are"] == "SI units"
+    assert json.loads(metadata["inputs"]) == [q.name for q in LAYOUT.quantities]
+    assert json.loads(metadata["vehicle"]) == RACECAR._asdict()
+    assert metadata["observation_layout"] == LAYOUT.name
+
+
+def test_si_units_are_those_of_the_policys_car(tmp_path):
+    """The same network in a smaller car: its full speed is a smaller number of metres a second."""
+    weights = np.zeros((2, LAYOUT.size), np.float32)
+    weights[1, 0] = 1.0
+    model = scaled(RACECAR, 0.25)
+    policy = Policy((weights,), (np.zeros(2, np.float32),), model, LAYOUT, {})
+    write_onnx(policy, tmp_path / "driver.onnx", si_units=True)
+    session = onnxruntime.InferenceSession(tmp_path / "driver.onnx")
+    seen = np.zeros((1, LAYOUT.size), np.float32)
+    seen[0, 0] = 25.0  # 50 m/s of the racecar
+    np.testing.assert_allclose(
+        session.run(None, {"observation": seen})[0], np.tanh([[0.0, 1.0]]), rtol=1e-5
+    )
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert float(metadata["control_step_s"]) == 0.025
 
 
 def test_an_altered_file_is_noticed(tmp_path):
     driver = load_policy(SHIPPED)
-    other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
+    other = replace(driver, biases=(*driver.biases[:-1], driver.biases[-1] + 0.01))
     write_onnx(other, tmp_path / "driver.onnx")
     assert largest_difference(tmp_path / "driver.onnx", driver, driven_observations(5)) > TOLERANCE
 
 
 def test_a_file_that_does_not_act_as_the_driver_replaces_nothing(tmp_path, monkeypatch):
     driver = load_policy(SHIPPED)
-    other = Policy(driver.weights, (*driver.biases[:-1], driver.biases[-1] + 0.01), {})
-    made = onnx_export._model(other, False, RACECAR)
+    other = replace(driver, biases=(*driver.biases[:-1], driver.biases[-1] + 0.01))
+    made = onnx_export._model(other, False)
     monkeypatch.setattr(onnx_export, "_model", lambda *_: made)
     path = tmp_path / "driver.onnx"
     path.write_bytes(b"an earlier one")

@@ -1,63 +1,26 @@
+"""The simulator's cars: many as one, actions that are refused, mirror images, the compiler."""
+
+import inspect
+
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, scaled, scatter, simulator_on
 from processes import compiled_and_not
 
 from racing_env.car import dynamics as dyn
 from racing_env.common.errors import InputError
-from racing_env.drivers.expert import expert_actions
-from racing_env.simulation import observation as obs
-from racing_env.simulation.simulator import (
-    BACKWARDS,
-    OFF_TRACK,
-    ON_TRACK,
-    REWARD_TERMS,
-    STANDING,
-    STANDING_LIMIT_S,
-    RewardWeights,
-    Simulator,
-)
-from racing_env.tracks import bank
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.motion import ON_TRACK
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import racing_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
-from racing_env.tracks.generator import built_in_track, generate_track
-from racing_env.tracks.geometry import track_from_centre_line
-
-STEP_S = dyn.CONTROL_STEP_S
+from racing_env.tracks.generator import built_in_track
 
 
 @pytest.fixture(scope="module")
-def circuits(tmp_path_factory) -> list[Circuit]:
-    tracks = [generate_track(np.random.SeedSequence(4)), built_in_track("hairpins", RACECAR)]
-    cache = tmp_path_factory.mktemp("cache")
-    return [prepare_circuit(track, RACECAR, cache) for track in tracks]
-
-
-@pytest.fixture(scope="module")
-def round_circuit(tmp_path_factory) -> Circuit:
-    """A circle of 100 m radius, 14 m wide, driven to the left."""
-    angle = np.linspace(0.0, 2.0 * np.pi, 128, endpoint=False)
-    half = np.full(angle.shape, 7.0)
-    track = track_from_centre_line(
-        "circle", 100.0 * np.cos(angle), 100.0 * np.sin(angle), half, half
-    )
-    return prepare_circuit(track, RACECAR, tmp_path_factory.mktemp("cache"))
-
-
-def simulator_on(circuits: list[Circuit], n: int, **arguments) -> Simulator:
-    return Simulator(pack_circuits(circuits), n, **arguments)
-
-
-def scatter(simulator: Simulator, seed: int) -> None:
-    """Cars all over the circuits, beside the line and at odds with it."""
-    rng = np.random.default_rng(seed)
-    lengths = simulator.circuits.count * simulator.circuits.step_m
-    for car in range(simulator.n):
-        circuit = car % len(lengths)
-        simulator.place(
-            car, circuit, rng.uniform(0.0, lengths[circuit]), rng.uniform(-2.0, 2.0),
-            rng.uniform(-0.2, 0.2), rng.uniform(0.0, 40.0),
-        )  # fmt: skip
+def circuits() -> list[Circuit]:
+    return [circuit_named(4), circuit_named("hairpins")]
 
 
 def copy_car(source: Simulator, car: int, target: Simulator) -> None:
@@ -74,7 +37,7 @@ def test_batch_equals_single_cars(circuits):
     for car, single in enumerate(singles):
         copy_car(batch, car, single)
     rng = np.random.default_rng(1)
-    out = np.empty((n, obs.SIZE), dtype=np.float32)
+    out = np.empty((n, LAYOUT.size), dtype=np.float32)
     for _ in range(40):
         actions = rng.uniform(-1.3, 1.3, (n, 2))
         batch.step(actions, out)
@@ -87,10 +50,43 @@ def test_batch_equals_single_cars(circuits):
             np.testing.assert_allclose(value[0], values[car], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+def test_fewer_cars_go_on_as_they_were(circuits):
+    everyone = simulator_on(circuits, 5)
+    scatter(everyone, 8)
+    everyone.step(np.zeros((5, 2)))
+    keep = np.array([True, False, False, True, True])
+    fewer = everyone.subset(keep)
+    assert fewer.n == 3 and fewer.task == everyone.task and fewer.circuits is everyone.circuits
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (5, 2))
+    for _ in range(10):
+        everyone.step(actions)
+        fewer.step(actions[keep])
+    np.testing.assert_array_equal(fewer.state, everyone.state[:, keep])
+    np.testing.assert_array_equal(fewer.observe(), everyone.observe()[keep])
+
+
+def test_the_car_is_the_banks():
+    """Nothing but the bank says which car drives: a simulator of another one cannot be had."""
+    model = scaled(RACECAR, 0.25)
+    ours = simulator_on(["oval"])
+    theirs = Simulator(pack_circuits([circuit_named("oval", model)]), 1, racing_task(model))
+    assert ours.vehicle == RACECAR and theirs.vehicle == model
+    assert list(inspect.signature(Simulator).parameters) == ["circuits", "n", "task"]
+    with pytest.raises(AttributeError):
+        ours.vehicle = model
+
+
+def test_an_unknown_layout_is_refused(circuits):
+    task = racing_task(RACECAR)._replace(layout="camera\n")
+    with pytest.raises(InputError, match="the task: observation layout 'camera") as error:
+        simulator_on(circuits, 1, task)
+    assert "\n" not in str(error.value)
+
+
 def test_step_fills_the_same_observations_as_observe(circuits):
     simulator = simulator_on(circuits, 6)
     scatter(simulator, 2)
-    out = np.full((6, obs.SIZE), np.nan, dtype=np.float32)
+    out = np.full((6, LAYOUT.size), np.nan, dtype=np.float32)
     simulator.step(np.zeros((6, 2), dtype=np.float32), out)
     np.testing.assert_array_equal(out, simulator.observe())
     some = np.array([4, 1])
@@ -123,157 +119,6 @@ def test_an_action_that_is_not_finite_moves_no_car(circuits, bad):
     assert not simulator.cars.time_s.any()
 
 
-def test_curvilinear_position_agrees_with_the_plane(circuits):
-    simulator = simulator_on(circuits, 16)
-    scatter(simulator, 5)
-    table, cars = simulator.circuits.table, simulator.cars
-    for _ in range(15):
-        simulator.step(expert_actions(simulator, np.full(16, 0.7)))
-        on_track = cars.ended == ON_TRACK
-        row = simulator.circuits.first[cars.circuit] + cars.station
-        following = (
-            simulator.circuits.first[cars.circuit]
-            + (cars.station + 1) % simulator.circuits.count[cars.circuit]
-        )
-        share = cars.fraction[:, None]
-        foot = (1.0 - share) * table[row] + share * table[following]
-        normal = np.column_stack([-foot[:, bank.SIN], foot[:, bank.COS]])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        place = foot[:, [bank.X, bank.Y]] + cars.offset_m[:, None] * normal
-        error = np.linalg.norm(place - simulator.state[[dyn.X, dyn.Y]].T, axis=1)
-        assert error[on_track].max() < 0.05
-
-
-def test_distance_follows_the_place_on_the_circuit(circuits):
-    simulator = simulator_on(circuits[:1], 4)
-    length = circuits[0].track.length_m
-    for car in range(4):
-        simulator.place(car, 0, length - 30.0 - 10.0 * car, speed_mps=20.0)
-    start = simulator.place_s_m()
-    for _ in range(80):
-        simulator.step(expert_actions(simulator, np.full(4, 0.7)))
-    assert (simulator.cars.ended == ON_TRACK).all()
-    assert (simulator.place_s_m() < start).all()  # the finish line has been crossed
-    moved = simulator.place_s_m() - start + length
-    np.testing.assert_allclose(simulator.cars.distance_m, moved, atol=1e-6)
-
-
-def test_laps_are_counted_from_the_start_and_timed_within_the_step(round_circuit):
-    simulator = simulator_on([round_circuit], 1)
-    length = round_circuit.track.length_m
-    simulator.place(0, 0, 0.3 * length, speed_mps=20.0)
-    cars = simulator.cars
-    distance, time = [0.0], [0.0]
-    while cars.laps[0] < 3:
-        simulator.step(expert_actions(simulator, np.array([0.7])))
-        assert cars.ended[0] == ON_TRACK
-        distance.append(float(cars.distance_m[0]))
-        time.append(float(cars.time_s[0]))
-        assert cars.laps[0] == int(distance[-1] // length)
-    crossings = np.interp(np.arange(4) * length, distance, time)
-    assert cars.lap_start_s[0] == pytest.approx(crossings[3], abs=1e-9)
-    assert cars.lap_time_s[0] == pytest.approx(crossings[3] - crossings[2], abs=1e-9)
-
-
-def test_lap_time_on_a_circle_at_constant_speed(round_circuit):
-    """Moved by hand at 31 m/s on the centre line, a lap takes length / 31 s."""
-    simulator = simulator_on([round_circuit], 1)
-    simulator.place(0, 0)
-    length, speed = round_circuit.track.length_m, 31.0
-    cars, state = simulator.cars, simulator.state
-    for k in range(1, 1 + int(2.2 * length / (speed * STEP_S))):
-        angle = ((k - 1) * speed * STEP_S) / 100.0
-        state[:, 0] = 0.0
-        state[[dyn.X, dyn.Y, dyn.PSI, dyn.VX], 0] = (
-            100.0 * np.cos(angle), 100.0 * np.sin(angle), angle + 0.5 * np.pi, speed
-        )  # fmt: skip
-        state[dyn.YAW_RATE, 0] = speed / 100.0
-        simulator.step(np.zeros((1, 2)))
-    assert cars.laps[0] == 2
-    assert cars.lap_time_s[0] == pytest.approx(length / speed, abs=0.01)
-
-
-@pytest.mark.parametrize("heading, reason", [(0.0, OFF_TRACK), (np.pi, BACKWARDS)])
-def test_leaving_the_track_and_turning_round_end_an_episode(circuits, heading, reason):
-    simulator = simulator_on(circuits, 1)
-    simulator.place(0, 0, 50.0, heading_rad=heading, speed_mps=25.0)
-    for _ in range(200):
-        simulator.step(np.array([[1.0, 0.2]]))
-        if simulator.cars.ended[0] != ON_TRACK:
-            break
-    assert simulator.cars.ended[0] == reason
-    assert simulator.cars.rewards[0, REWARD_TERMS.index("end")] == -simulator.weights.end
-
-
-def test_a_standing_car_ends_after_the_limit(circuits):
-    simulator = simulator_on(circuits, 1)
-    simulator.place(0, 0)
-    ends = []
-    for _ in range(round(STANDING_LIMIT_S / STEP_S) + 2):
-        simulator.step(np.array([[0.0, -1.0]]))
-        ends.append(int(simulator.cars.ended[0]))
-    assert ends.index(STANDING) == pytest.approx(STANDING_LIMIT_S / STEP_S, abs=1)
-    simulator.place(0, 0)
-    assert simulator.cars.standing_s[0] == 0.0
-    assert simulator.cars.ended[0] == ON_TRACK
-
-
-@pytest.mark.parametrize("margin", [0.0, 0.4])
-def test_the_car_ends_half_its_width_inside_the_border(round_circuit, margin):
-    simulator = simulator_on([round_circuit], 1, border_margin_m=margin)
-    simulator.place(0, 0, speed_mps=20.0)
-    offsets = []
-    while simulator.cars.ended[0] == ON_TRACK:
-        simulator.step(np.array([[0.0, 0.0]]))
-        offsets.append(-simulator.cars.offset_m[0])
-    admissible = 7.0 - 0.5 * RACECAR.width_m - margin
-    assert simulator.cars.ended[0] == OFF_TRACK
-    assert offsets[-2] <= admissible + 1e-3 < offsets[-1] + 2e-3
-
-
-@pytest.mark.parametrize("side", [-1.0, 1.0])
-def test_place_is_cut_at_the_border(circuits, side):
-    simulator = simulator_on(circuits, 1, border_margin_m=0.2)
-    simulator.place(0, 1, 100.0, line_offset_m=side * 50.0, speed_mps=1.5)
-    row = simulator.circuits.first[1] + simulator.cars.station[0]
-    room = simulator.circuits.table[row, bank.ROOM_LEFT if side > 0.0 else bank.ROOM_RIGHT]
-    assert side * simulator.cars.offset_m[0] == pytest.approx(room - 0.25, abs=0.02)
-    simulator.step(np.zeros((1, 2)))
-    assert simulator.cars.ended[0] == ON_TRACK
-
-
-def test_progress_pays_for_the_profiles_time(circuits):
-    weights = RewardWeights(progress_per_s=1.0)
-    simulator = simulator_on(circuits[:1], 1, weights=weights)
-    simulator.place(0, 0)
-    paid, terms = 0.0, np.zeros(len(REWARD_TERMS))
-    while simulator.cars.laps[0] < 1:
-        simulator.step(expert_actions(simulator, np.array([0.8])))
-        assert simulator.cars.ended[0] == ON_TRACK
-        paid += simulator.cars.rewards[0, 0]
-        terms += simulator.cars.rewards[0]
-        assert (simulator.cars.rewards[0, 1:] <= 0.0).all()
-    overrun = simulator.cars.distance_m[0] - circuits[0].track.length_m
-    # a lap, and the few metres past the line at the profile's speed there
-    assert 0.0 <= paid - circuits[0].lap_time_s < 2.0 * overrun / circuits[0].line_speed_mps[0]
-    assert terms[REWARD_TERMS.index("end")] == 0.0
-
-
-def test_border_and_slip_cost_only_where_they_should(round_circuit):
-    simulator = simulator_on([round_circuit], 2)
-    simulator.place(0, 0, line_offset_m=-round_circuit.line_offset_m[0], speed_mps=10.0)
-    simulator.place(1, 0, line_offset_m=50.0, speed_mps=10.0)
-    simulator.step(np.zeros((2, 2)))
-    border = simulator.cars.rewards[:, REWARD_TERMS.index("border")]
-    assert border[0] == 0.0
-    assert border[1] < 0.0
-    slip = REWARD_TERMS.index("slip")
-    assert (simulator.cars.rewards[:, slip] == 0.0).all()
-    simulator.state[dyn.VY, 0] = 6.0
-    simulator.step(np.zeros((2, 2)))
-    assert simulator.cars.rewards[0, slip] < 0.0
-
-
 def test_the_mirror_image_drives_the_same(circuits):
     n = 12
     straight = simulator_on(circuits, n)
@@ -288,7 +133,7 @@ def test_the_mirror_image_drives_the_same(circuits):
     mirrored.cars.station[:] = straight.cars.station
     mirrored.cars.fraction[:] = straight.cars.fraction
     mirrored.cars.offset_m[:] = -straight.cars.offset_m
-    signs, order = obs.mirror_signs_and_order()
+    signs, order = LAYOUT.mirror()
     rng = np.random.default_rng(7)
     for _ in range(30):
         actions = rng.uniform(-1.0, 1.0, (n, 2))
@@ -304,25 +149,20 @@ def test_the_mirror_image_drives_the_same(circuits):
     np.testing.assert_allclose(mirrored.cars.rewards, straight.cars.rewards, rtol=0, atol=1e-9)
 
 
-def test_mirroring_twice_changes_nothing():
-    signs, order = obs.mirror_signs_and_order()
-    seen = np.arange(obs.SIZE, dtype=np.float32)
-    once = seen[order] * signs
-    np.testing.assert_array_equal(once[order] * signs, seen)
-
-
 DRIVE = """
 import sys
 import numpy as np
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.tracks.circuit import prepare_circuit
 from racing_env.tracks.bank import pack_circuits
 from racing_env.drivers.expert import expert_actions
 from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import racing_task
 from racing_env.tracks.generator import built_in_track
-from cars import RACECAR
 
-circuit = prepare_circuit(built_in_track("oval", RACECAR), RACECAR, sys.argv[1])
-simulator = Simulator(pack_circuits([circuit]), 3)
+vehicle = read_vehicle("racecar")
+circuit = prepare_circuit(built_in_track("oval", vehicle), vehicle, sys.argv[1])
+simulator = Simulator(pack_circuits([circuit]), 3, racing_task(vehicle))
 for car in range(3):
     simulator.place(car, 0, 200.0 * car, 0.5 * car, 0.02 * car, 15.0 * car)
 for _ in range(6):

@@ -2,30 +2,28 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapes import circle_track
 
+from racing_env.car.scales import scales_of
 from racing_env.tracks import bank
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
-from racing_env.tracks.geometry import track_from_centre_line
 
 FREE_M = 6.0  # off the centre line; nearer where the corner's centre is near
 
 
 def circle(radius_m: float, turn: float) -> Circuit:
     """A circle about the origin, 10 m wide; turn is 1 to the left, -1 to the right."""
-    angle = np.linspace(0.0, 2.0 * np.pi, 256, endpoint=False)
-    half = np.full(angle.shape, 5.0)
-    x, y = radius_m * np.cos(angle), turn * radius_m * np.sin(angle)
-    return prepare_circuit(track_from_centre_line("circle", x, y, half, half))
+    return prepare_circuit(circle_track(radius_m, 5.0, 256, turn), RACECAR)
 
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    tracks = [built_in_track("hairpins", RACECAR), generate_track(np.random.SeedSequence(4))]
+    tracks = [built_in_track("hairpins", RACECAR), generate_track(4, RACECAR)]
     return [prepare_circuit(track, RACECAR) for track in tracks]
 
 
@@ -148,24 +146,32 @@ def test_a_point_far_away_ends_the_walk_too(packed, c, station, x, y):
     assert np.isfinite(offset)
 
 
+def test_a_bank_is_for_one_car(circuits):
+    model = scaled(RACECAR, 0.1)
+    with pytest.raises(ValueError, match="one car"):
+        pack_circuits([*circuits, circuit_named("oval", model)])
+    packed = pack_circuits([circuit_named("oval", model)])
+    assert packed.vehicle == model and packed.scales == scales_of(model)
+
+
 def test_circuits_follow_one_another_in_the_table(circuits, packed):
     assert packed.table.shape == (packed.count.sum(), bank.COLUMNS)
     assert np.isfinite(packed.table).all()
-    for c, circuit in enumerate(circuits):
-        track = circuit.track
+    for c, prepared in enumerate(circuits):
+        track = prepared.track
         rows = packed.table[packed.first[c] : packed.first[c] + packed.count[c]]
         np.testing.assert_array_equal(rows[:, bank.X], track.x_m)
         np.testing.assert_allclose(
             rows[:, bank.ROOM_LEFT] + rows[:, bank.ROOM_RIGHT],
             track.width_left_m + track.width_right_m - RACECAR.width_m,
         )
-        assert packed.line_lap_s[c] == circuit.lap_time_s
+        assert packed.line_lap_s[c] == prepared.lap_time_s
         line = np.hypot(rows[:, bank.LINE_X] - track.x_m, rows[:, bank.LINE_Y] - track.y_m)
-        np.testing.assert_allclose(line, np.abs(circuit.line_offset_m), atol=1e-9)
+        np.testing.assert_allclose(line, np.abs(prepared.line_offset_m), atol=1e-9)
         offset = rows[:, bank.ROOM_LEFT] - rows[:, bank.LINE_ROOM_LEFT]
-        np.testing.assert_allclose(offset, circuit.line_offset_m, atol=1e-9)
+        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=1e-9)
         offset = rows[:, bank.LINE_ROOM_RIGHT] - rows[:, bank.ROOM_RIGHT]
-        np.testing.assert_allclose(offset, circuit.line_offset_m, atol=1e-9)
+        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=1e-9)
         last = packed.count[c] - 1
-        assert bank.next_line_time(packed, c, 0) == circuit.line_time_s[1]
-        assert bank.next_line_time(packed, c, last) == circuit.lap_time_s
+        assert bank.next_line_time(packed, c, 0) == prepared.line_time_s[1]
+        assert bank.next_line_time(packed, c, last) == prepared.lap_time_s

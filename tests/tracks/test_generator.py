@@ -1,21 +1,20 @@
-"""Generated circuits: deterministic, closed, drivable, and like real ones; what `--track` takes."""
+"""Generated circuits: deterministic, closed, drivable, and like real ones."""
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, scaled
 from scipy.spatial import cKDTree
+from shapes import assert_same_track
 
-from racing_env.common.errors import InputError
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track, track_statistics
-from racing_env.tracks.geometry import crossing
+from racing_env.tracks.geometry import crossing, scaled_track
 from racing_env.tracks.reader import read_track, write_track
 from racing_env.tracks.rounded_polygon import CORNER_SHAPES, Vertex, round_corners
-from racing_env.tracks.sources import load_tracks
 
 
 @pytest.fixture(scope="module")
 def circuits():
-    return [generate_track(seed) for seed in range(40)]
+    return [generate_track(seed, RACECAR) for seed in range(40)]
 
 
 def test_every_circuit_lies_within_the_bounds_of_real_ones(circuits):
@@ -74,11 +73,18 @@ def corners(track):
 
 def test_the_seed_decides_all():
     for seed in (3, np.random.SeedSequence(4)):
-        first, second = generate_track(seed), generate_track(seed)
+        first, second = generate_track(seed, RACECAR), generate_track(seed, RACECAR)
         assert first.name == second.name
         for field in ("x_m", "y_m", "kappa_radpm", "width_left_m", "width_right_m"):
             np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
     assert generate_track(3, RACECAR).length_m != generate_track(4, RACECAR).length_m
+
+
+def test_another_car_has_the_same_circuits_to_its_scale():
+    model = scaled(RACECAR, 0.25)
+    assert_same_track(generate_track(3, model), scaled_track(generate_track(3, RACECAR), 0.25))
+    built_in = built_in_track("club", RACECAR)
+    assert_same_track(built_in_track("club", model), scaled_track(built_in, 0.25))
 
 
 @pytest.mark.parametrize("shape", range(len(CORNER_SHAPES)))
@@ -107,33 +113,5 @@ def test_built_in_circuits_are_valid_files(name, tmp_path):
     track = built_in_track(name, RACECAR)
     assert track.name == name and crossing(track) is None
     write_track(track, tmp_path / f"{name}.csv")
-    assert read_track(tmp_path / f"{name}.csv").length_m == pytest.approx(track.length_m, rel=1e-3)
-
-
-def test_load_tracks_takes_files_folders_names_and_random(tmp_path):
-    for name in ("b", "a"):
-        write_track(built_in_track("oval", RACECAR), tmp_path / f"{name}.csv")
-    (tmp_path / "notes.txt").write_text("no circuit")
-    tracks = load_tracks([str(tmp_path), "club", str(tmp_path / "b.csv"), "random:3:2"], RACECAR)
-    assert [track.name for track in tracks] == [
-        "a", "b", "club", "b", "random-3-0", "random-3-1",
-    ]  # fmt: skip
-    (alone,) = load_tracks(["random:3"], RACECAR)
-    np.testing.assert_array_equal(alone.x_m, tracks[4].x_m)
-    assert load_tracks(["random"], RACECAR)[0].name == "random-0-0"
-
-
-BAD_SPECS = ["nowhere.csv", "ovall", "", "random:", "random:x", "random:1:0", "random:-1"]
-
-
-@pytest.mark.parametrize("spec", [*BAD_SPECS, "random:1:2:3", "random:1:99999999"])
-def test_load_tracks_says_what_is_possible(spec, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"random\[:SEED\[:COUNT\]\]|no \.csv file") as error:
-        load_tracks([spec], RACECAR)
-    assert "\n" not in str(error.value)
-
-
-def test_folder_without_circuits_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no \.csv file"):
-        load_tracks([str(tmp_path)], RACECAR)
+    again = read_track(tmp_path / f"{name}.csv", RACECAR)
+    assert again.length_m == pytest.approx(track.length_m, rel=1e-3)

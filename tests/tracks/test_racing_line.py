@@ -6,8 +6,11 @@ from cars import RACECAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from racing_env.car.scales import REFERENCE
 from racing_env.tracks.geometry import Track, mirror_track, track_from_centre_line
 from racing_env.tracks.racing_line import line_geometry, minimum_curvature_line, offset_bounds
+
+MARGIN_M = 0.1
 
 
 def star(radius_m: float, depth: float, lobes: int, right_m: float, left_m: float) -> Track:
@@ -15,7 +18,8 @@ def star(radius_m: float, depth: float, lobes: int, right_m: float, left_m: floa
     angle = np.linspace(0.0, 2.0 * np.pi, 300, endpoint=False)
     radius = radius_m * (1.0 + depth * np.cos(lobes * angle))
     widths = np.full(angle.size, right_m), np.full(angle.size, left_m)
-    return track_from_centre_line("star", radius * np.cos(angle), radius * np.sin(angle), *widths)
+    x, y = radius * np.cos(angle), radius * np.sin(angle)
+    return track_from_centre_line("star", x, y, *widths, REFERENCE)
 
 
 def rounded_square(straight_m: float, radius_m: float, width_m: float) -> Track:
@@ -29,7 +33,7 @@ def rounded_square(straight_m: float, radius_m: float, width_m: float) -> Track:
     quarter = np.array([[0.0, -1.0], [1.0, 0.0]])  # anti-clockwise
     x, y = np.concatenate([side @ np.linalg.matrix_power(quarter, k).T for k in range(4)]).T
     half = np.full(x.size, 0.5 * width_m)
-    return track_from_centre_line("square", x, y, half, half)
+    return track_from_centre_line("square", x, y, half, half, REFERENCE)
 
 
 def points(track: Track, offset_m: np.ndarray) -> np.ndarray:
@@ -68,8 +72,8 @@ def test_corner_is_taken_outside_apex_outside() -> None:
 
 def test_no_small_change_of_the_line_bends_less() -> None:
     track = star(150.0, 0.15, 3, 6.0, 6.0)
-    offset = minimum_curvature_line(track, RACECAR)
-    lower, upper = offset_bounds(track, RACECAR, 0.1)
+    offset = minimum_curvature_line(track, RACECAR, MARGIN_M)
+    lower, upper = offset_bounds(track, RACECAR, MARGIN_M)
     best = bending(track, offset)
     phase = 2.0 * np.pi * np.arange(offset.size) / offset.size
     for waves in (1, 2, 3, 5, 9, 12):
@@ -80,7 +84,7 @@ def test_no_small_change_of_the_line_bends_less() -> None:
 
 def test_geometry_agrees_with_the_points_of_the_line() -> None:
     track = star(120.0, 0.2, 4, 7.0, 5.0)
-    offset = minimum_curvature_line(track, RACECAR)
+    offset = minimum_curvature_line(track, RACECAR, MARGIN_M)
     line = line_geometry(track, offset)
     chord = np.roll(points(track, offset), -1, axis=0) - points(track, offset)
     length = np.hypot(*chord.T)
@@ -95,28 +99,28 @@ def test_geometry_agrees_with_the_points_of_the_line() -> None:
 
 def test_curvature_of_the_line_is_smooth() -> None:
     track = rounded_square(150.0, 30.0, 12.0)
-    line = line_geometry(track, minimum_curvature_line(track, RACECAR))
+    line = line_geometry(track, minimum_curvature_line(track, RACECAR, MARGIN_M))
     jump = np.abs(np.diff(line.kappa_radpm, 2))
     assert jump.max() < 0.1 * np.abs(line.kappa_radpm).max()
 
 
 def test_a_closed_line_turns_once() -> None:
     track = star(120.0, 0.2, 3, 6.0, 6.0)
-    line = line_geometry(track, minimum_curvature_line(track, RACECAR))
+    line = line_geometry(track, minimum_curvature_line(track, RACECAR, MARGIN_M))
     assert np.sum(line.kappa_radpm * line.step_m) == pytest.approx(2.0 * np.pi, rel=1e-3)
 
 
 def test_mirrored_track_has_the_mirrored_line() -> None:
     track = star(150.0, 0.15, 3, 7.0, 5.0)
-    offset = minimum_curvature_line(track, RACECAR)
-    mirrored = minimum_curvature_line(mirror_track(track), RACECAR)
+    offset = minimum_curvature_line(track, RACECAR, MARGIN_M)
+    mirrored = minimum_curvature_line(mirror_track(track), RACECAR, MARGIN_M)
     np.testing.assert_allclose(mirrored, -offset, atol=0.05)
 
 
 def test_corner_tighter_than_half_the_width() -> None:
     track = rounded_square(150.0, 6.0, 20.0)
     assert np.max(track.kappa_radpm) * 9.0 > 1.0  # the normals cross inside the border
-    offset = minimum_curvature_line(track, RACECAR)
+    offset = minimum_curvature_line(track, RACECAR, MARGIN_M)
     assert np.all(1.0 - track.kappa_radpm * offset >= 0.2 - 1e-9)
     line = line_geometry(track, offset)
     assert np.all(np.isfinite(line.kappa_radpm)) and np.all(line.step_m > 0)

@@ -2,51 +2,60 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, simulator_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapes import circle_track
 
 from racing_env.car import dynamics as dyn
-from racing_env.simulation import observation as obs
+from racing_env.simulation.layout import LIMIT, SCALE
+from racing_env.simulation.layouts import line_preview as lp
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.simulator import Simulator
 from racing_env.tracks import bank
-from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
-from racing_env.tracks.generator import built_in_track
-from racing_env.tracks.geometry import track_from_centre_line
 
 RADIUS_M = 100.0
-BEARING, CURVATURE, SPEED, LEFT, RIGHT = range(obs.PREVIEW_FEATURES)
+BEARING, CURVATURE, SPEED, LEFT, RIGHT = range(lp.PREVIEW_FEATURES)
+OWN = LAYOUT.size - lp.PREVIEW_FEATURES * len(lp.PREVIEW_S)  # numbers before the first preview
 
 
 @pytest.fixture(scope="module")
 def hairpins() -> Circuit:
-    return prepare_circuit(built_in_track("hairpins", RACECAR), RACECAR)
+    return circuit_named("hairpins")
 
 
 @pytest.fixture(scope="module")
 def round_circuit() -> Circuit:
     """A left-hand circle, 14 m wide."""
-    angle = np.linspace(0.0, 2.0 * np.pi, 128, endpoint=False)
-    half = np.full(angle.shape, 7.0)
-    x, y = RADIUS_M * np.cos(angle), RADIUS_M * np.sin(angle)
-    return prepare_circuit(track_from_centre_line("circle", x, y, half, half))
+    return prepare_circuit(circle_track(RADIUS_M, 7.0), RACECAR)
 
 
 def one_car(circuit: Circuit, *place: float, **where: float) -> Simulator:
-    simulator = Simulator(pack_circuits([circuit]), 1)
+    simulator = simulator_on([circuit])
     simulator.place(0, 0, *place, **where)
     return simulator
 
 
 def preview(seen: np.ndarray) -> np.ndarray:
     """(preview points, features)."""
-    return seen[obs.EGO_SIZE :].reshape(len(obs.PREVIEW_S), obs.PREVIEW_FEATURES)
+    return seen[OWN:].reshape(len(lp.PREVIEW_S), lp.PREVIEW_FEATURES)
 
 
 def test_the_layout_adds_up():
-    assert obs.EGO_SIZE + obs.PREVIEW_FEATURES * len(obs.PREVIEW_S) == obs.SIZE
-    assert list(obs.PREVIEW_S) == sorted(obs.PREVIEW_S)
+    assert LAYOUT.name == "line-preview-1" and LAYOUT.size == 76 and OWN == 16
+    assert list(lp.PREVIEW_S) == sorted(lp.PREVIEW_S)
+    ahead = [q.name.partition("_in_") for q in LAYOUT.quantities[OWN:]]
+    assert [when for _, _, when in ahead[:: lp.PREVIEW_FEATURES]] == [f"{s}s" for s in lp.PREVIEW_S]
+    assert len({what for what, _, _ in ahead}) == lp.PREVIEW_FEATURES
+
+
+def test_the_racecars_scales_are_the_former_ones():
+    """What policies have learned to read; see also the tests of the numbers below."""
+    own = [50, 5, 1, 0.35, 7000, 20000, 10, 15, 2, 1 / 3, 10, 0.04, 2, 2, 0.1, 0.1]
+    ahead = [0.5, 0.04, 20, 4, 4]
+    scales = LAYOUT.limits(RACECAR)[:, SCALE]
+    np.testing.assert_allclose(scales, own + ahead * len(lp.PREVIEW_S), rtol=1e-15)
 
 
 def test_the_cars_own_state(round_circuit):
@@ -88,7 +97,7 @@ def test_previews_on_a_circle_are_closed_forms(round_circuit, speed_mps):
     """A chord to the point an arc of angle a ahead has the bearing a/2."""
     seen = preview(one_car(round_circuit, 250.0, speed_mps=speed_mps).observe()[0])
     line = round_circuit.line_offset_m.mean()
-    ahead_m = max(speed_mps, obs.PREVIEW_SPEED_FLOOR_MPS) * np.array(obs.PREVIEW_S)
+    ahead_m = max(speed_mps, lp.PREVIEW_SPEED_FLOOR_MPS) * np.array(lp.PREVIEW_S)
     bearing = np.sin(0.5 * ahead_m / RADIUS_M) / 0.5
     near = ahead_m / RADIUS_M < np.pi
     np.testing.assert_allclose(seen[near, BEARING], bearing[near], atol=0.01)
@@ -108,8 +117,8 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
     seen = preview(simulator.observe()[0])
     count, step = int(simulator.circuits.count[0]), float(simulator.circuits.step_m[0])
     psi = simulator.state[dyn.PSI, 0]
-    for row, preview_s in zip(seen, obs.PREVIEW_S, strict=True):
-        ahead_m = max(speed, obs.PREVIEW_SPEED_FLOOR_MPS) * preview_s
+    for row, preview_s in zip(seen, lp.PREVIEW_S, strict=True):
+        ahead_m = max(speed, lp.PREVIEW_SPEED_FLOOR_MPS) * preview_s
         place = (simulator.place_s_m()[0] + ahead_m) / step
         a = simulator.circuits.table[int(place) % count]
         b = simulator.circuits.table[(int(place) + 1) % count]
@@ -122,7 +131,7 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
             bearing, there[bank.LINE_KAPPA] / 0.04, (there[bank.LINE_SPEED] - speed) / 20.0,
             min(left, 8.0) / 4.0, min(right, 8.0) / 4.0,
         ]  # fmt: skip
-        np.testing.assert_allclose(row, np.clip(expected, -obs.LIMIT, obs.LIMIT), atol=1e-3)
+        np.testing.assert_allclose(row, np.clip(expected, -LIMIT, LIMIT), atol=1e-3)
 
 
 @settings(max_examples=50)
@@ -135,14 +144,12 @@ def test_every_number_is_bounded(hairpins, seed, scale):
     simulator.state[dyn.VX, 0] = rng.uniform(-100.0, 100.0)
     seen = simulator.observe()
     assert seen.dtype == np.float32
-    assert np.abs(seen).max() <= obs.LIMIT  # also false for NaN
+    assert np.abs(seen).max() <= LIMIT  # also false for NaN
 
 
 def test_the_mirror_exchanges_left_and_right():
-    signs, order = obs.mirror_signs_and_order()
-    assert set(np.abs(signs)) == {1.0}
-    assert sorted(order) == list(range(obs.SIZE))
-    seen = np.arange(1.0, obs.SIZE + 1.0)
+    signs, order = LAYOUT.mirror()
+    seen = np.arange(1.0, LAYOUT.size + 1.0)
     image = seen[order] * signs
     assert image[0] == seen[0] and image[1] == -seen[1]
     assert image[12] == seen[13] and image[13] == seen[12]

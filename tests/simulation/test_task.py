@@ -1,0 +1,83 @@
+"""The four tasks: their numbers for the racecar, their scales for another car, and their record."""
+
+import json
+
+import pytest
+from cars import RACECAR, scaled
+
+from racing_env.simulation import layouts
+from racing_env.simulation.rewards import RewardWeights
+from racing_env.simulation.starts import Starts
+from racing_env.simulation.task import (
+    Task,
+    demonstration_task,
+    practice_task,
+    racing_task,
+    training_task,
+)
+
+TASKS = (racing_task, practice_task, demonstration_task, training_task)
+every_task = pytest.mark.parametrize("task_for", TASKS, ids=lambda task: task.__name__)
+WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 1.0)
+NOWHERE_BACK = {"retry_share": 0.0, "least_retry_back_m": 0.0, "largest_retry_back_m": 0.0}
+
+
+@every_task
+def test_what_all_tasks_of_the_racecar_have(task_for):
+    task = task_for(RACECAR)
+    assert task.layout == layouts.DEFAULT == "line-preview-1"
+    assert task.control_step_s == 0.05
+    assert task.weights == WEIGHTS == RewardWeights()
+
+
+def test_the_racecars_races():
+    task = racing_task(RACECAR)
+    assert task.run_off_m == 0.0 and task.time_limit_s is None
+    assert task.starts.at_the_line and task.starts.standing_share == 1.0
+    assert (task.starts.offset_m, task.starts.heading_rad) == (0.0, 0.0)
+
+
+def test_the_racecars_practice():
+    task = practice_task(RACECAR)
+    assert task.run_off_m == 0.0 and task.time_limit_s == 200.0
+    assert task.starts == Starts(False, 0.0, 0.4, 0.9, 0.0, 0.0, **NOWHERE_BACK)
+
+
+def test_the_racecars_demonstrations():
+    task = demonstration_task(RACECAR)
+    assert task.run_off_m == 0.0 and task.time_limit_s == 200.0
+    assert task.starts == Starts(False, 0.1, 0.6, 0.95, 0.6, 0.04, **NOWHERE_BACK)
+
+
+def test_the_racecars_training():
+    task = training_task(RACECAR)
+    assert task.run_off_m == 2.0 and task.time_limit_s == 40.0
+    assert task.starts == Starts(False, 0.1, 0.6, 0.95, 0.6, 0.04, 0.4, 60.0, 220.0)
+
+
+@every_task
+def test_another_cars_numbers_are_to_its_scale(task_for):
+    ours, model = task_for(RACECAR), task_for(scaled(RACECAR, 0.25))
+    assert model.control_step_s == 0.5 * ours.control_step_s
+    assert model.run_off_m == 0.25 * ours.run_off_m
+    if ours.time_limit_s is not None:
+        assert model.time_limit_s == 0.5 * ours.time_limit_s
+    lengths = ("offset_m", "least_retry_back_m", "largest_retry_back_m")
+    assert model.starts == ours.starts._replace(
+        **{name: 0.25 * getattr(ours.starts, name) for name in lengths}
+    )
+    assert model.weights.border_zone_m == 0.25 * ours.weights.border_zone_m
+    assert model.weights.end == ours.weights.end
+
+
+@every_task
+def test_the_record_survives_json(task_for):
+    task = task_for(RACECAR, "centre-preview-1")
+    record = task.record()
+    again = json.loads(json.dumps(record, allow_nan=False))
+    assert again == record
+    rebuilt = Task(
+        **again
+        | {"starts": Starts(**again["starts"]), "weights": RewardWeights(**again["weights"])}
+    )
+    assert rebuilt == task

@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,22 @@ from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
 RACECAR = read_vehicle("racecar")
 
 
-class LaterVehicle(
-    namedtuple("LaterVehicle", (*Vehicle._fields, "rear_friction"), defaults=(1.0,))
-):
-    """The record of a car with one field more, whose default leaves every car as it was."""
+def _later_vehicle() -> Any:
+    """Within a function, so that what numba compiles for it is kept on disk with the class itself:
+    by a name in the tests, no program that meets the same cache could find it.
+    """
 
-    wheelbase_m = Vehicle.wheelbase_m
+    class LaterVehicle(
+        namedtuple("LaterVehicle", (*Vehicle._fields, "rear_friction"), defaults=(1.0,))
+    ):
+        """The record of a car with one field more, whose default leaves every car as it was."""
+
+        wheelbase_m = Vehicle.wheelbase_m
+
+    return LaterVehicle
+
+
+LaterVehicle = _later_vehicle()
 
 
 # How a parameter grows with the size of a car whose motion stays similar, at the same grip: weights

@@ -32,10 +32,9 @@ PACE = 0.85
 for_every_layout = pytest.mark.parametrize("layout", layouts())
 
 
-def for_one_car_only(*arguments: object, constants: str):
-    """A case that fails as long as these constants do not go with the car."""
-    reason = f"for one car only: {constants}"
-    return pytest.param(*arguments, marks=pytest.mark.xfail(strict=True, reason=reason))
+def where_count(*arguments: object, constants: str):
+    """A case that fails where these constants do not go with the car."""
+    return pytest.param(*arguments, id=constants)
 
 
 def state_scales(size: float) -> np.ndarray:
@@ -86,20 +85,20 @@ WEAK = RACECAR._replace(power_max_w=2e3)
 FORCES = [
     pytest.param(RACECAR, {}, QUARTER, id="in a bend"),
     pytest.param(RACECAR, {"vx": 15.0, "drive_n": 0.0, "brake_n": 9e3}, QUARTER, id="braking"),
-    for_one_car_only(RACECAR, {"vx": 3.0}, QUARTER, constants="dynamics.SLIP_SPEED_FLOOR_MPS"),
-    for_one_car_only(
+    where_count(RACECAR, {"vx": 3.0}, QUARTER, constants="tyre.SLIP_SPEED_FLOOR_MPS"),
+    where_count(
         RACECAR, {"vx": 0.3, "vy": 0.0, "yaw_rate": 0.0, "drive_n": 0.0, "brake_n": 1e3}, QUARTER,
-        constants="dynamics.STOP_SPEED_MPS",
+        constants="tyre.STOP_SPEED_MPS",
     ),
-    for_one_car_only(RACECAR, {"ay": 25.0}, QUARTER, constants="dynamics.LOAD_FLOOR_N"),
-    for_one_car_only(RACECAR, {}, TENTH, constants="dynamics.LOAD_FLOOR_N"),
-    for_one_car_only(
+    where_count(RACECAR, {"ay": 25.0}, QUARTER, constants="loads.LOAD_FLOOR_N"),
+    where_count(RACECAR, {}, TENTH, constants="loads.LOAD_FLOOR_N"),
+    where_count(
         WEAK, {"vx": 1.5, "vy": 0.0, "yaw_rate": 0.0, "ay": 0.0, "steer": 0.0}, QUARTER,
-        constants="1 m/s, below which power is no limit, in dynamics.accelerations",
+        constants="powertrain.SLOWEST_MPS",
     ),
-    for_one_car_only(
+    where_count(
         RACECAR, {"vx": RACECAR.top_speed_mps - 0.75}, QUARTER,
-        constants="1 m/s, in which drive fades out at the top speed, in dynamics.accelerations",
+        constants="powertrain.FADE_MPS",
     ),
 ]  # fmt: skip
 
@@ -136,11 +135,11 @@ def test_a_drive_at_speed_is_similar_to_the_last_bit():
     ("size", "tolerance"),
     [
         (QUARTER, 1e-4),
-        for_one_car_only(
+        where_count(
             QUARTER, 1e-9,
-            constants="speed_profile.SPEED_STEP_MPS, and 0.5 and 0.02 m/s in cornering_speed",
+            constants="speed_profile.SPEED_STEP_MPS, CORNER_SPEED_STEP_MPS",
         ),
-        for_one_car_only(TENTH, 1e-4, constants="speed_profile.MIN_LOAD_N"),
+        where_count(TENTH, 1e-4, constants="loads.LOAD_FLOOR_N"),
     ],
 )  # fmt: skip
 def test_the_profile_is_similar_on_a_similar_line(size: float, tolerance: float):
@@ -156,9 +155,7 @@ def test_the_profile_is_similar_on_a_similar_line(size: float, tolerance: float)
     "speed_mps",
     [
         30.0,
-        for_one_car_only(
-            0.5, constants="1 m/s, below which power is no limit, in _largest_drive_force"
-        ),
+        where_count(0.5, constants="powertrain.SLOWEST_MPS"),
     ],
 )
 def test_the_largest_drive_force_is_similar(speed_mps: float):
@@ -168,9 +165,7 @@ def test_the_largest_drive_force_is_similar(speed_mps: float):
 
 
 @pytest.mark.parametrize("name", ["oval", "hairpins", 4])
-@pytest.mark.parametrize(
-    "size", [QUARTER, for_one_car_only(TENTH, constants="speed_profile.MIN_LOAD_N")]
-)
+@pytest.mark.parametrize("size", [QUARTER, where_count(TENTH, constants="loads.LOAD_FLOOR_N")])
 def test_a_prepared_circuit_is_similar(name: str | int, size: float):
     """Line and profile computed anew; where the line may lie without a loss, it may differ."""
     ours, theirs = circuit_named(name), circuit_named(name, scaled(RACECAR, size))
@@ -187,9 +182,9 @@ def test_a_prepared_circuit_is_similar(name: str | int, size: float):
     "size",
     [
         QUARTER,
-        for_one_car_only(
+        where_count(
             SIXTEENTH,
-            constants="dynamics.SLIP_SPEED_FLOOR_MPS, also in expert._act; dynamics.LOAD_FLOOR_N",
+            constants="tyre.SLIP_SPEED_FLOOR_MPS, also in expert._act; loads.LOAD_FLOOR_N",
         ),
     ],
 )
@@ -218,7 +213,6 @@ def test_the_expert_drives_sees_and_is_paid_the_same(layout: str, task_for, size
 
 
 @for_every_layout
-@pytest.mark.xfail(strict=True, reason="for one car only: 1e-6 m in line_preview.observe_line")
 def test_what_is_seen_is_similar_to_the_last_bit(layout: str):
     ours, theirs = pair([circuit_named("club")], 30, QUARTER, racing_task, layout)
     scatter(ours, 0)
@@ -249,7 +243,7 @@ def test_what_is_off_the_track_and_sliding_is_paid_the_same():
 
 @pytest.mark.parametrize(
     "size",
-    [QUARTER, for_one_car_only(TENTH, constants="dynamics.LOAD_FLOOR_N, speed_profile.MIN_LOAD_N")],
+    [QUARTER, where_count(TENTH, constants="loads.LOAD_FLOOR_N")],
 )
 def test_the_experts_laps_take_scaled_time(size: float):
     """A standing and a flying lap, on line and profile of its own."""

@@ -26,7 +26,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train_rl
 from racing_env.car import vehicle
-from racing_env.car.scales import REFERENCE
 from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.laps.evaluation import Driver, drive_laps
 from racing_env.learning.algorithms import apg, ppo, sac
@@ -594,8 +593,6 @@ def test_demonstrations_without_weights_are_refused():
 def test_demonstrations_from_before_the_car_had_a_field_are_taken(monkeypatch):
     write_demonstrations(Path("demonstrations"))
     monkeypatch.setattr(vehicle, "Vehicle", LaterVehicle)
-    # of which no kernel is compiled: other programs would find it in the cache, but not the class
-    monkeypatch.setattr(task, "scales_of", lambda _: REFERENCE)
     arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--envs", 1, "--cars", 8)
     assert load_policy("clone.safetensors").vehicle.rear_friction == 1.0
     # circuits are looked for after the demonstrations have been compared

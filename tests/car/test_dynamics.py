@@ -381,7 +381,8 @@ profile._fill_table(grid, lateral, forward, braking, RACECAR)
 speed, kappa = np.full(20, grid[6]), 0.05 * np.sin(np.linspace(0.0, 6.0, 20))
 speed[0] = grid[2]
 for direction, table in ((1, forward), (-1, braking)):
-    profile._pass(speed, kappa, np.full(20, 0.5), 0, direction, table, lateral)
+    step_mps = profile.SPEED_STEP_MPS
+    profile._pass(speed, kappa, np.full(20, 0.5), 0, direction, table, lateral, step_mps)
 np.savez(
     sys.argv[1], state=state, lateral=lateral, forward=forward, braking=braking, speed=speed,
     **results

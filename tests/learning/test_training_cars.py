@@ -62,11 +62,9 @@ def test_cars_see_by_the_layout_of_their_task(bank):
         assert (by_centre.observations != by_line.observations).any(axis=1).all()
     cars = new_cars(bank, 3, settings=settings)
     drive(cars, 0)
-    seen = np.empty_like(cars.block.observations)
-    simulator = cars.simulator
-    centre.observe(
-        simulator.state, simulator.cars, bank, centre.limits(RACECAR), np.arange(3), seen
-    )
+    seen, simulator = np.empty_like(cars.block.observations), cars.simulator
+    limits, everyone = centre.limits(RACECAR), np.arange(3)
+    centre.observe(simulator.state, simulator.cars, bank, limits, everyone, seen)
     np.testing.assert_array_equal(cars.block.observations, seen)
     env = TrainingEnv(bank, 0, settings)
     np.testing.assert_array_equal(env.reset()[0], env.cars.simulator.observe()[0])

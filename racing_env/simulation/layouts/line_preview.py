@@ -17,6 +17,7 @@ from racing_env.tracks import bank
 
 PREVIEW_S = (0.1, 0.2, 0.35, 0.5, 0.7, 0.95, 1.25, 1.6, 2.1, 2.7, 3.5, 4.5)
 PREVIEW_SPEED_FLOOR_MPS = 10.0
+NEAREST_M = 1e-6  # to a preview point, which has no bearing otherwise
 PREVIEW_FEATURES = 5
 
 
@@ -115,6 +116,7 @@ def observe_line(state, car, cars, circuits, line, limits, out):
     out[14] = scaled(front_slip, limits, 14)
     out[15] = scaled(rear_slip, limits, 15)
 
+    nearest = NEAREST_M * circuits.scales.length
     floor = PREVIEW_SPEED_FLOOR_MPS * circuits.scales.speed
     preview_stations_per_s = max(vx, floor) / circuits.step_m[c]
     i = 16
@@ -128,7 +130,7 @@ def observe_line(state, car, cars, circuits, line, limits, out):
         next_row = first + (ahead_station + 1 if ahead_station + 1 < count else 0)
         dx = bank.blend(table, row, next_row, ahead_fraction, line.x) - x
         dy = bank.blend(table, row, next_row, ahead_fraction, line.y) - y
-        distance = math.sqrt(dx * dx + dy * dy) + 1e-6
+        distance = math.sqrt(dx * dx + dy * dy) + nearest
         across = (cos * dy - sin * dx) / distance
         left = bank.blend(table, row, next_row, ahead_fraction, line.room_left)
         right = bank.blend(table, row, next_row, ahead_fraction, line.room_right)

@@ -124,8 +124,6 @@ def _start(kinds: np.ndarray, places: np.ndarray) -> np.ndarray | None:
 
 def _centre_line(cones: np.ndarray, gates: np.ndarray, start: np.ndarray | None) -> np.ndarray:
     middle = cones[gates].mean(axis=1)
-    # Successive gates share a cone: their middles lie a little to its side by turns.
-    middle = 0.25 * (np.roll(middle, -1, axis=0) + 2.0 * middle + np.roll(middle, 1, axis=0))
     if start is not None:
         middle = np.roll(middle, -int(np.hypot(*(middle - start).T).argmin()), axis=0)
     left, right = (cKDTree(_border(cones[gates[:, side]])).query(middle)[0] for side in (0, 1))

@@ -23,7 +23,12 @@ def read_deepracer(path: Path) -> CentreLine:
             f"{path}: is no array of numbers ({reason:.80}); a DeepRacer circuit (n, 6) is needed"
         ) from None
     shape, kind = np.shape(array), array.dtype
-    if len(shape) != 2 or shape[1] != 6 or shape[0] > POINTS_MAX or kind.kind not in "fiu":
+    if (
+        len(shape) != 2
+        or shape[1] != 6
+        or not 1 <= shape[0] <= POINTS_MAX
+        or kind.kind not in "fiu"
+    ):
         raise InputError(
             f"{path}: is an array {shape} of {kind}; numbers (n, 6) are needed: x and y of centre, "
             f"inner and outer border, at most {POINTS_MAX} points"

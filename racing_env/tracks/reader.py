@@ -1,5 +1,6 @@
 """Circuits from files: the format is told by the content, the points are checked, once for all."""
 
+import codecs
 import math
 import re
 from pathlib import Path
@@ -120,12 +121,13 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decoded(path: Path, data: bytes) -> str:
-    """The text of a file, in UTF-8 or, as older spreadsheets write, Latin-1."""
+    """The text of a file: UTF-8, or as spreadsheets of Windows write it."""
+    encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    if re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]", text):
+        text = data.decode("cp1252", errors="replace")
+    if re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]", text):
         raise InputError(f"{path}: is not a text file; a circuit is needed: {FORMATS}")
     return text
 

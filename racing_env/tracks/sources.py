@@ -77,8 +77,8 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[TrackSource]:
         files = sorted(file for file in path.iterdir() if _holds_a_circuit(file))
         if not files:
             raise InputError(
-                f"{spec}: the folder has no file of a circuit, {', '.join(FILES_IN_FOLDERS)} (of a "
-                "map, with its image); at least one is needed"
+                f"{spec}: the folder has no .csv file, nor another of a circuit (.npy, .yaml of a "
+                "map with its image); at least one is needed"
             )
         return [TrackSource(str(file), partial(read_track, file, vehicle)) for file in files]
     if path.exists():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cars import RACECAR
+from crossings import crossing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
@@ -16,7 +17,6 @@ from racing_env.tracks.generator import generate_track
 from racing_env.tracks.geometry import (
     Track,
     borders,
-    crossing,
     mirror_track,
     track_from_centre_line,
 )

@@ -48,7 +48,7 @@ def test_each_circuit_of_a_folder_is_read_once(folder):
 
 def test_a_folder_without_circuits_is_refused(tmp_path):
     (tmp_path / ".hidden.csv").write_text("")
-    with pytest.raises(InputError, match="has no file of a circuit"):
+    with pytest.raises(InputError, match=r"has no \.csv file, nor another"):
         load_tracks([str(tmp_path)], RACECAR)
 
 

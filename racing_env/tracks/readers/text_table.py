@@ -9,7 +9,7 @@ import numpy as np
 
 from racing_env.common.errors import InputError
 
-COMMENT = re.compile(r"\s*(#|%|//)")
+COMMENT = re.compile(r"\s*(#|%|//|sep=.$)")  # the last for a spreadsheet, with its separator
 SEPARATORS = (";", "\t", "|", ",", " ")  # " " stands for any white space
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 COLUMN_NAME = re.compile(r"[A-Za-z][\w./()\[\]-]*(?: ?[\[(]\w+[\])])?|")

@@ -63,6 +63,7 @@ SPELLINGS = {
     "camel case": ["X [m],Y [m],trackWidthRight [m],trackWidthLeft [m]", *LINES],
     "short": ["x\ty\twr\twl", *table_as("\t")],
     "surveyed": ["easting,northing,dist_to_right,dist_to_left", *LINES],
+    "for a spreadsheet": ["sep=;", HEADER[2:].replace(",", ";"), *table_as(";")],
     "latin-1 comment": ["# Strecke für alle", HEADER, *LINES],
 }  # fmt: skip
 
@@ -71,6 +72,13 @@ SPELLINGS = {
 def test_spellings_read_the_same(name, expected, tmp_path):
     path = tmp_path / "spelt.csv"
     path.write_bytes("\n".join(SPELLINGS[name]).encode("latin-1"))
+    assert_same(read_track(path, RACECAR), expected, tolerance=0.0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_of_spreadsheets(encoding, expected, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("\r\n".join(["# Länge – 5 €", HEADER, *LINES]).encode(encoding))
     assert_same(read_track(path, RACECAR), expected, tolerance=0.0)
 
 

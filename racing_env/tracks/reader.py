@@ -14,14 +14,13 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file, replaced_atomically
 from racing_env.tracks.geometry import Track, cross, track_from_centre_line
 from racing_env.tracks.readers import deepracer
-from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, CentreLine
+from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, POINTS_MIN, CentreLine
 from racing_env.tracks.readers.columns import is_line_without_widths
 from racing_env.tracks.readers.ros_map import read_ros_map
 from racing_env.tracks.readers.text_circuit import read_text_circuit
 from racing_env.tracks.readers.text_table import read_text_table
 
 FILE_SIZE_MAX_BYTES = 20_000_000
-POINTS_MIN = 10
 GAP_MIN_M = 1e-6  # nearer points are the same one: their distance is lost in the lap's length
 REPEATED_SHARE = 0.05  # of the usual distance, within which the last point repeats the first
 OVERLAP_SHARE_MAX = 0.2  # of the lap, in which its end is looked for on its start
@@ -30,7 +29,7 @@ COORDINATE_MAX_M = 1e8  # farther from the origin float64 blurs the curvature
 TURN_BACK_RAD = math.radians(150.0)
 HEAD_BYTES = 10_000
 YAML_SUFFIXES = (".yaml", ".yml")
-IMAGE_MAGIC = (b"\x89PNG", b"P2", b"P5", b"BM", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_MAGIC = (b"\x89PNG", b"P2\n", b"P5\n", b"BM", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 IMAGE_LINE = re.compile(r"^\s*image\s*:", re.MULTILINE)
 
 
@@ -188,11 +187,12 @@ def _check_way(path: Path, line: CentreLine, vehicle: Vehicle) -> None:
     points = line.table[:, :2]
     step = np.roll(points, -1, axis=0) - points
     gap = np.hypot(step[:, 0], step[:, 1])
-    before = line if line.lines is None else line._replace(lines=np.roll(line.lines, -1))
-    same = "the same point stands again in {}; leave duplicates out"
-    after = np.array([f"line {n}" for n in before.lines]) if before.lines is not None else None
-    again = np.array([f"point {i + 2}" for i in range(len(gap))]) if after is None else after
-    _refuse(path, line, gap < GAP_MIN_M, same, again)
+    if (gap < GAP_MIN_M).any():
+        i = int(np.argmax(gap < GAP_MIN_M))
+        raise InputError(
+            f"{line.place(path, i)}: the same point stands again in "
+            f"{line.label((i + 1) % len(gap))}; leave duplicates out"
+        )
     if gap[-1] > 5.0 * np.median(gap) and gap[-1] > 2.0 * gap[:-1].max():
         raise InputError(
             f"{line.place(path, len(gap) - 1)}: the line is not closed, {gap[-1]:.1f} m are "

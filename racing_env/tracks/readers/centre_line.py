@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
+POINTS_MIN = 10
 FORMATS = (
     f"what is read: CSV of a centre line ({', '.join(COLUMNS)}), of borders (left_border_x, "
     "left_border_y, right_border_x, right_border_y) or of cones (tag, x, y), a ROS map (.yaml with "
@@ -20,10 +21,14 @@ class CentreLine(NamedTuple):
     lines: np.ndarray | None = None  # (n,) lines of the file that the points stand in
     names: tuple[str, ...] = COLUMNS  # of the columns, as the file has them
 
+    def label(self, point: int) -> str:
+        """What a point is called in messages."""
+        return f"point {point + 1}" if self.lines is None else f"line {self.lines[point]}"
+
     def place(self, path: Path, point: int) -> str:
         """Where a point stands, as messages begin."""
         if self.lines is None:
-            return f"{path}: point {point + 1}"
+            return f"{path}: {self.label(point)}"
         return f"{path}:{self.lines[point]}"
 
 

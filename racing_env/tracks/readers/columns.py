@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from racing_env.common.errors import InputError
 from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS
-from racing_env.tracks.readers.text_table import Header
 
 CENTRE_LINE = ("x", "y", "right", "left")
 BORDERS = ("left_x", "left_y", "right_x", "right_y")
@@ -38,6 +37,13 @@ WRITTEN_AS_ONE = {
 TAGS = {"tag", "color", "colour", "type", "class", "cone"}
 SUSPECT = {"right", "left", "width", "widths", "w", "wr", "wl", "inner", "outer", "inside",
            "outside"}  # fmt: skip
+
+
+class Header(NamedTuple):
+    """A line that names columns."""
+
+    line: int
+    names: list[str]
 
 
 class Layout(NamedTuple):
@@ -70,6 +76,12 @@ def is_line_without_widths(header: Header) -> bool:
     return {"x", "y"} <= set(meanings) and not any(
         word in meanings for word in (*CENTRE_LINE[2:], "width", "half_width", *BORDERS, "tag")
     )
+
+
+def names_places(names: Sequence[str]) -> bool:
+    """Whether x and y of something are among the columns."""
+    meanings = {meaning(name) for name in names}
+    return any(set(pair) <= meanings for pair in (CENTRE_LINE[:2], BORDERS[:2], INNER_OUTER[:2]))
 
 
 def meaning(name: str) -> str | None:

@@ -5,6 +5,7 @@ the outer wall are equally far away, to a fraction of a pixel.
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,52 +128,65 @@ def _shade(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
 
 
+class _Ring(NamedTuple):
+    """A piece of free space that leads round a hole, cut out of its map."""
+
+    parts: np.ndarray  # (rows, columns) 0 where it is, else the number of a piece of what is not
+    outside: int  # the piece round it
+    hole: int  # the largest piece in it
+    area: int  # of the hole, in pixels
+    corner: np.ndarray  # (2,) row and column in the map
+
+
+def _rings(free: np.ndarray) -> Iterator[_Ring]:
+    """Of the largest pieces of free space those that keep off the edge and have a hole."""
+    pieces, count = ndimage.label(free)
+    area = np.bincount(pieces.ravel(), minlength=count + 1)
+    area[[0, *np.unique(np.concatenate([pieces[[0, -1]].ravel(), pieces[:, [0, -1]].ravel()]))]] = 0
+    boxes = ndimage.find_objects(pieces)
+    for piece in np.argsort(area)[::-1][:PIECES_LOOKED_AT]:
+        if area[piece]:
+            box = boxes[piece - 1]
+            solid = np.pad(pieces[box] != piece, 1, constant_values=True)
+            parts, _ = ndimage.label(solid, EIGHT_NEIGHBOURS)
+            outside = int(parts[0, 0])
+            areas = np.bincount(parts.ravel())
+            areas[[0, outside]] = 0
+            hole = int(areas.argmax())
+            if areas[hole]:
+                corner = np.array([box[0].start, box[1].start]) - 1
+                yield _Ring(parts, outside, hole, int(areas[hole]), corner)
+
+
 def _walls(path: Path, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks of what lies inside and outside of the track, and row and column of their corner.
 
     Smaller islands in the track belong to the wall that is nearer.
     """
-    pieces, count = ndimage.label(free)
-    at_edge = np.unique(np.concatenate([pieces[[0, -1]].ravel(), pieces[:, [0, -1]].ravel()]))
-    area = np.bincount(pieces.ravel(), minlength=count + 1)
-    area[0] = 0
-    area[at_edge] = 0
-    boxes = ndimage.find_objects(pieces)
-    best: tuple[int, np.ndarray, int, np.ndarray] | None = None
-    for piece in np.argsort(area)[::-1][:PIECES_LOOKED_AT]:
-        if area[piece] == 0:
-            break
-        box = boxes[piece - 1]
-        solid = np.pad(pieces[box] != piece, 1, constant_values=True)
-        parts, _ = ndimage.label(solid, EIGHT_NEIGHBOURS)
-        areas = np.bincount(parts.ravel())
-        areas[[0, parts[0, 0]]] = 0
-        hole = int(areas.argmax())
-        if areas[hole] > (best[2] if best else 0):
-            corner = np.array([box[0].start, box[1].start]) - 1
-            best = hole, parts, int(areas[hole]), corner
-    if best is None:
+    ring = max(_rings(free), key=lambda ring: ring.area, default=None)
+    if ring is None:
         raise InputError(
             f"{path}: no free space of the map leads round a hole and keeps off the picture's "
             "edge; a track between two closed walls is needed"
         )
-    hole, parts, size, corner = best
-    inner, outer = parts == hole, parts == parts[0, 0]
+    parts = ring.parts
+    inner, outer = parts == ring.hole, parts == ring.outside
     islands = (parts > 0) & ~inner & ~outer
     if islands.any():
         areas = np.bincount(parts[islands])
-        if areas.max() > ISLAND_SHARE_MAX * size:
-            row, column = np.argwhere(parts == areas.argmax()).mean(axis=0) + corner
+        if areas.max() > ISLAND_SHARE_MAX * ring.area:
+            row, column = np.argwhere(parts == areas.argmax()).mean(axis=0) + ring.corner
             raise InputError(
                 f"{path}: the track parts round an island near column {column:.0f}, row "
                 f"{row:.0f} of the picture; one way round is needed"
             )
-        nearer_in = ndimage.distance_transform_edt(~inner) < ndimage.distance_transform_edt(~outer)
-        share = np.bincount(parts[islands], weights=nearer_in[islands], minlength=parts.max() + 1)
-        goes_in = share > 0.5 * np.bincount(parts[islands], minlength=parts.max() + 1)
+        to_inner, to_outer = (ndimage.distance_transform_edt(~wall) for wall in (inner, outer))
+        nearer = np.bincount(parts[islands], weights=(to_inner - to_outer)[islands])
+        goes_in = np.zeros(parts.max() + 1, dtype=bool)
+        goes_in[: len(nearer)] = nearer < 0.0
         inner |= islands & goes_in[parts]
         outer |= islands & ~goes_in[parts]
-    return inner, outer, corner
+    return inner, outer, ring.corner
 
 
 def _middle(path: Path, difference: np.ndarray) -> np.ndarray:

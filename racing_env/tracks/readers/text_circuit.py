@@ -7,7 +7,7 @@ import numpy as np
 from racing_env.common.errors import InputError
 from racing_env.tracks.readers import columns
 from racing_env.tracks.readers.borders import between_borders, between_inner_and_outer
-from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, CentreLine
+from racing_env.tracks.readers.centre_line import COLUMNS, POINTS_MIN, CentreLine
 from racing_env.tracks.readers.cones import is_tag, through_cones
 from racing_env.tracks.readers.text_table import TextTable, numbers, read_text_table
 
@@ -20,7 +20,7 @@ def read_text_circuit(path: Path, text: str) -> CentreLine:
     layout = _layout(path, table)
     _check_fields(path, table, layout)
     if not table.rows:
-        raise InputError(f"{path}: has no points; a circuit is needed: {FORMATS}")
+        raise InputError(f"{path}: has no points; at least {POINTS_MIN} are needed")
     if layout.kind == columns.CONES:
         tags = [row[layout.indices[0]] for row in table.rows]
         places = numbers(path, table, layout.indices[1:], layout.names[1:])

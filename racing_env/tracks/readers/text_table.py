@@ -8,18 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.common.errors import InputError
+from racing_env.tracks.readers.columns import Header, names_places
 
 COMMENT = re.compile(r"\s*(#|%|//|sep=.$)")  # the last for a spreadsheet, with its separator
 SEPARATORS = (";", "\t", "|", ",", " ")  # " " stands for any white space
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 COLUMN_NAME = re.compile(r"[A-Za-z][\w./()\[\]-]*(?: ?[\[(]\w+[\])])?|")
-
-
-class Header(NamedTuple):
-    """A line that names columns."""
-
-    line: int
-    names: list[str]
 
 
 class TextTable(NamedTuple):
@@ -139,7 +133,6 @@ def _names_in_comment(
         names = _split(path, number, text, candidate)
         if len(names) < 3 or not all(COLUMN_NAME.fullmatch(name) for name in names):
             continue
-        initials = {name[:1].lower() for name in names if len(name) < 3 or name[1] in "_ [("}
-        if {"x", "y"} <= initials or (candidate != " " and len(names) == columns):
+        if names_places(names) or (candidate != " " and len(names) == columns):
             return names
     return None

@@ -46,6 +46,7 @@ SPELLINGS = {
     "no header": LINES,
     "header in another separator": [HEADER.replace(",", "; "), *LINES],
     "header after comments": ["# Made by hand, with care", "# 2f5", HEADER, *LINES],
+    "prose before the rows": ["# North of the town, y is up, x marks the start", *LINES],
     "header before a comment": [HEADER, "# the oval", *LINES],
     "both kinds of header": [HEADER, "x,y,w_right,w_left", *LINES],
     "separator at the end": [f"{line}," for line in [HEADER, *LINES]],

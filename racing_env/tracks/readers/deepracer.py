@@ -34,6 +34,6 @@ def read_deepracer(path: Path) -> CentreLine:
             f"inner and outer border, at most {POINTS_MAX} points"
         )
     values = np.array(array, dtype=np.float64)
-    if len(values) > 1 and np.array_equal(values[0], values[-1]):
-        values = values[:-1]  # so that directions are right at the seam
+    # Without points that stand twice: they have no direction. The last mostly repeats the first.
+    values = values[np.any(values[:, :2] != np.roll(values[:, :2], -1, axis=0), axis=1)]
     return CentreLine(between_inner_and_outer(values[:, 2:4], values[:, 4:], values[:, :2]))

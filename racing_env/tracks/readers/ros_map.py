@@ -18,7 +18,7 @@ from scipy import ndimage
 from racing_env.common.errors import InputError
 from racing_env.tracks.readers.centre_line import CentreLine
 
-YAML_SIZE_MAX_BYTES = 100_000
+YAML_CHARACTERS_MAX = 10_000
 IMAGE_SIZE_MAX_BYTES = 50_000_000
 PIXELS_MAX = 5000 * 5000
 IMAGE_FORMATS = ("PNG", "PPM", "BMP", "JPEG")
@@ -61,8 +61,8 @@ def read_ros_map(path: Path, text: str) -> CentreLine:
 
 def _read_description(path: Path, text: str) -> _Map:
     try:
-        if len(text) > YAML_SIZE_MAX_BYTES:
-            raise ValueError(f"more than {YAML_SIZE_MAX_BYTES} characters")
+        if len(text) > YAML_CHARACTERS_MAX:
+            raise ValueError(f"more than {YAML_CHARACTERS_MAX} characters")
         record = yaml.safe_load(text)
     except Exception as error:  # a hostile one raises anything, down to RecursionError
         reason = " ".join(str(error).split())

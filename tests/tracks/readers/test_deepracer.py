@@ -19,10 +19,10 @@ def save(path, array):
     return path
 
 
-@pytest.mark.parametrize("closed", [False, True])
-def test_an_array_is_read_as_its_circuit(tmp_path, closed):
+@pytest.mark.parametrize("again", [None, 0, 70])
+def test_an_array_is_read_as_its_circuit(tmp_path, again):
     array = oval_array()
-    array = np.vstack([array, array[:1]]) if closed else array
+    array = array if again is None else np.insert(array, again or 200, array[again], axis=0)
     track = read_track(save(tmp_path / "oval.npy", array), RACECAR)
     csv = write_rows(tmp_path / "oval.csv", oval_table(200).tolist())
     assert_same(track, read_track(csv, RACECAR), tolerance=1e-6)

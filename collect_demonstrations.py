@@ -58,6 +58,7 @@ def collect(args: argparse.Namespace) -> None:
     from racing_env.car.vehicle_files import read_vehicle
     from racing_env.common.files import read_json
     from racing_env.common.run_record import write_run_record
+    from racing_env.common.workers import worker_context
     from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
     from racing_env.data.recording import compile_kernels, record_episodes
     from racing_env.simulation.layouts import layout_named
@@ -68,6 +69,7 @@ def collect(args: argparse.Namespace) -> None:
 
     # ---------------------------------------------------------------- set-up
     refuse_existing(args.out, args.resume)
+    worker_context("racing_env.data.recording")  # loaded once, for the workers of all that follows
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
     circuits = load_circuits(args.track, vehicle, args.workers)

@@ -24,7 +24,13 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, refuse_special_file, write_json
+from racing_env.common.files import (
+    is_folder,
+    locked_folder,
+    reading,
+    refuse_special_file,
+    write_json,
+)
 
 EXPERT = "expert"
 CIRCUITS = 20  # generated ones, where no track is named
@@ -38,9 +44,9 @@ def main() -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
-    if args.json and args.json.is_dir():
+    if args.json and is_folder(args.json):
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
-    if args.video and (args.video.is_dir() or args.video.suffix.lower() != ".mp4"):
+    if args.video and (is_folder(args.video) or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     from tqdm import tqdm
 
@@ -165,7 +171,7 @@ def read_references(path: Path) -> dict[str, float]:
     """Lap times (s) by circuit. Raises InputError that names the file and the line."""
     refuse_special_file(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with reading(path), open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"circuit", "mintime_s"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{path}: its first line needs the columns circuit and mintime_s")
@@ -193,7 +199,7 @@ def print_table(
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
     from racing_env.laps.evaluation import summary
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
 
     some = next(iter(results.values()))
     columns = [
@@ -239,9 +245,9 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
 
     from tqdm import tqdm
 
-    from racing_env.laps.evaluation import write_telemetry
     from racing_env.laps.plots import plot_circuit
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
+    from racing_env.laps.telemetry import write_telemetry
 
     drivers = labels(list(results))
     tracks = [circuit.track.name for circuit in circuits]
@@ -264,7 +270,7 @@ def race(circuit: Any, results: dict[str, list[Any]]) -> Iterable[Any]:
     from tqdm import tqdm
 
     from racing_env.drawing.video import frame_count, race_frames
-    from racing_env.laps.summary import labels
+    from racing_env.laps.run_table import labels
 
     shown = [
         replace(of_driver[0], driver=label)

@@ -46,11 +46,12 @@ def main() -> None:
 
 def export_onnx(source: Path, out: Path, si_units: bool) -> None:
     from racing_env.common.errors import InputError
+    from racing_env.common.files import is_folder
     from racing_env.drivers.onnx_export import COMPARED, write_onnx
     from racing_env.drivers.policy import load_policy
 
     policy = load_policy(source)
-    if out.is_dir():
+    if is_folder(out):
         raise InputError(f"{out}: is a folder; --out needs the name of a file")
     difference = write_onnx(policy, out, si_units)
     print(f"{out}: {out.stat().st_size:,} bytes; actions differ by at most {difference:.1e} from "

@@ -63,23 +63,21 @@ def train(args: argparse.Namespace) -> None:
 
     from racing_env.car.scales import scales_of
     from racing_env.common.content import refuse_difference
-    from racing_env.common.memory import descendants_cpu_s
     from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import worker_context
+    from racing_env.common.workers import descendants_cpu_s, worker_context
     from racing_env.data.dataset import read_dataset
     from racing_env.data.dataset_writer import DatasetWriter, Origin
     from racing_env.data.recording import record_episodes
-    from racing_env.drivers.policy import save_policy
+    from racing_env.drivers.policy import Policy, save_policy
     from racing_env.laps.evaluation import drive_laps, policy_driver, summary
     from racing_env.learning import cloning
     from racing_env.learning.batches import BatchLoader, Demonstrations
+    from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
     from racing_env.learning.network import (
         choose_device,
         linear_layers,
-        load_checkpoint,
         policy_from_layers,
         policy_network,
-        save_checkpoint,
     )
     from racing_env.simulation.task import demonstration_task
     from racing_env.tracks.bank import pack_circuits
@@ -104,7 +102,8 @@ def train(args: argparse.Namespace) -> None:
     loaders = args.workers or 0
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
-    worker_context("racing_env.learning.batches")  # torch once, shared by the workers of all rounds
+    # torch once, shared by the workers of all rounds
+    worker_context("racing_env.learning.batches", "racing_env.data.recording")
     circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
     content = circuits_content(circuits)
     task = demonstration_task(vehicle, layout.name)
@@ -121,6 +120,7 @@ def train(args: argparse.Namespace) -> None:
     budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
               "dagger_rounds": args.dagger_rounds}  # fmt: skip
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
+    nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
     settings = budget | {"judges": circuits_content(judges), "demonstrations": data.digest()}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
@@ -150,7 +150,7 @@ def train(args: argparse.Namespace) -> None:
             # -------- drive: the learner at the wheel, the expert labels
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
             if round_number > 0:
-                policy = policy_from_layers(linear_layers(network), vehicle, layout, record)
+                policy = policy_from_layers(linear_layers(network), nobody)
                 seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
                 driven = {"seed": args.seed, "round": round_number}
                 origin = Origin(driven, data.manifest["tracks"], content, vehicle, task)
@@ -187,7 +187,7 @@ def train(args: argparse.Namespace) -> None:
             workers_busy_s += descendants_cpu_s() - server_s  # the loader's
 
             # -------- judge: laps on circuits that nobody trained on
-            policy = policy_from_layers(linear_layers(network), vehicle, layout, record)
+            policy = policy_from_layers(linear_layers(network), nobody)
             result = summary(drive_laps(judges, policy_driver(policy), laps=1))
             ratio = float(result.lap_ratio) if result.finished else math.inf
             if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere

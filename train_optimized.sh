@@ -2,10 +2,11 @@
 # The whole chain, from demonstrations to a trained driver, with as many workers as the machine holds.
 set -euo pipefail
 
-usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--out DIR]
+usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
 
   --quick    the same chain with small budgets: about two minutes on two cores
   --dry-run  print worker counts and commands, run nothing
+  --vehicle NAME|FILE  the car: a shipped one by its name, or a TOML file (racecar)
   --out DIR  where everything goes (runs/default; with --quick runs/quick); a second start with the
              same folder skips the stages that are finished and goes on with the others
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."
@@ -16,12 +17,13 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" from=$PWD
+mode=full dry_run="" out="" vehicle="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
     --dry-run) dry_run=yes ;;
     --out) [[ -n ${2:-} && $2 != -* ]] || bad_input "--out needs a folder" && out=$2 && shift ;;
+    --vehicle) [[ -n ${2:-} && $2 != -* ]] || bad_input "--vehicle needs a name or a file" && vehicle=$2 && shift ;;
     --help | -h) echo "$usage" && exit ;;
     *) bad_input "unknown argument '$1'; --help lists what there is" ;;
     esac
@@ -32,6 +34,11 @@ source scripts/bootstrap.sh
 source scripts/machine.sh
 source scripts/stages.sh
 
+car=()
+if [[ -n $vehicle ]]; then
+    if [[ $vehicle != /* && -f $start_folder/$vehicle ]]; then vehicle=$start_folder/$vehicle; fi
+    car=(--vehicle "$vehicle")
+fi
 demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scripts' own defaults
 if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
@@ -41,8 +48,8 @@ if [[ $mode == quick ]]; then
 fi
 if [[ -z $out ]]; then
     if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
-elif [[ $out != /* && $from != "$PWD" ]]; then
-    out=$from/$out
+elif [[ $out != /* && $start_folder != "$PWD" ]]; then
+    out=$start_folder/$out
 fi
 
 # ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------
@@ -52,28 +59,29 @@ demo_mb=110 bc_mb=250 rl_mb=200
 base_files=128 worker_files=32 # main process, each worker
 
 cores=$(core_count)
-demo_workers=$(chosen DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
-bc_workers=$(chosen BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
-rl_envs=$(chosen RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
-seed=$(chosen SEED 0 0)
+demo_workers=$(count_setting DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
+bc_workers=$(count_setting BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
+rl_envs=$(count_setting RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
+seed=$(count_setting SEED 0 0)
 
-most=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
-open_files $((base_files + most * worker_files))
-memory=$(memory_mb)
-held() { # held WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files hold
+most_workers=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
+raise_open_files $((base_files + most_workers * worker_files))
+memory_mb=$(available_memory_mb)
+within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files are enough for
     local count
-    count=$(fit "$1" "$2" $(((memory - $3) / $4)) "$memory MB of memory are available")
-    fit "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
+    count=$(lowered "$1" "$2" $(((memory_mb - $3) / $4)) "$memory_mb MB of memory are available")
+    lowered "$1" "$count" $(((OPEN_FILES - base_files) / worker_files)) "only $OPEN_FILES files may be open"
 }
-demo_workers=$(held "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
-bc_workers=$(held "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
-rl_envs=$(held "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
+demo_workers=$(within_limits "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
+bc_workers=$(within_limits "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
+rl_envs=$(within_limits "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 
 # ---- Stages ------------------------------------------------------------------------------------
 train() {
     stage demonstrations collect_demonstrations.py ${demo_budget[@]+"${demo_budget[@]}"} \
+        ${car[@]+"${car[@]}"} \
         --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         --workers "$bc_workers" --seed "$seed" --out "$out/bc"
@@ -95,19 +103,19 @@ if command -v flock >/dev/null; then
     exec 9<"$out"
     flock -n 9 || bad_input "another start is at work in $out"
 fi
-plan="$mode, seed $seed"
+plan="$mode, seed $seed${vehicle:+, vehicle $vehicle}"
 if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 [[ $(<"$out/plan.txt") == "$plan" ]] ||
     bad_input "$out was begun as '$(<"$out/plan.txt")', not '$plan'; give another --out"
 
 bootstrap requirements.txt
 begin_stages
-"$PYTHON" -m racing_env.common.memory --pid $$ --out "$out/memory.json" 8>&- 9<&- &
+"$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
     "$out/rl/policy.safetensors" --track $circuits --workers "$demo_workers" \
     --out "$out/evaluation"
-"$PYTHON" -m racing_env.laps.summary "$out"
+"$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

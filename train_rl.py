@@ -15,29 +15,18 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, write_json
+from racing_env.common.files import locked_folder, write_json, writing
+from racing_env.learning import algorithms
 
-if TYPE_CHECKING:
-    from racing_env.learning.training_cars import TrainingSettings
-
-# The recipe. docs/recipe.md says where each number comes from.
-TIMESTEPS = {"apg": 24_000_000, "ppo": 12_000_000, "sac": 6_400_000}
-CARS = {"apg": 128, "ppo": 2048, "sac": 512}
-JUDGE_EVERY = {"apg": 1_000_000, "ppo": 1_000_000, "sac": 320_000}
-WARM_UP = {"apg": 0, "ppo": 6 * 2048 * 64, "sac": 5000 * 128}
-AVERAGE_DECAY = {"apg": 0.98, "ppo": 0.97, "sac": 0.0}  # per rollout; sac has an average actor
 CHECKPOINTS = 10  # a run
-# of steering and pedals: at the start, at the end; sac learns its own
-NOISE = {"apg": ((0.02, 0.08), (0.02, 0.08)), "ppo": ((0.025, 0.08), (0.021, 0.068))}
-LOOKAHEAD_STEPS = 60  # three seconds: what an action of apg is judged by at the least
-SAC_NOISE_LOG_STD = -4.6
 
 # in --out
 CHECKPOINT = Path("checkpoint", "training.pt")
@@ -49,20 +38,24 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flag = parser.add_argument
+    numbers = algorithms.written_number
+    known = algorithms.names()
+    meant = "; ".join(f"{name}: {algorithms.summary(name)}" for name in known)
+    millions = ", ".join(f"{name} {numbers(name, 'timesteps') / 1e6:g}" for name in known)
+    cars = ", ".join(f"{name} {numbers(name, 'cars')}" for name in known)
     flag("--policy", default="runs/default/bc/policy.safetensors",
          help="driver to start from (runs/default/bc/policy.safetensors)")  # fmt: skip
     flag("--out", default="runs/default/rl", help="folder for the policy (runs/default/rl)")
-    flag("--algo", choices=("apg", "ppo", "sac"), default="apg",
-         help="apg: gradients through the simulator; ppo; sac: a proximal one (apg)")  # fmt: skip
+    flag("--algo", choices=known, default="apg", help=f"{meant} (apg)")
     flag("--timesteps", type=cli.positive_int,
-         help="transitions (apg 24, ppo 12, sac 6.4 million)")  # fmt: skip
+         help=f"transitions ({millions} million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
     flag("--cars", type=cli.size_int,
-         help="cars of --vec-env batch in all (apg 128, ppo 2048, sac 512)")  # fmt: skip
+         help=f"cars of --vec-env batch in all ({cars})")  # fmt: skip
     flag("--data", help="demonstrations, half of each batch; with --algo sac, which gains most so")
     flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
          help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
@@ -93,48 +86,33 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         )
     if args.cars and args.vec_env != "batch":
         raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
-    if args.data and args.algo != "sac":
-        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
     if (out / DRIVER).resolve() == Path(args.policy).resolve():
         raise InputError(f"{args.policy}: lies in --out and would be replaced; use another --out")
-
-
-def training_settings(algo: str, seed: int) -> "TrainingSettings":
-    """What the cars are told by the algorithm that learns from them."""
-    from racing_env.learning import agents
-    from racing_env.learning.training_cars import TrainingSettings
-
-    settings = TrainingSettings(seed=seed)
-    if algo == "apg":
-        return settings._replace(tape_steps=agents.APG_STEPS, lookahead_steps=LOOKAHEAD_STEPS)
-    return settings
 
 
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     import torch
-    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.logger import configure
 
-    from racing_env.car.vehicle import RACECAR
-    from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+    from racing_env.common.allocator import keep_freed_memory
+    from racing_env.common.content import file_digest, refuse_difference
     from racing_env.common.run_record import write_run_record
+    from racing_env.common.workers import descendants_cpu_s, worker_context
+    from racing_env.data.dataset import read_dataset
     from racing_env.drivers.policy import load_policy
     from racing_env.laps.evaluation import demonstrated_laps
     from racing_env.laps.plots import learning_curve
-    from racing_env.learning import agents
-    from racing_env.learning.callbacks import (
-        GivenNoise,
-        JudgeDrivers,
-        LogEpisodes,
-        WarmUp,
-        rank,
-    )
+    from racing_env.learning.callbacks import LogEpisodes, LogNumbers
+    from racing_env.learning.checkpoint_file import load_checkpoint
     from racing_env.learning.checkpoints import Checkpoints, restore
-    from racing_env.learning.network import HIDDEN_SIZES, choose_device, load_checkpoint
+    from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
+    from racing_env.learning.network import HIDDEN_SIZES, choose_device
     from racing_env.learning.vector_env import make_vec_env
     from racing_env.learning.weights_and_biases import require_wandb, tracked
+    from racing_env.simulation.task import training_task
     from racing_env.tracks.bank import pack_circuits
+    from racing_env.tracks.circuit import circuits_content
     from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -146,25 +124,44 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     keep_freed_memory()
-    timesteps = args.timesteps or TIMESTEPS[args.algo]
-    cars = (args.cars or CARS[args.algo]) if args.vec_env == "batch" else args.envs
+    algorithm = algorithms.load(args.algo)
+    if args.data and not algorithm.USES_DEMONSTRATIONS:
+        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
+    timesteps = args.timesteps or algorithm.NUMBERS.timesteps
+    cars = (args.cars or algorithm.NUMBERS.cars) if args.vec_env == "batch" else args.envs
     if args.vec_env == "batch" and cars <= args.envs:
         raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
-    asked = {"algo": args.algo, "seed": args.seed, "track": args.track, "judge_on": args.judge_on}
-    same = asked | {"checkpoint_version": 4}
-    if args.algo == "sac":
-        same["cars"] = cars  # the replay buffer's shape
-    earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
+    numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
     # what decides the weights; how the cars are shared out does not
-    decides = asked | {"cars": cars, "timesteps": timesteps, "policy": args.policy,
-                       "data": args.data}  # fmt: skip
+    decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
+               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
+               "policy": args.policy, "data": args.data}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    clone = load_policy(args.policy)
+    clone = replace(load_policy(args.policy), record=record)
+    task = training_task(clone.vehicle, clone.layout.name)
+    given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
+    data = read_dataset(args.data) if args.data else None
+    if data:
+        refuse_difference(
+            args.data, paid_and_seen(data.manifest), paid_and_seen(given), "collect it again"
+        )
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
-    bank = pack_circuits(load_circuits(args.track, args.envs + 1), RACECAR)
-    held_back = load_circuits(args.judge_on, args.envs + 1)
-    settings = training_settings(args.algo, args.seed)
+    worker_context("racing_env.learning.car_worker")  # loaded once, for all workers
+    circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
+    held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
+    same = given | {
+        "checkpoint_version": 6,
+        "algo": args.algo,
+        "seed": args.seed,
+        "policy": file_digest(args.policy),
+        "data": data.digest() if data else None,
+        "circuits": circuits_content(circuits),
+        "judges": circuits_content(held_back),
+    }
+    earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
+    bank = pack_circuits(circuits)
+    settings = algorithm.training_settings(task, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
     teacher_s = demonstrated_laps(held_back)
@@ -176,29 +173,25 @@ def train(args: argparse.Namespace) -> None:
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
-        model: BaseAlgorithm
-        if args.algo == "apg":
-            model = agents.apg(env, args.seed, device)
-        elif args.algo == "ppo":
-            model = agents.ppo(env, timesteps, args.seed, device)
-        else:
-            model = agents.sac(env, timesteps, args.seed, device, args.data)
+        model = algorithm.make_model(env, timesteps, args.seed, device, args.data)
         try:
-            agents.start_from(model, clone, SAC_NOISE_LOG_STD)
+            algorithm.start_from(model, clone)
         except ValueError:
             raise InputError(
                 f"{args.policy}: has layers {[len(b) for b in clone.biases]}, "
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
-        average = agents.MovingAverage(agents.driver_of(model, record), AVERAGE_DECAY[args.algo])
-        judge = JudgeDrivers(held_back, out, JUDGE_EVERY[args.algo], average, bar, teacher_s)
+        average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
+        judge = JudgeDrivers(
+            held_back, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
+        )
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
-        callbacks = [judge, checkpoints, LogEpisodes(), WarmUp(WARM_UP[args.algo])]
-        if args.algo in NOISE:
-            callbacks.append(GivenNoise(*NOISE[args.algo]))
+        logs = [LogNumbers(numbers), LogEpisodes()]
+        callbacks = [judge, checkpoints, *logs, *algorithm.callbacks(model)]
         if earlier:
             restore(model, judge, earlier)
-        model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
+        with writing(out / "tensorboard"):
+            model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
         try:
             model.learn(
                 max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False
@@ -233,6 +226,12 @@ def train(args: argparse.Namespace) -> None:
     show_curve(judge.curve)
     print(f"best: {best['finished']} of {best['circuits']} circuits, {shown(best['lap_ratio'])}; "
           f"in {out}")  # fmt: skip
+
+
+def paid_and_seen(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """What demonstrations must have in common with a training that learns from them."""
+    task = made_with["task"]
+    return {"vehicle": made_with["vehicle"], "layout": task["layout"], "weights": task["weights"]}
 
 
 def show_curve(curve: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """What each part of the recipe is worth: left out, or replaced, on a small budget.
 
-    python benchmarks/ablations.py --json benchmarks/results/ablations.json
+    python -m benchmarks.ablations --json benchmarks/results/ablations.json
 
 For each seed demonstrations, by the script's defaults, and a clone, with 20 epochs and 3 DAgger
 rounds; from there reinforcement learning in variants, each for about the same time, and a race on
@@ -17,27 +16,21 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import psutil
 import torch
 
-from benchmarks.measuring import ROOT, run_command, script, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import run_command, script, write_results
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
-from racing_env.drivers.policy import save_policy
+from racing_env.drivers.policy import Policy, save_policy
 from racing_env.learning.network import linear_layers, policy_from_layers, policy_network
+from racing_env.simulation.layouts import DEFAULT, layout_named
 
 # Transitions: a small part of what the defaults are.
 BUDGET = {"apg": 1_500_000, "ppo": 2_500_000, "sac": 3_000_000, "subproc": 40_000}
-
-# What the driver sees of the racing line: made what it would see of the centre line. The profile's
-# speed stays.
-CENTRE_LINE = {
-    "bank.LINE_X": "bank.X", "bank.LINE_Y": "bank.Y",
-    "bank.LINE_COS": "bank.COS", "bank.LINE_SIN": "bank.SIN", "bank.LINE_KAPPA": "bank.KAPPA",
-    "bank.LINE_ROOM_LEFT": "bank.ROOM_LEFT", "bank.LINE_ROOM_RIGHT": "bank.ROOM_RIGHT",
-}  # fmt: skip
 
 
 class Variant(NamedTuple):
@@ -47,7 +40,7 @@ class Variant(NamedTuple):
     rl: Mapping[str, str] = {}  # further flags of train_rl.py
     cloned: bool = True  # else reinforcement learning starts from random weights
     dagger: bool = True
-    sees_line: bool = True
+    layout: str = DEFAULT  # what the driver sees
     demonstrations_in_rl: bool = False
 
 
@@ -55,7 +48,7 @@ VARIANTS = {
     "the recipe": Variant(),
     "without cloning": Variant(cloned=False),
     "without DAgger": Variant(dagger=False),
-    "without the racing line in the observation": Variant(sees_line=False),
+    "without the racing line in the observation": Variant(layout="centre-preview-1"),
     "one car a process (subproc)": Variant("subproc", {"vec_env": "subproc"}),
     "PPO": Variant("ppo", {"algo": "ppo"}),
     "SAC": Variant("sac", {"algo": "sac"}, demonstrations_in_rl=True),
@@ -83,43 +76,21 @@ TINY = Budgets(
 )  # fmt: skip
 
 
-def once(folder: Path, source: Path, name: str, **flags: Any) -> None:
+def once(folder: Path, name: str, **flags: Any) -> None:
     """Run a script into the folder, unless that is done already."""
     if not (folder / "summary.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        run_command(script(name, **flags, out=folder), folder=source)
-
-
-def source_of(out: Path, variant: Variant) -> Path:
-    """Where the scripts lie that the variant is trained with."""
-    return ROOT if variant.sees_line else out / "centre-line"
-
-
-def copy_seeing_the_centre_line(folder: Path) -> None:
-    """Copy the scripts and the package, and let drivers see the centre line there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    without = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "racing_env", folder / "racing_env", ignore=without)
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, folder)
-    path = folder / "racing_env" / "simulation" / "observation.py"
-    path.write_text(seeing_the_centre_line(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def seeing_the_centre_line(source: str) -> str:
-    for line, centre in CENTRE_LINE.items():
-        if f"{line})" not in source:
-            raise RuntimeError(f"racing_env/simulation/observation.py does not read {line}")
-        source = source.replace(f"{line})", f"{centre})")
-    return source
+        run_command(script(name, **flags, out=folder))
 
 
 def random_driver(path: Path, seed: int) -> Path:
     """A policy of random weights; its actions are near zero."""
     torch.manual_seed(seed)
-    layers = linear_layers(policy_network())
+    layout = layout_named(DEFAULT, "the default")
+    record = {"made_by": "benchmarks/ablations.py"}
+    nobody = Policy((), (), read_vehicle(DEFAULT_VEHICLE), layout, record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_policy(policy_from_layers(layers, {"made_by": "benchmarks/ablations.py"}), path)
+    save_policy(policy_from_layers(linear_layers(policy_network(layout.size)), nobody), path)
     return path
 
 
@@ -128,14 +99,12 @@ def clone(out: Path, variant: Variant, seed: int, budgets: Budgets) -> Path:
     folder = out / f"seed-{seed}"
     if not variant.cloned:
         return random_driver(folder / "random.safetensors", seed)
-    source = source_of(out, variant)
-    eyes = "" if variant.sees_line else "-centre-line"
-    demonstrations = folder / f"demonstrations{eyes}"
-    once(demonstrations, source, "collect_demonstrations.py",
+    demonstrations = folder / f"demonstrations-{variant.layout}"
+    once(demonstrations, "collect_demonstrations.py", layout=variant.layout,
          seed=seed, workers=1, **budgets.demonstrations)  # fmt: skip
-    bc = folder / f"bc{eyes}{'' if variant.dagger else '-no-dagger'}"
+    bc = folder / f"bc-{variant.layout}{'' if variant.dagger else '-no-dagger'}"
     flags = {**budgets.cloning, **({} if variant.dagger else {"dagger_rounds": 0})}
-    once(bc, source, "train_bc.py", data=demonstrations, seed=seed, workers=1, **flags)
+    once(bc, "train_bc.py", data=demonstrations, seed=seed, workers=1, **flags)
     return bc / "policy.safetensors"
 
 
@@ -143,17 +112,16 @@ def ablate(out: Path, name: str, seed: int, budgets: Budgets) -> dict[str, Any]:
     """One variant with one seed, judged before and after reinforcement learning."""
     variant = VARIANTS[name]
     policy = clone(out, variant, seed, budgets)
-    source = source_of(out, variant)
     folder = out / f"seed-{seed}" / name.replace(" ", "-")
     flags = {**variant.rl, "envs": 1, "seed": seed}
     flags |= {"track": budgets.training, "judge_on": budgets.judging}
     if variant.demonstrations_in_rl:
-        flags["data"] = out / f"seed-{seed}" / "demonstrations"
+        flags["data"] = out / f"seed-{seed}" / f"demonstrations-{DEFAULT}"
     timesteps = max(int(budgets.share * BUDGET[variant.budget]), 1000)
-    once(folder, source, "train_rl.py", policy=policy, timesteps=timesteps, **flags)
+    once(folder, "train_rl.py", policy=policy, timesteps=timesteps, **flags)
     laps = folder / "laps.json"
     command = script("evaluate.py", driver=policy, track=budgets.racing, laps=1, json=laps)
-    run_command([*command, "--driver", str(folder / "policy.safetensors")], folder=source)
+    run_command([*command, "--driver", str(folder / "policy.safetensors")])
     summary = read_json(folder / "summary.json")
     before, after = (
         [lap for lap in read_json(laps) if lap["driver"] == str(driver)]
@@ -208,8 +176,6 @@ def main() -> None:
     args = parser.parse_args()
     size, budgets = ("tiny", TINY) if args.tiny else ("full", FULL)
     out = args.out.resolve() / size  # or small runs would be taken for finished large ones
-    for blind in (VARIANTS[name] for name in args.only if not VARIANTS[name].sees_line):
-        copy_seeing_the_centre_line(source_of(out, blind))
 
     def with_seed(seed: int) -> dict[str, dict[str, Any]]:
         done = {}

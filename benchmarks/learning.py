@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Where the time of learning goes: apg, ppo, sac and cloning, beside SB3's own defaults.
 
-    python benchmarks/learning.py --json benchmarks/results/learning.json
+    python -m benchmarks.learning --json benchmarks/results/learning.json
 
 Each algorithm learns for some seconds as `train_rl.py` lets it, from the shipped driver, then the
 next, all in turn and that several times; medians are shown. A stopwatch tells apart
@@ -20,37 +19,40 @@ networks of the same sizes.
 import argparse
 import functools
 import os
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, table, write_results
-from racing_env.car.vehicle import RACECAR
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, write_results
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.common.memory import descendants_cpu_s, keep_freed_memory
+from racing_env.common.allocator import keep_freed_memory
+from racing_env.common.workers import descendants_cpu_s
+from racing_env.data.dataset import read_dataset
 from racing_env.drivers.policy import load_policy
-from racing_env.learning import agents, cloning
+from racing_env.learning import algorithms, cloning
+from racing_env.learning.algorithms import sac
 from racing_env.learning.batches import BatchLoader, Demonstrations
-from racing_env.learning.callbacks import GivenNoise
+from racing_env.learning.callbacks import WarmUp
 from racing_env.learning.network import HIDDEN_SIZES, policy_network
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
-from train_rl import CARS, NOISE, SAC_NOISE_LOG_STD, training_settings
 
 DRIVER = ROOT / "policies" / "racecar.safetensors"
 CPU = torch.device("cpu")
@@ -102,8 +104,13 @@ class Clock(BaseCallback):
         self.stopwatch, self.limit_s = stopwatch, seconds
         self.rollouts = self.updates = self.first_timesteps = 0
         self.wall_s = self.cpu_s = self.workers_s = 0.0
+        self.update = ExitStack()
+
+    def _on_rollout_end(self) -> None:
+        self.update.enter_context(self.stopwatch.time("update"))
 
     def _on_rollout_start(self) -> None:
+        self.update.close()
         now = time.perf_counter()
         if self.rollouts == WARM_UP_ROLLOUTS:
             self.stopwatch.seconds.clear()
@@ -136,7 +143,6 @@ def learnt(
     for method in ("forward", "predict", "predict_values"):
         if hasattr(model.policy, method):
             stopwatch.watch(model.policy, method, "inference")
-    stopwatch.watch(model, "train", "update")
     optimizer = getattr(model.policy, "critic", model.policy).optimizer
 
     def count(*_: Any) -> None:
@@ -170,20 +176,17 @@ def shares_of(
 
 def ours(algo: str, bank: CircuitBank, data: str, envs: int, seconds: float) -> dict[str, float]:
     """An algorithm with the settings of train_rl.py, from the shipped driver; sac has the data."""
-    settings = training_settings(algo, seed=0)
+    algorithm = algorithms.load(algo)
     with tempfile.TemporaryDirectory() as folder, closing(
-        make_vec_env("batch", bank, envs, CARS[algo], settings, folder)
+        make_vec_env("batch", bank, envs, algorithm.NUMBERS.cars,
+                     algorithm.training_settings(training_task(bank.vehicle), 0), folder)
     ) as env:  # fmt: skip
-        model: Any
-        if algo == "apg":
-            model = agents.apg(env, 0, CPU)
-        elif algo == "ppo":
-            model = agents.ppo(env, NEVER, 0, CPU)
+        model = algorithm.make_model(env, NEVER, 0, CPU, data)
+        algorithm.start_from(model, load_policy(DRIVER))
+        if isinstance(model, PPO):
             model.target_kl = None  # a critic that knows nothing yet would end each update early
-        else:
-            model = agents.sac(env, NEVER, 0, CPU, data)
-        agents.start_from(model, load_policy(DRIVER), SAC_NOISE_LOG_STD)
-        noise = [GivenNoise(*NOISE[algo])] if algo in NOISE else []
+        callbacks = algorithm.callbacks(model)
+        noise = [callback for callback in callbacks if not isinstance(callback, WarmUp)]
         return learnt(model, env, envs, seconds, *noise)
 
 
@@ -191,21 +194,21 @@ def defaults(algo: str, bank: CircuitBank, seconds: float) -> dict[str, float]:
     """SB3's own defaults: one car, in this process."""
     hidden = list(HIDDEN_SIZES)
     with tempfile.TemporaryDirectory() as folder, closing(
-        make_vec_env("dummy", bank, 1, 1, TrainingSettings(), folder)
+        make_vec_env("dummy", bank, 1, 1, TrainingSettings(training_task(bank.vehicle)), folder)
     ) as env:  # fmt: skip
         model: Any
         if algo == "ppo":
             sizes: dict[str, Any] = {"net_arch": {"pi": hidden, "vf": hidden}}
             model = PPO("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         else:
-            sizes = {"net_arch": {"pi": hidden, "qf": list(agents.SAC_CRITIC_SIZES)}}
+            sizes = {"net_arch": {"pi": hidden, "qf": [sac.NUMBERS.critic_width] * 2}}
             model = SAC("MlpPolicy", env, policy_kwargs=sizes, seed=0, device="cpu")
         return learnt(model, env, 0, seconds)
 
 
 def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
-    network = policy_network()
+    network = policy_network(read_dataset(data).layout.size)
     optimizer = cloning.adam(network)
     scale = torch.tensor(cloning.ACTION_SCALE)
     stopwatch = Stopwatch()
@@ -280,7 +283,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    bank = pack_circuits(load_circuits(["random:1:20"], cli.available_cores()), RACECAR)
+    vehicle = read_vehicle(DEFAULT_VEHICLE)
+    bank = pack_circuits(load_circuits(["random:1:20"], vehicle, cli.available_cores()))
     with tempfile.TemporaryDirectory() as data:
         run_command(script("collect_demonstrations.py", episodes=args.episodes,
                            track="random:1:20", out=data))  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the benchmarks share: facts of the machine, taking turns, watched commands, tables."""
+"""What the benchmarks share: facts of the machine, taking turns, watched commands."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ import psutil
 
 from racing_env.common.command_line import available_cores
 from racing_env.common.files import write_json
-from racing_env.common.memory import memory_bytes
+from racing_env.common.memory_sampler import memory_bytes
 from racing_env.common.run_record import commit, processor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +45,7 @@ def matrix_gflops() -> float:
 def conditions() -> dict[str, Any]:
     """On what, with what and when something was measured."""
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *sys.orig_argv[1:]]),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "cores": available_cores(),
@@ -151,24 +151,3 @@ def script(name: str, **flags: Any) -> list[str]:
     for flag, value in flags.items():
         command += [f"--{flag.replace('_', '-')}", str(value)]
     return command
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table that is legible as text; all columns but the first are numbers."""
-    cells = [[str(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    lines = []
-    for row in cells:
-        padded = [row[0].ljust(widths[0])]
-        padded += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append(f"| {' | '.join(padded)} |")
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
-
-
-def between(text: str, name: str, content: str) -> str:
-    """The text with what stands between the marks of this name replaced."""
-    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, rest = text.split(start)
-    _, after = rest.split(end)
-    return f"{before}{start}\n{content}\n{end}{after}"

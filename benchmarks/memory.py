@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Memory that one more worker costs, in proportional set size, at each stage.
 
-    python benchmarks/memory.py --policy runs/default/bc/policy.safetensors \\
+    python -m benchmarks.memory --policy runs/default/bc/policy.safetensors \\
         --data runs/default/demonstrations --json benchmarks/results/memory.json
 
 Runs each script twice, with few and with more workers, and compares the peaks of their trees. A
@@ -10,11 +9,8 @@ as well.
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measuring import peak_memory, script, write_results
 from racing_env.common import command_line as cli

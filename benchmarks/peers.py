@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Steps per second of this project's environment and of others', on one core, in one run.
 
-    python benchmarks/peers.py --install --json benchmarks/results/peers.json
+    python -m benchmarks.peers --install --json benchmarks/results/peers.json
 
 --install puts what it compares with into virtual environments of its own, benchmarks/.peers-venv,
 which git does not see (2 GB). Without them, ours is measured and the table says what is missing.
@@ -25,11 +24,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.throughput import simulator
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
@@ -85,8 +85,8 @@ def python_of(name: str) -> Path:
 def stepped(python: Path | str, env: str, modules: tuple[str, ...], seconds: float) -> Any:
     """What step_peer.py measured; RuntimeError with its last line if it failed."""
     done = subprocess.run(
-        [python, ROOT / "benchmarks" / "step_peer.py", env, str(seconds), *modules],
-        capture_output=True, text=True,
+        [python, "-m", "benchmarks.step_peer", env, str(seconds), *modules],
+        capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{env}: {done.stderr.strip().splitlines()[-1]}")
@@ -94,7 +94,7 @@ def stepped(python: Path | str, env: str, modules: tuple[str, ...], seconds: flo
 
 
 def batched(seconds: float) -> dict[str, float]:
-    bank = pack_circuits(load_circuits(["random:1:20"]), RACECAR)
+    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
     return simulator(bank, CARS, seconds)
 
 
@@ -129,8 +129,10 @@ def main() -> None:
         for name, peer in PEERS.items()
         if not python_of(peer.venv).exists()
     }
-    said = {f"{OURS}, batch of {CARS}": "this project: the simulator, many cars a call",
-            OURS: "this project: one car"}  # fmt: skip
+    descriptions = {
+        f"{OURS}, batch of {CARS}": "this project: the simulator, many cars a call",
+        OURS: "this project: one car",
+    }
     cases: dict[str, Callable[[], Any]] = {
         f"{OURS}, batch of {CARS}": functools.partial(batched, args.seconds),
         OURS: functools.partial(stepped, sys.executable, OURS, ("racing_env",), args.seconds),
@@ -145,9 +147,9 @@ def main() -> None:
             missing[name] = str(error)
             continue
         cases[name] = functools.partial(stepped, python, name, peer.modules, args.seconds)
-        said[name] = peer.what
+        descriptions[name] = peer.what
     measured = in_turn(cases, args.repeats)
-    results = {name: {"what": said[name], **case} for name, case in measured.items()}
+    results = {name: {"what": descriptions[name], **case} for name, case in measured.items()}
     print(compared(results))
     for name, reason in missing.items():
         print(f"missing: {name} ({reason})")

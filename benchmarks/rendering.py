@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Frames per second of the environment's pictures, 960x540, off-screen, on one core.
 
-    python benchmarks/rendering.py --json benchmarks/results/rendering.json
+    python -m benchmarks.rendering --json benchmarks/results/rendering.json
 
 A driver laps a generated circuit; only drawing is timed, by CPU and by wall time. A control step is
 0.05 s, so a frame shows every control step and `render_fps` of the environment is 20; more frames
@@ -10,17 +9,16 @@ than that are for videos and for watching faster than in real time.
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 
 import racing_env  # noqa: F401 - registers the environment
-from benchmarks.measuring import ROOT, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, write_results
 from racing_env.common import command_line as cli
 from racing_env.drawing.rendering import SIZE
 from racing_env.drivers.policy import load_policy

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """How each stage, and the whole pipeline, gains from more processes.
 
-    python benchmarks/scaling.py --json benchmarks/results/scaling.json --plot docs/scaling.png
+    python -m benchmarks.scaling --json benchmarks/results/scaling.json --plot docs/scaling.png
 
 Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores of this machine, all
 counts in turn and that several times, and shows the medians: throughput as the script reports it,
@@ -21,20 +20,14 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measuring import (
-    in_turn,
-    peak_memory,
-    run_command,
-    script,
-    spread,
-    table,
-    write_results,
-)
+from benchmarks.markdown import table
+from benchmarks.measuring import in_turn, peak_memory, run_command, script, spread, write_results
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
-from racing_env.laps.summary import duration
+from racing_env.laps.run_table import duration
 from racing_env.tracks.sources import load_circuits
 
 EPISODES = 60
@@ -186,7 +179,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run all that was asked for, after the caches of circuits are filled."""
     results: dict[str, Any] = {"repeats": args.repeats}
     powers = counts(args.up_to)
-    load_circuits([TRACK, JUDGE], cli.available_cores())
+    load_circuits([TRACK, JUDGE], read_vehicle(DEFAULT_VEHICLE), cli.available_cores())
     with tempfile.TemporaryDirectory() as data:
         run_command(
             script("collect_demonstrations.py", episodes=args.episodes, track=TRACK, out=data)
@@ -196,7 +189,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 processes = [0, *counts(max(args.up_to, 4))] if stage == "bc" else powers
                 results[stage] = measure_stage(stage, command, processes, args.repeats)
     if "pipeline" in args.only:
-        load_circuits(FULL if args.full else QUICK, cli.available_cores())
+        load_circuits(
+            FULL if args.full else QUICK, read_vehicle(DEFAULT_VEHICLE), cli.available_cores()
+        )
         flags = [] if args.full else ["--quick"]
         choices = {"one a stage": SEQUENTIAL, "own choice": {}}
         results["pipeline_command"] = " ".join(["./train_optimized.sh", *flags])

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Steps per second of one Gymnasium environment, as JSON. Started by peers.py.
 
-    python benchmarks/step_peer.py racing_env/Race-v0 3.0 racing_env
+    python -m benchmarks.step_peer racing_env/Race-v0 3.0 racing_env
 
 Needs nothing but Gymnasium and what registers the environment, so that it runs in a peer's own
 virtual environment: one car, one thread, resets included, actions drawn before the clock runs.
@@ -15,7 +14,6 @@ import time
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import gymnasium as gym
 import numpy as np

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Steps per second: simulator core, Gymnasium environment, vector environments.
 
-    python benchmarks/throughput.py --json benchmarks/results/throughput.json
+    python -m benchmarks.throughput --json benchmarks/results/throughput.json
 
 Everything is timed in one run on one machine, all cases in turn and that several times, so that the
 ratios mean something; CPU time is that of this process and its workers.
@@ -10,7 +9,6 @@ ratios mean something; CPU time is that of this process and its workers.
 import argparse
 import functools
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -19,21 +17,22 @@ from statistics import mean
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.measuring import ROOT, in_turn, spread, table, write_results
+from benchmarks.markdown import table
+from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.scaling import counts
-from racing_env.car.vehicle import RACECAR
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.common.memory import descendants_cpu_s
-from racing_env.common.workers import parallel_map
+from racing_env.common.workers import descendants_cpu_s, parallel_map
 from racing_env.drivers.policy import load_policy
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -77,7 +76,7 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
 
     The shipped driver's actions, recorded before, so that the cars are where cars are driven.
     """
-    batch, driver = Simulator(bank, cars), load_policy(DRIVER)
+    batch, driver = Simulator(bank, cars, training_task(bank.vehicle)), load_policy(DRIVER)
     seen = batch.observe()
     actions: list[np.ndarray] = []
     count = 0
@@ -135,7 +134,9 @@ def vector(
     """A vector environment of stable-baselines3; the shipped driver acts, outside the clock."""
     driver = load_policy(DRIVER)
     with tempfile.TemporaryDirectory() as folder:
-        env = make_vec_env(kind, bank, processes, cars, TrainingSettings(), folder)
+        env = make_vec_env(
+            kind, bank, processes, cars, TrainingSettings(training_task(bank.vehicle)), folder
+        )
         seen: Any = env.reset()
         actions = np.empty(0)
 
@@ -188,7 +189,7 @@ def main() -> None:
     flag("--repeats", type=cli.positive_int, default=3, help="turns (3)")
     flag("--json", type=Path, help="file for the results")
     args = parser.parse_args()
-    bank = pack_circuits(load_circuits(["random:1:20"]), RACECAR)
+    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
     results = in_turn(cases(bank, args.seconds), args.repeats)
     print(steps_table(results))
     write_results(args.json, {"cases": results})

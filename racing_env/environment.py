@@ -242,7 +242,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return None
         if not self._placed:
             raise ResetNeeded("there is nothing to draw yet; call reset() before render()")
-        return self._view.draw(self.circuit, self._moment_of(self.simulator, 0), self.vehicle)
+        return self._view.draw(self.circuit, self._moment_of(self.simulator, 0))
 
     def close(self) -> None:
         """Close the window, if there is one."""

@@ -2,7 +2,8 @@
 # Sourced: what this machine, or the container it lends us, can hold. The functions that read /proc
 # and /sys take the folder that both lie in, empty for the real ones.
 
-# core_count [ROOT]: cores for this process: CPU affinity, then the control groups' CPU quotas.
+# core_count [ROOT]: cores for this process: CPU affinity, then the control groups' CPU quotas. A part
+# of a core counts as one, as in the Python scripts.
 core_count() {
     local root=${1:-} cores quota period folder
     # nproc would answer with these two instead of counting.
@@ -15,16 +16,16 @@ core_count() {
             read -r quota <"$folder/cpu.cfs_quota_us"
             read -r period <"$folder/cpu.cfs_period_us"
         fi
-        if [[ $quota =~ ^[0-9]+$ ]]; then cores=$(at_most "$cores" $((quota / period))); fi
+        if [[ $quota =~ ^[0-9]+$ ]]; then cores=$(at_most "$cores" $(((quota + period - 1) / period))); fi
     done < <(control_groups "$root" cpu)
     at_least 1 "$cores"
 }
 
-# memory_mb [ROOT]: memory that can still be taken: MemAvailable, and what the control groups leave.
-memory_mb() {
+# available_memory_mb [ROOT]: what can still be taken: MemAvailable, and what control groups leave.
+available_memory_mb() {
     local root=${1:-} free=999999999 limit used cache folder
     if [[ -r $root/proc/meminfo ]]; then
-        free=$(($(number_after MemAvailable: "$root/proc/meminfo") / 1024))
+        free=$(($(number_after MemAvailable: "$root/proc/meminfo") * 1024 / 1000000))
     fi
     while read -r folder; do
         limit=max
@@ -38,7 +39,7 @@ memory_mb() {
             cache=$(number_after total_inactive_file "$folder/memory.stat")
         fi
         if [[ $limit =~ ^[0-9]+$ ]]; then
-            free=$(at_most "$free" $(((limit - used + cache) / 1048576)))
+            free=$(at_most "$free" $(((limit - used + cache) / 1000000)))
         fi
     done < <(control_groups "$root" memory)
     at_least 0 "$free"
@@ -62,9 +63,9 @@ control_groups() {
     done <"$1/proc/self/cgroup"
 }
 
-# open_files NEEDED: set OPEN_FILES to the limit on open files, after raising the soft limit to
+# raise_open_files NEEDED: set OPEN_FILES to the limit on open files, after raising the soft limit to
 # NEEDED or as far as it may go.
-open_files() {
+raise_open_files() {
     local hard
     hard=$(ulimit -Hn)
     OPEN_FILES=$(ulimit -Sn)
@@ -76,16 +77,16 @@ open_files() {
     if [[ $OPEN_FILES == unlimited ]]; then OPEN_FILES=999999999; fi
 }
 
-# fit WHAT COUNT HELD WHY: COUNT, or HELD (at least 1) with a line that says so when fewer are held.
-fit() {
-    local held
-    held=$(at_least 1 "$3")
-    if (($2 > held)); then echo "$1 lowered from $2 to $held: $4" >&2; fi
-    at_most "$2" "$held"
+# lowered WHAT COUNT LIMIT WHY: COUNT, or LIMIT (at least 1) and a line that says so if that is less.
+lowered() {
+    local limit
+    limit=$(at_least 1 "$3")
+    if (($2 > limit)); then echo "$1 lowered from $2 to $limit: $4" >&2; fi
+    at_most "$2" "$limit"
 }
 
-# chosen NAME LEAST DEFAULT: the environment variable NAME if it is set, else DEFAULT.
-chosen() {
+# count_setting NAME LEAST DEFAULT: the environment variable NAME if it is set, else DEFAULT.
+count_setting() {
     local value=${!1:-$3}
     if ! [[ $value =~ ^(0|[1-9][0-9]{0,8})$ ]] || ((value < $2)); then
         echo "error: $1 is '$value'; it must be an integer of at least $2" >&2

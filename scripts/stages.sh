@@ -43,9 +43,9 @@ stage() {
     touch "$finished"
 }
 
-# pass_on CODE: interrupt the running stage and all its processes, which save what they have; the
+# interrupt_stage CODE: interrupt the running stage and all its processes, which save what they have; the
 # run exits with CODE when they have ended.
-pass_on() {
+interrupt_stage() {
     stop_code=$1
     if [[ -z $stage_pid ]]; then exit "$stop_code"; fi
     kill -INT -- "-$stage_pid" 2>/dev/null || true
@@ -54,14 +54,14 @@ pass_on() {
 # begin_stages: each stage gets a process group of its own, which a signal can be passed on to.
 begin_stages() {
     set -m
-    trap 'pass_on 130' INT
-    trap 'pass_on 143' TERM HUP
-    exec 8> >(mourn)
+    trap 'interrupt_stage 130' INT
+    trap 'interrupt_stage 143' TERM HUP
+    exec 8> >(interrupt_stage_after_death)
 }
 
-# mourn: interrupt the running stage when standard input, which only this run holds open, closes:
-# a run that is killed can pass nothing on itself.
-mourn() {
+# interrupt_stage_after_death: interrupt the running stage when standard input, which only this run
+# holds open, closes: a run that is killed can pass no signal on itself.
+interrupt_stage_after_death() {
     trap '' INT TERM HUP
     local group
     read -r || true

@@ -1,22 +1,31 @@
 """Models of stable-baselines3 in an environment that needs no cars, and their judge."""
 
+import math
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import torch
+from cars import RACECAR
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from racing_env.learning.agents import MovingAverage, TanhMeanPolicy, driver_of
-from racing_env.learning.callbacks import JudgeDrivers
+from racing_env.drivers.policy import Policy
+from racing_env.learning.actor_critic import TanhMeanPolicy
+from racing_env.learning.algorithms.ppo import driver_of
+from racing_env.learning.judging import JudgeDrivers, MovingAverage
 from racing_env.learning.network import HIDDEN_SIZES
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
+
+# a policy without layers, for those that are to be like it
+NOBODY = Policy((), (), RACECAR, LAYOUT, {"made_by": "test"})
 
 
 class Anywhere(gym.Env):
     """Random observations; rewards small steering."""
 
-    observation_space = gym.spaces.Box(-5, 5, (observation.SIZE,), np.float32)
+    observation_space = gym.spaces.Box(-5, 5, (LAYOUT.size,), np.float32)
     action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
     def reset(self, *, seed=None, options=None):
@@ -26,6 +35,20 @@ class Anywhere(gym.Env):
     def step(self, action):
         info = {"episode": {"r": 1.0, "l": 4, "progress": self.np_random.random()}}
         return self.observation_space.sample(), -float(abs(action[0])), True, False, info
+
+
+def new_clone() -> Policy:
+    """A driver of the usual sizes, whose actions reach far into the squashing."""
+    rng = np.random.default_rng(0)
+    sizes = [LAYOUT.size, *HIDDEN_SIZES, 2]
+    return replace(
+        NOBODY,
+        weights=tuple(
+            rng.normal(0, 1.5 / math.sqrt(inputs), (outputs, inputs)).astype(np.float32)
+            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+        ),
+        biases=tuple(rng.normal(0, 0.2, outputs).astype(np.float32) for outputs in sizes[1:]),
+    )
 
 
 def new_model(seed: int = 0) -> PPO:
@@ -38,5 +61,5 @@ def new_model(seed: int = 0) -> PPO:
 
 
 def new_judge(model: PPO, out, every: int = 10**6, decay: float = 0.9) -> JudgeDrivers:
-    average = MovingAverage(driver_of(model, {"made_by": "test"}), decay)
-    return JudgeDrivers([], out, every, average, tqdm(disable=True), {})
+    average = MovingAverage(driver_of(model, NOBODY), decay)
+    return JudgeDrivers([], out, every, average, driver_of, tqdm(disable=True), {})

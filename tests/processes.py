@@ -25,6 +25,14 @@ def run(script: str, *arguments: object, cwd: str | Path = ".") -> subprocess.Co
     return subprocess.CompletedProcess(script, process.returncode, out, error)
 
 
+def run_module(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Exit code and output of a program that is started as a module, from the root."""
+    return subprocess.run(
+        [sys.executable, "-m", name, *map(str, arguments)], cwd=ROOT, text=True,
+        capture_output=True, timeout=600,
+    )  # fmt: skip
+
+
 def run_without(package: str, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """A script's exit code and output where a package is not installed."""
     code = (

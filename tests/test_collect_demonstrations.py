@@ -127,7 +127,7 @@ def test_bad_input_is_one_line_and_exit_code_2(collected, tmp_path, arguments, w
 
 
 @pytest.mark.parametrize("script", ["collect_demonstrations.py", "train_bc.py"])
-def test_help_imports_nothing_heavy_and_numpy_has_one_thread(script, tmp_path):
+def test_help_imports_nothing_heavy_and_numpy_has_one_thread(script):
     code = (
         "import os, sys, runpy\n"
         "os.environ.pop('OMP_NUM_THREADS', None)\n"
@@ -144,9 +144,7 @@ def test_help_imports_nothing_heavy_and_numpy_has_one_thread(script, tmp_path):
         "    assert end.code == 0\n"
         "assert not {'numba', 'scipy', 'torch', 'matplotlib'} & set(sys.modules)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
+    )
     assert done.stdout.startswith("watched") and "--resume" in done.stdout

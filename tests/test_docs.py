@@ -1,6 +1,8 @@
 """What the documentation names is there."""
 
+import json
 import re
+from typing import Any
 
 import pytest
 from processes import ROOT
@@ -41,3 +43,21 @@ def test_every_module_is_on_the_map():
     text = (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8")
     for module in (ROOT / "racing_env").glob("*.py"):
         assert module.name == "__init__.py" or f"  {module.name} " in text, module.name
+
+
+def result(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_figures_in_the_text_are_those_of_the_results():
+    performance = (ROOT / "docs/performance.md").read_text()
+    peak_mb = f"{result('memory_of_the_run')['peak_bytes'] / 1e6:,.0f} MB"
+    assert peak_mb in performance and peak_mb in (ROOT / "README.md").read_text()
+    cloning = result("learning")["cases"]["bc, loader workers: 0"]
+    update_ms = 1000.0 / cloning["updates_per_s"]
+    assert f"small updates of {update_ms:.2f} ms" in performance
+    assert f"and back take {cloning['update'] * update_ms:.2f} ms" in performance
+    assert f"shards takes {cloning['cars'] * update_ms:.2f} ms" in performance
+    soak = [sample["memory_mb"] for sample in result("soak")["samples"]]
+    text = " ".join((ROOT / "docs/reliability.md").read_text().split())
+    assert f"{soak[0]:.0f} MB after the first 200,000 steps, {max(soak):.0f} MB at the most" in text

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 
-ROOT = Path(__file__).parent.parent
+from stress.faults import session_of
+
 RESULTS = ROOT / "benchmarks" / "results"
-sys.path.insert(0, str(ROOT))
-from benchmarks.faults import session_of  # noqa: E402
-
 SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
 
 STAGE = """
@@ -141,7 +140,7 @@ def test_default_counts_follow_the_cores(tmp_path: Path, cores: int, plan: str) 
     nproc.chmod(0o755)
     # A machine with memory to spare, however small the one that runs the test is.
     result = shell(
-        "sed 's/^source scripts.machine.sh/&; memory_mb() { echo 999999; }/' "
+        "sed 's/^source scripts.machine.sh/&; available_memory_mb() { echo 999999; }/' "
         "train_optimized.sh | bash -s -- --dry-run",
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
@@ -158,13 +157,13 @@ def test_counts_that_need_more_memory_than_there_is_are_lowered(stage: str) -> N
 def test_what_the_published_run_took_is_not_too_little_for_it() -> None:
     peak_bytes = json.loads((RESULTS / "memory_of_the_run.json").read_text())["peak_bytes"]
     envs = json.loads((RESULTS / "rl.json").read_text())["envs"]
-    assert planned("rl", envs + 1, peak_bytes >> 20) <= envs
+    assert planned("rl", envs + 1, peak_bytes // 10**6) <= envs
 
 
 def planned(stage: str, count: int, memory_mb: int) -> int:
     """How many of `count` workers the stage gets where so much memory is available."""
     result = shell(
-        f"sed 's/^source scripts.machine.sh/&; memory_mb() {{ echo {memory_mb}; }}/' "
+        f"sed 's/^source scripts.machine.sh/&; available_memory_mb() {{ echo {memory_mb}; }}/' "
         "train_optimized.sh | bash -s -- --dry-run",
         **dict.fromkeys(("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS"), str(count)),
     )
@@ -215,7 +214,7 @@ def machine(root: Path, files: dict[str, str]) -> Path:
 
 QUOTAS = {
     "none": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 16),
-    "own group": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 2),
+    "own group": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 3),
     "a group above": (
         {
             "proc/self/cgroup": "0::/a/b",
@@ -257,17 +256,17 @@ MEMORY = {
     "version 2": (
         {
             "proc/self/cgroup": "0::/job",
-            "sys/fs/cgroup/job/memory.max": str(3000 << 20),
-            "sys/fs/cgroup/job/memory.current": str(1500 << 20),
-            "sys/fs/cgroup/job/memory.stat": f"anon 5\ninactive_file {500 << 20}",
+            "sys/fs/cgroup/job/memory.max": "3000000000",
+            "sys/fs/cgroup/job/memory.current": "1500000000",
+            "sys/fs/cgroup/job/memory.stat": "anon 5\ninactive_file 500000000",
         },
         2000,
     ),
     "version 1": (
         {
             "proc/self/cgroup": "4:memory:/docker/1",
-            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(1000 << 20),
-            "sys/fs/cgroup/memory/memory.usage_in_bytes": str(400 << 20),
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000000",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "400000000",
             "sys/fs/cgroup/memory/memory.stat": "inactive_file 9\ntotal_inactive_file 0",
         },
         600,
@@ -287,27 +286,28 @@ MEMORY = {
 @pytest.mark.parametrize("case", MEMORY)
 def test_memory_is_what_the_machine_and_its_groups_leave(tmp_path: Path, case: str) -> None:
     files, free_mb = MEMORY[case]
-    meminfo = f"MemTotal: {9000 << 10} kB\nMemAvailable: {8000 << 10} kB"
+    meminfo = "MemTotal: 9000000 kB\nMemAvailable: 7812500 kB"  # kB of /proc are of 1024 bytes
     root = machine(tmp_path, {"proc/meminfo": meminfo} | files)
-    result = shell(f"memory_mb '{root}'")
+    result = shell(f"available_memory_mb '{root}'")
     assert result.stdout == f"{free_mb}\n", result.stderr
 
 
 @pytest.mark.parametrize(
-    ("count", "held", "fitted"), [(4, 9, 4), (4, 4, 4), (4, 3, 3), (4, -2, 1), (0, 5, 0), (1, 0, 1)]
+    ("count", "limit", "expected"),
+    [(4, 9, 4), (4, 4, 4), (4, 3, 3), (4, -2, 1), (0, 5, 0), (1, 0, 1)],
 )
-def test_counts_are_lowered_with_a_line_that_says_so(count: int, held: int, fitted: int) -> None:
-    result = shell(f"fit 'rl envs' {count} {held} 'little is left'")
-    assert result.stdout == f"{fitted}\n"
-    lowered = f"rl envs lowered from {count} to {fitted}: little is left\n"
-    assert result.stderr == (lowered if fitted < count else "")
+def test_counts_are_lowered_with_a_line_that_says_so(count: int, limit: int, expected: int) -> None:
+    result = shell(f"lowered 'rl envs' {count} {limit} 'little is left'")
+    assert result.stdout == f"{expected}\n"
+    line = f"rl envs lowered from {count} to {expected}: little is left\n"
+    assert result.stderr == (line if expected < count else "")
 
 
 def test_the_soft_limit_on_open_files_is_raised_first() -> None:
     code = "ulimit -Sn 200; ulimit -Hn 900; "
-    assert shell(code + "open_files 700; ulimit -Sn").stdout == "700\n"
-    assert shell(code + "open_files 5000; echo $OPEN_FILES").stdout == "900\n"
-    assert shell(code + "open_files 100; echo $OPEN_FILES").stdout == "200\n"
+    assert shell(code + "raise_open_files 700; ulimit -Sn").stdout == "700\n"
+    assert shell(code + "raise_open_files 5000; echo $OPEN_FILES").stdout == "900\n"
+    assert shell(code + "raise_open_files 100; echo $OPEN_FILES").stdout == "200\n"
 
 
 def test_open_files_lower_the_plan() -> None:
@@ -442,3 +442,43 @@ def test_a_python_that_is_absent_or_old_is_named(
     )
     assert result.returncode == 1
     assert result.stderr == f"error: {said}\n"
+
+
+VENV_PYTHON = """#!/bin/sh
+echo "$*" >>calls.txt
+case "$*" in
+*--editable*)
+    package=.venv/lib/python3.12/site-packages/racing_env-0.2.0.dist-info
+    mkdir -p "$package"
+    touch "$package/RECORD"
+    ;;
+esac
+"""
+
+
+def test_the_venv_gets_this_package_once(checkout: Path) -> None:
+    """Also one that an earlier version made, with all requirements but without the package."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(VENV_PYTHON)
+    python.chmod(0o755)
+
+    def calls() -> list[str]:
+        """What the interpreter was started for by a bootstrap."""
+        (checkout / "calls.txt").unlink(missing_ok=True)
+        code = "source scripts/bootstrap.sh; bootstrap requirements.txt; echo $PYTHON"
+        result = subprocess.run(
+            ["bash", "-euc", code],
+            env=environment(VIRTUAL_ENV="", CONDA_PREFIX=""),
+            capture_output=True,
+            text=True,
+            cwd=checkout,
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines()[-1] == ".venv/bin/python"
+        return (checkout / "calls.txt").read_text().splitlines()
+
+    (installed,) = (call for call in calls() if "--editable" in call)
+    assert installed.endswith("--no-deps --no-build-isolation --editable .")
+    assert calls() == ["scripts/requirements_met.py requirements.txt"]
+    assert not (checkout / ".venv" / "unfinished").exists()

@@ -17,16 +17,15 @@ import numpy as np
 import pytest
 import torch
 from demonstrations import write_demonstrations
-from processes import ROOT, start
+from processes import start
 from stable_baselines3 import PPO
 
+import train_rl
 from racing_env.drivers.policy import Policy, load_policy, save_policy
+from racing_env.learning.algorithms import apg, ppo, sac
 from racing_env.learning.callbacks import LogEpisodes
 from racing_env.learning.network import HIDDEN_SIZES
-from racing_env.simulation import observation
-
-sys.path.insert(0, str(ROOT))
-import train_rl  # noqa: E402
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
 SHORT = (*OVAL, "--timesteps", 1024)
@@ -34,7 +33,7 @@ SHORT = (*OVAL, "--timesteps", 1024)
 
 def random_policy(*hidden: int) -> Policy:
     rng = np.random.default_rng(0)
-    sizes = [observation.SIZE, *hidden, 2]
+    sizes = [LAYOUT.size, *hidden, 2]
     return Policy(
         tuple(
             rng.normal(0, 0.1, (outputs, inputs)).astype(np.float32)
@@ -45,11 +44,16 @@ def random_policy(*hidden: int) -> Policy:
     )
 
 
+def change_numbers(monkeypatch, algorithm, **numbers: int) -> None:
+    monkeypatch.setattr(algorithm, "NUMBERS", algorithm.NUMBERS._replace(**numbers))
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     """An empty current folder with a clone; the actor learns from the first transition on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train_rl, "WARM_UP", {"apg": 0, "ppo": 0, "sac": 0})
+    for algorithm in (ppo, sac):
+        change_numbers(monkeypatch, algorithm, warm_up=0)
     save_policy(random_policy(*HIDDEN_SIZES), "clone.safetensors")
     return tmp_path
 
@@ -172,12 +176,10 @@ def curve(out: str):
 
 @pytest.fixture
 def short_rollouts(monkeypatch):
-    monkeypatch.setattr("racing_env.learning.agents.PPO_ROLLOUT", 256)
-    monkeypatch.setattr("racing_env.learning.agents.APG_STEPS", 32)
-    monkeypatch.setattr("racing_env.learning.agents.SAC_ROLLOUT", 32)
-    monkeypatch.setattr("racing_env.learning.agents.SAC_TRANSITIONS_PER_UPDATE", 8)
+    change_numbers(monkeypatch, apg, judge_every=256, rollout_steps=32)
+    change_numbers(monkeypatch, ppo, judge_every=256, rollout=256)
+    change_numbers(monkeypatch, sac, judge_every=256, rollout=32, transitions_per_update=8)
     monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
-    monkeypatch.setattr(train_rl, "JUDGE_EVERY", dict.fromkeys(train_rl.JUDGE_EVERY, 256))
 
 
 SLOW_RUNS = [("ppo", "batch"), ("sac", "batch"),
@@ -258,11 +260,18 @@ def test_another_number_of_cars_goes_on_with_new_ones(monkeypatch, short_rollout
     assert saved()["timesteps"] == 1024 and len(saved()["cars"]) == 4
 
 
+def test_a_replay_buffer_goes_on_with_as_many_cars_only(short_rollouts):
+    arguments = (*SHORT, "--algo", "sac", "--timesteps", 64, "--envs", 1)
+    assert train(*arguments, "--cars", 8) == (0, [])
+    done = train(*arguments, "--cars", 4, "--resume")
+    assert_refused(done, "was trained with 8 cars, asked for are 4")
+
+
 def test_interrupted_before_anything_was_learnt(monkeypatch):
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
 
     with monkeypatch.context() as patch:
-        patch.setattr("racing_env.learning.callbacks.JudgeDrivers.judge", interrupt)
+        patch.setattr("racing_env.learning.judging.JudgeDrivers.judge", interrupt)
         assert train(*arguments)[0] == 130
     with monkeypatch.context() as patch:
         patch.setattr("racing_env.learning.vector_env.BatchVecEnv.reset", interrupt)
@@ -273,7 +282,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
 
 
 def test_weights_that_are_not_finite_stop(monkeypatch):
-    monkeypatch.setattr("racing_env.learning.agents.PPO_ROLLOUT", 256)
+    change_numbers(monkeypatch, ppo, rollout=256)
     monkeypatch.setattr(train_rl, "CHECKPOINTS", 4)
     learn = PPO.train
 

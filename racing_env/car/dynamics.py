@@ -4,133 +4,28 @@ Equations as in Christ et al., "Time-optimal trajectory planning for a race car 
 tyre-road friction coefficients", Vehicle System Dynamics, 2019; x forward, y left, angles
 anti-clockwise. The state of n cars is one array of shape (STATE_SIZE, n): a row per quantity, so
 that the loop over cars is a plain loop over contiguous memory, which the compiler vectorises. For
-the same reason the force model has no branches, and the arc tangent and the sine of the tyre curve
-are polynomials (their errors are bounded by tests).
+the same reason the force model has no branches, and its arc tangent and sine are polynomials.
 """
 
 import math
 
-import numpy as np
-
+from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
-from racing_env.car.vehicle import GRAVITY_MPS2
+from racing_env.car.loads import drag_n, wheel_loads_n
+from racing_env.car.powertrain import drive_force_n, top_speed_fade, wheel_shares_n
+from racing_env.car.tyre import axle_slips_rad, axle_tyres, wheel_force_n
 
 X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
 
 SUBSTEPS = 2
 
-SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a standing car
-STOP_SPEED_MPS = 0.5  # brakes and rolling resistance fade out below it, so they never push back
-LOAD_FLOOR_N = 10.0
-
-
-@inlined
-def arctangent(x):
-    """atan(x), absolute error below 1e-8: odd polynomial on [-1, 1], reciprocal outside."""
-    magnitude = abs(x)
-    z = min(magnitude, 1.0) / max(magnitude, 1.0)
-    q = z * z
-    q2 = q * q
-    low = 0.9999998863828523 - 0.3333259702691162 * q
-    low += q2 * (0.19985906743494694 - 0.1416122901673873 * q)
-    high = 0.10498945375808201 - 0.07234855833926929 * q
-    high += q2 * (0.03978120482983581 - 0.014401345953735031 * q)
-    q4 = q2 * q2
-    p = low + q4 * (high + q4 * 0.0024567214768574097)
-    p = p * z
-    p = p if magnitude <= 1.0 else 0.5 * math.pi - p
-    return p if x >= 0.0 else -p
-
-
-@inlined
-def sine(x):
-    """sin(x) for |x| <= pi, absolute error below 1e-10: odd polynomial."""
-    q = x * x
-    q2 = q * q
-    low = 0.9999999999426805 - 0.1666666663869165 * q
-    low += q2 * (0.00833333293499765 - 0.00019841244358567362 * q)
-    high = 2.7556453637296696e-06 - 2.5035390237077108e-08 * q
-    high += q2 * (1.5874253098007007e-10 - 6.550113062625757e-13 * q)
-    p = low + q2 * q2 * high
-    return p * x
-
-
-@inlined
-def cosine(x):
-    """cos(x) for |x| <= pi, absolute error below 1e-10."""
-    return sine(0.5 * math.pi - abs(x))
-
-
-@inlined
-def wrapped_angle(x):
-    """The same angle within [-pi, pi)."""
-    return x - 2.0 * math.pi * np.floor((x + math.pi) * (0.5 / math.pi))
-
-
-@inlined
-def lateral_tyre_force_n(slip_tangent, load_n, vehicle):
-    """Pure lateral force of one tyre (N), slip_tangent = tan(slip angle), load in N.
-
-    Magic formula with degressive load: mu Fz (1 + eps Fz/Fz0) sin(C atan(Ba - E(Ba - atan Ba))).
-    """
-    stiff_slip = vehicle.tyre_b * arctangent(slip_tangent)
-    bent_slip = stiff_slip - vehicle.tyre_e * (stiff_slip - arctangent(stiff_slip))
-    angle = vehicle.tyre_c * arctangent(bent_slip)
-    shape = sine(min(max(angle, -math.pi), math.pi))
-    load_factor = 1.0 + vehicle.tyre_load_sensitivity / vehicle.tyre_nominal_load_n * load_n
-    return vehicle.friction * load_n * load_factor * shape
-
-
-@inlined
-def wheel_force_n(v_along, v_across, load_n, drive_n, brake_n, vehicle):
-    """Force of one wheel in its own frame (N): (along, across), with combined slip as a cap.
-
-    v_along, v_across: velocity of the contact point in the wheel's frame (m/s); drive_n, brake_n:
-    asked of the wheel, the second against its own way, as its rolling resistance is.
-    """
-    direction = min(max(v_along * (1.0 / STOP_SPEED_MPS), -1.0), 1.0)
-    force_along_n = drive_n - direction * (brake_n + vehicle.rolling_resistance * load_n)
-    slip_tangent = -v_across / max(v_along, SLIP_SPEED_FLOOR_MPS)
-    grip = vehicle.friction * load_n
-    along = min(max(force_along_n, -grip), grip)
-    across_max = math.sqrt(grip * grip - along * along)
-    across = lateral_tyre_force_n(slip_tangent, load_n, vehicle)
-    return along, min(max(across, -across_max), across_max)
-
 
 @inlined
 def axle_slips(state, car, vehicle):
-    """Slip angles (rad) of the front and the rear axle's middle, as the tyres feel them."""
-    speed = max(state[VX, car], SLIP_SPEED_FLOOR_MPS)
-    front_y = state[VY, car] + state[YAW_RATE, car] * vehicle.cog_to_front_m
-    rear_y = state[VY, car] - state[YAW_RATE, car] * vehicle.cog_to_rear_m
-    front = state[STEER, car] - arctangent(front_y / speed)
-    return front, -arctangent(rear_y / speed)
-
-
-@inlined
-def wheel_loads_n(vx, ax, ay, vehicle):
-    """Loads (N) of front left, front right, rear left, rear right at the filtered accelerations.
-
-    Static share, down-force, transfer along (h/L m ax) and across (h/b m ay, by the roll share).
-    """
-    wheelbase = vehicle.cog_to_front_m + vehicle.cog_to_rear_m
-    speed_square = vx * vx
-    weight = vehicle.mass_kg * GRAVITY_MPS2
-    along = vehicle.cog_height_m / wheelbase * vehicle.mass_kg * ax
-    across = vehicle.cog_height_m / vehicle.axle_track_m * vehicle.mass_kg * ay
-    front = weight * vehicle.cog_to_rear_m / wheelbase + vehicle.lift_front_kgpm * speed_square
-    rear = weight * vehicle.cog_to_front_m / wheelbase + vehicle.lift_rear_kgpm * speed_square
-    front = 0.5 * (front - along)
-    rear = 0.5 * (rear + along)
-    front_across = across * vehicle.roll_share_front
-    rear_across = across - front_across
-    return (
-        max(front - front_across, LOAD_FLOOR_N),
-        max(front + front_across, LOAD_FLOOR_N),
-        max(rear - rear_across, LOAD_FLOOR_N),
-        max(rear + rear_across, LOAD_FLOOR_N),
+    """Slip angles (rad) of one car's front and rear axle, as the tyres feel them."""
+    return axle_slips_rad(
+        state[VX, car], state[VY, car], state[YAW_RATE, car], state[STEER, car], vehicle
     )
 
 
@@ -142,13 +37,10 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     ax and ay are the filtered ones, steer the angle of the front wheels (rad).
     """
     fl, fr, rl, rr = wheel_loads_n(vx, ax, ay, vehicle)
-    power_n = vehicle.power_max_w / max(vx, 1.0)
-    below_top = min(max(vehicle.top_speed_mps - vx, 0.0), 1.0)
-    drive_n = min(drive_n, power_n) * below_top
-    drive_front = 0.5 * drive_n * vehicle.drive_share_front
-    drive_rear = 0.5 * drive_n - drive_front
-    brake_front = 0.5 * brake_n * vehicle.brake_share_front
-    brake_rear = 0.5 * brake_n - brake_front
+    front_tyre, rear_tyre = axle_tyres(vehicle)
+    drive_n = drive_force_n(drive_n, vx, vehicle) * top_speed_fade(vx, vehicle)
+    drive_front, drive_rear = wheel_shares_n(drive_n, vehicle.drive_share_front)
+    brake_front, brake_rear = wheel_shares_n(brake_n, vehicle.brake_share_front)
 
     # Front wheels are turned: their velocities go into the wheel's frame, their forces back. The
     # angle stays within a fraction of a radian, where the sine's polynomial serves the cosine too.
@@ -162,21 +54,21 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
 
     fl_x, fl_y = wheel_force_n(
         cos_steer * left_x + sin_steer * front_y, cos_steer * front_y - sin_steer * left_x,
-        fl, drive_front, brake_front, vehicle,
+        fl, drive_front, brake_front, front_tyre,
     )  # fmt: skip
     fr_x, fr_y = wheel_force_n(
         cos_steer * right_x + sin_steer * front_y, cos_steer * front_y - sin_steer * right_x,
-        fr, drive_front, brake_front, vehicle,
+        fr, drive_front, brake_front, front_tyre,
     )  # fmt: skip
-    rl_x, rl_y = wheel_force_n(left_x, rear_y, rl, drive_rear, brake_rear, vehicle)
-    rr_x, rr_y = wheel_force_n(right_x, rear_y, rr, drive_rear, brake_rear, vehicle)
+    rl_x, rl_y = wheel_force_n(left_x, rear_y, rl, drive_rear, brake_rear, rear_tyre)
+    rr_x, rr_y = wheel_force_n(right_x, rear_y, rr, drive_rear, brake_rear, rear_tyre)
     left_along = cos_steer * fl_x - sin_steer * fl_y
     right_along = cos_steer * fr_x - sin_steer * fr_y
     left_across = sin_steer * fl_x + cos_steer * fl_y
     right_across = sin_steer * fr_x + cos_steer * fr_y
 
     # Left is paired with right first, so that the mirror image has the same sums to the last bit.
-    force_x = (left_along + right_along) + (rl_x + rr_x) - vehicle.drag_kgpm * vx * abs(vx)
+    force_x = (left_along + right_along) + (rl_x + rr_x) - drag_n(vx, vehicle)
     force_y = (left_across + right_across) + (rl_y + rr_y)
     torque = (
         vehicle.cog_to_front_m * (left_across + right_across)

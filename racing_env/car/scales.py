@@ -7,14 +7,18 @@ length over grip. All scales of the reference car are exactly 1.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
+from racing_env.car.similarity import (
+    REFERENCE_FRICTION,
+    REFERENCE_WIDTH_M,
+    length_scale,
+    mass_scale,
+    speed_scale,
+)
+from racing_env.car.tyre import Tyre, axle_tyres, peak_slip_rad
 from racing_env.car.vehicle import Vehicle
-
-REFERENCE_WHEELBASE_M = 3.0
-REFERENCE_WIDTH_M = 2.0
-REFERENCE_MASS_KG = 1200.0
-REFERENCE_FRICTION = 1.0
 
 
 class Scales(NamedTuple):
@@ -27,26 +31,27 @@ class Scales(NamedTuple):
     time: float
     turn_rate: float  # rad/s, Hz
     curvature: float
-    force: float  # weight times grip
-    slip: float  # of the tyres, where their side force is largest
+    force: float  # mass times grip
+    slip: float  # of the front tyre where its side force is largest
 
 
 REFERENCE = Scales(*(1.0 for _ in Scales._fields))
+REFERENCE_TYRE = Tyre(1.0, 10.0, 2.5, 1.0, -0.1, 3000.0, 0.013, 4.0, 0.5)
 
 
+@lru_cache(maxsize=64)
 def scales_of(vehicle: Vehicle) -> Scales:
     """The scales of a car."""
-    length = vehicle.wheelbase_m / REFERENCE_WHEELBASE_M
-    acceleration = vehicle.friction / REFERENCE_FRICTION
+    length, acceleration = length_scale(vehicle), vehicle.friction / REFERENCE_FRICTION
     time = math.sqrt(length / acceleration)
     return Scales(
         length=length,
         width=vehicle.width_m / REFERENCE_WIDTH_M,
         acceleration=acceleration,
-        speed=math.sqrt(length * acceleration),
+        speed=speed_scale(vehicle),
         time=time,
         turn_rate=1.0 / time,
         curvature=1.0 / length,
-        force=vehicle.mass_kg / REFERENCE_MASS_KG * acceleration,
-        slip=1.0,
+        force=mass_scale(vehicle) * acceleration,
+        slip=peak_slip_rad(axle_tyres(vehicle)[0]) / peak_slip_rad(REFERENCE_TYRE),
     )

@@ -4,8 +4,8 @@ Nothing heavy is imported here, so that `--help` answers at once.
 """
 
 import argparse
+import errno
 import math
-import os
 import signal
 import sys
 import threading
@@ -14,10 +14,17 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from racing_env.common.errors import InputError
+from racing_env.common.errors import FileError, InputError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+# What a machine runs out of, whatever the program was about to do with it: no mistake of its own
+# gives one of these. Others are the user's only where a file says so (InputError, FileError).
+MACHINE_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS,  # disks
+    errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN,  # memory, open files, processes
+})  # fmt: skip
 
 
 def run(main: Callable[[], None], resumable: bool = False) -> None:
@@ -29,15 +36,24 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
     except MemoryError:
         print("error: memory is short; ask for less", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
     except BaseException as error:
+        if _has_cause_outside(error):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(EXIT_BAD_INPUT)
         if not _is_interrupt(error):
             raise
         way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
         print(f"interrupted; {way_on}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _has_cause_outside(error: BaseException | None) -> bool:
+    """Whether users or machines cause it: bad input, a file that cannot be written, a worker
+    process that died, or a machine that has run out of something; no mistake of the program.
+    """
+    if isinstance(error, InputError | FileError | ChildProcessError):
+        return True
+    return isinstance(error, OSError) and error.errno in MACHINE_ERRORS
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -49,7 +65,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """A thread of a library, such as TensorBoard's writer, that meets a full disk: one line."""
-    if isinstance(failure.exc_value, OSError):
+    if _has_cause_outside(failure.exc_value):
         print(f"error: {failure.exc_value}", file=sys.stderr)
     else:
         threading.__excepthook__(failure)
@@ -109,8 +125,13 @@ def _int_from(text: str, least: int, most: int = 10**12) -> int:
 
 
 def available_cores() -> int:
-    """Cores that this process may run on (CPU affinity counted in)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores for this process: CPU affinity, then the container's CPU quota, at least 1.
+
+    A part of a core counts as one, as in scripts/machine.sh.
+    """
+    from loky import cpu_count
+
+    return cpu_count()
 
 
 def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "tqdm[None]":
@@ -118,13 +139,13 @@ def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "
 
     What does not fit into the columns is cut off at the end, where the postfix is.
     """
-    said = "{remaining} left" + (", {rate_noinv_fmt}" if show_rate else "") + "{postfix}"
+    state = "{remaining} left" + (", {rate_noinv_fmt}" if show_rate else "") + "{postfix}"
     shape: dict[str, Any]
     if sys.stderr.isatty():
-        shape = {"bar_format": "{percentage:.0f}% {bar} " + said, "dynamic_ncols": True}
+        shape = {"bar_format": "{percentage:.0f}% {bar} " + state, "dynamic_ncols": True}
     else:
-        said = "{percentage:.0f}% {n_fmt}/{total_fmt}{unit}, {elapsed} elapsed, " + said
-        shape = {"bar_format": said, "mininterval": 10.0, "file": LogLines(sys.stderr)}
+        state = "{percentage:.0f}% {n_fmt}/{total_fmt}{unit}, {elapsed} elapsed, " + state
+        shape = {"bar_format": state, "mininterval": 10.0, "file": LogLines(sys.stderr)}
     return tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=show_rate, **shape)
 
 

@@ -4,13 +4,14 @@ import csv
 import fcntl
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from racing_env.common.errors import InputError
+from racing_env.common.errors import FileError, InputError
 
 TEMPORARY = ".unfinished-"  # prefix of files that are being written
 
@@ -21,38 +22,53 @@ def locked_folder(folder: str | Path, *parts: str) -> Iterator[None]:
 
     parts: patterns of folders in it that belong to the run, too. What a run that was killed left
     unfinished in any of them is removed. Raises InputError if another run is at
-    work there, OSError if nothing can be written there.
+    work there, FileError if nothing can be written there.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another run is at work there; wait for it, or use another --out"
-            ) from None
-        for part in (".", *parts):
-            for unfinished in folder.glob(f"{part}/{TEMPORARY}*"):
-                unfinished.unlink()
-        with _saying_where(folder), tempfile.TemporaryFile(prefix=TEMPORARY, dir=folder):
-            pass  # it can be written to: better known before the work than after it
+        with writing(folder):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
+            except BlockingIOError:
+                raise InputError(
+                    f"{folder}: another run is at work there; wait for it, or use another --out"
+                ) from None
+            for part in (".", *parts):
+                for unfinished in folder.glob(f"{part}/{TEMPORARY}*"):
+                    unfinished.unlink()
+            with tempfile.TemporaryFile(prefix=TEMPORARY, dir=folder):
+                pass  # it can be written to: better known before the work than after it
         yield
     finally:
         os.close(handle)
 
 
 @contextmanager
-def _saying_where(path: Path) -> Iterator[None]:
-    """Have each OSError name the path and say what would help; numpy's alone says neither."""
+def writing(path: str | Path) -> Iterator[None]:
+    """Have each OSError of a block that writes this file or folder come out as a FileError."""
     try:
         yield
+    except FileError:  # of a file within a folder: it is named already
+        raise
     except OSError as error:
         reason = error.strerror or error
         if error.errno is None:  # numpy's: "1000 requested and 10 written"
             reason = f"{error}; is the disk full?"
-        raise OSError(f"{path}: cannot be written ({reason}); see to it and start again") from error
+        raise FileError(
+            f"{path}: cannot be written ({reason}); see to it and start again"
+        ) from error
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Have each OSError of a block that reads or looks for this path come out as an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it") from error
 
 
 @contextmanager
@@ -60,18 +76,17 @@ def replaced_atomically(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of `path`; renamed to it when the block ends without error.
 
     Parent folders are made. If the block raises, `path` is as it was and the temporary file gone.
-    An OSError names the path.
+    An OSError becomes a FileError that names the path.
     """
     path = Path(path)
-    with _saying_where(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f"{TEMPORARY}{path.stem}-"
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        name = f"{TEMPORARY}{path.stem}-{secrets.token_hex(8)}{path.suffix}"
+        temporary = path.parent / name
+        # with the mode that the umask leaves, which nobody has to ask for
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666))
         try:
             yield temporary
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -84,12 +99,12 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; raises InputError if there is none."""
+    """The content of a JSON file; raises InputError if there is none or it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; expected a file that a finished run has") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -106,7 +121,7 @@ def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, list[float
 
     Raises InputError if there is no row, or one of the columns is missing or not of numbers.
     """
-    with open(path, newline="", encoding="utf-8") as file:
+    with reading(path), open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or not set(names) <= set(rows[0]):
         raise InputError(f"{path}: needs a row and the columns {', '.join(names)}")
@@ -116,13 +131,17 @@ def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, list[float
         raise InputError(f"{path}: {error}; expected numbers") from None
 
 
+def is_folder(path: Path) -> bool:
+    """Whether the path is a folder; raises InputError if it cannot be looked up."""
+    with reading(path):
+        return path.is_dir()
+
+
 def refuse_special_file(path: Path) -> None:
-    """Raise InputError for a pipe, a device or the like: reading one may never end."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    """Raise InputError for a pipe, a device or the like, since reading one may never end, and for
+    a path that cannot be looked up.
+    """
+    with reading(path):
+        special = path.exists() and not path.is_file() and not path.is_dir()
+    if special:
         raise InputError(f"{path}: is not an ordinary file; one is needed")
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

@@ -3,9 +3,12 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
+
+import psutil
 
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
@@ -21,7 +24,7 @@ def worker_context(*modules: str) -> Any:
     One server serves a whole script: modules that later calls name are then loaded by the workers.
     """
     context = multiprocessing.get_context(START_METHOD)
-    context.set_forkserver_preload(["racing_env.data.recording", *modules])
+    context.set_forkserver_preload(list(modules))
     # Ctrl-C is the parent's to handle. The server and its workers inherit that they never see it:
     # in the middle of their imports it would have them print a traceback each.
     resource_tracker.ensure_running()  # would be started by the next, and end the mask
@@ -31,6 +34,31 @@ def worker_context(*modules: str) -> Any:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
     return context
+
+
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Have the block, in which processes are started, raise ChildProcessError if the server that
+    forks them has died meanwhile.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise ChildProcessError(
+            f"the process that starts workers has died ({error or type(error).__name__})"
+        ) from None
+
+
+def descendants_cpu_s() -> float:
+    """CPU time (s) that the living descendants of this process have used: its workers' work."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue  # ended since it was listed
+        total += times.user + times.system
+    return total
 
 
 def parallel_map(
@@ -56,7 +84,8 @@ def parallel_map(
                 name=f"worker-{i}", daemon=True,
             )  # fmt: skip
             team[ours] = process
-            process.start()
+            with starting_processes():
+                process.start()
             theirs.close()
         yield from _answers(team, jobs)
     finally:

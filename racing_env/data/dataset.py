@@ -163,9 +163,9 @@ def _check_entries(path: Path, manifest: dict[str, Any]) -> None:
 def _own_file(folder: str | Path, name: str) -> Path:
     """A file of a data set; raises InputError for a link that leads out of its folder."""
     path = Path(folder) / name
+    refuse_special_file(path)
     if path.is_symlink() and path.resolve().parent != Path(folder).resolve():
         raise InputError(f"{path}: is a link out of the folder; the file itself is needed there")
-    refuse_special_file(path)
     return path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from racing_env.common.errors import InputError
+from racing_env.common.files import reading, writing
 from racing_env.data.dataset import read_dataset
 
 try:
@@ -33,7 +34,7 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
 
     It goes where Minari keeps its own: $MINARI_DATASETS_PATH, else ~/.minari/datasets. `infos` has
     `expert_action`, what the expert would have done. Raises InputError if there is a data set of
-    that name, or the name is none.
+    that name, or the name is none, FileError if it cannot be written.
     """
     try:
         parse_dataset_id(dataset_id)
@@ -42,8 +43,9 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
     data = read_dataset(folder)
     data.verify_checksums()
     target = datasets_folder() / dataset_id
-    if target.exists():
-        raise InputError(f"{target}: is there already; choose another name with --id")
+    with reading(target):
+        if target.exists():
+            raise InputError(f"{target}: is there already; choose another name with --id")
     shards = data.shards()
     low, high = data.layout.bounds()
     episodes = [
@@ -52,7 +54,7 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
     ]
     buffers = [buffer(episode) for episode in episodes if can_be_kept(episode)]
     try:
-        with warnings.catch_warnings():
+        with writing(target), warnings.catch_warnings():
             # of authors and links that a data set made at home has not
             warnings.filterwarnings("ignore", category=UserWarning, module="minari")
             return minari.create_dataset_from_buffers(

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import Vehicle
 from racing_env.tracks.geometry import Track
 
-CLOSE_PX_PER_M = 12.0  # at rest; the view widens with speed, to half of it at WIDE_SPEED_MPS
-WIDE_SPEED_MPS = 70.0
+# that a car at rest is wide; the view widens with speed, to half of it at the car's top speed
+CLOSE_PX = 24.0
 
 
 class Camera(NamedTuple):
@@ -34,7 +35,12 @@ class Camera(NamedTuple):
 
 
 def camera_behind(
-    state: np.ndarray, s_m: float, track: Track, size: tuple[int, int], scale: float
+    state: np.ndarray,
+    s_m: float,
+    track: Track,
+    size: tuple[int, int],
+    scale: float,
+    vehicle: Vehicle,
 ) -> Camera:
     """Looks along the track at s_m from behind a car, from higher up the faster it goes.
 
@@ -43,11 +49,12 @@ def camera_behind(
     station = s_m / track.step_m
     i, n = int(station) % track.x_m.size, track.x_m.size
     share, ends = station % 1.0, track.psi_rad[[i, (i + 1) % n]]
+    speed = max(state[dyn.VX], 0.0)
     cos, sin = ((1.0 - share, share) @ np.column_stack([np.cos(ends), np.sin(ends)])).tolist()
     return Camera(
         origin=state[[dyn.X, dyn.Y]],
         forward_rad=math.atan2(sin, cos),
-        px_per_m=scale * CLOSE_PX_PER_M / (1.0 + max(state[dyn.VX], 0.0) / WIDE_SPEED_MPS),
+        px_per_m=scale * CLOSE_PX / vehicle.width_m / (1.0 + speed / vehicle.top_speed_mps),
         anchor=(0.5 * size[0], 0.74 * size[1]),
     )
 

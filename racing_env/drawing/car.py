@@ -6,15 +6,15 @@ from collections import deque
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.drawing.camera import Camera
 from racing_env.drawing.pygame_extra import pygame
-from racing_env.simulation import observation as obs
-from racing_env.simulation.simulator import PEAK_SLIP_RAD
+from racing_env.simulation.rewards import reward_weights
 
 RUBBER = (34, 34, 38)
 TYRE, WING, BODY_DARK, VISOR = (22, 22, 24), (214, 216, 220), (44, 46, 54), (150, 205, 225)
-MARK_M = 0.28
+MARK = 0.14  # in widths of the car
 MARKS_S = 20.0  # simulated time for which they stay
 GAP_MAX_S = 0.3  # between draws that a mark may join
 
@@ -27,11 +27,11 @@ class TyreMarks:
         self._before: tuple[float, np.ndarray] | None = None
 
     def add(self, state: np.ndarray, time_s: float, vehicle: Vehicle) -> None:
-        """Join the wheels' places with those before, where the tyres are past their peak."""
+        """Join the wheels' places with those before, where slip is paid for."""
         wheels = on_ground(state, wheel_places(vehicle))
         if self._before is not None and 0.0 < time_s - self._before[0] < GAP_MAX_S:
-            slips = np.repeat(np.abs(obs.axle_slips(state[:, None], 0, vehicle)), 2)
-            sliding = slips > PEAK_SLIP_RAD
+            slips = np.repeat(np.abs(dyn.axle_slips(state[:, None], 0, vehicle)), 2)
+            sliding = slips > reward_weights(scales_of(vehicle)).slip_rad
             if sliding.any():
                 segments = np.stack([self._before[1], wheels], axis=1)[sliding]
                 self.segments.append((time_s, segments))
@@ -39,10 +39,10 @@ class TyreMarks:
         while self.segments and self.segments[0][0] < time_s - MARKS_S:
             self.segments.popleft()
 
-    def draw(self, surface: pygame.Surface, camera: Camera) -> None:
+    def draw(self, surface: pygame.Surface, camera: Camera, car_width_m: float) -> None:
         if not self.segments:
             return
-        thickness = max(round(MARK_M * camera.px_per_m), 1)
+        thickness = max(round(MARK * car_width_m * camera.px_per_m), 1)
         for start, end in camera(np.concatenate([s for _, s in self.segments])).tolist():
             pygame.draw.line(surface, RUBBER, start, end, thickness)
 
@@ -54,29 +54,36 @@ def draw_car(
     vehicle: Vehicle,
     colour: tuple[int, int, int],
 ) -> None:
-    """A car to scale in this colour, its front wheels turned; state: (STATE_SIZE,)."""
-    overhang = 0.5 * (vehicle.length_m - vehicle.wheelbase_m)
+    """A car to scale in this colour, its front wheels turned; state: (STATE_SIZE,).
+
+    What is drawn on it is placed by shares of its length, from the centre of gravity, and of half
+    its width.
+    """
+    length, half = vehicle.length_m, 0.5 * vehicle.width_m
+    overhang = 0.5 * (length - vehicle.wheelbase_m)
     nose, tail = vehicle.cog_to_front_m + overhang, -vehicle.cog_to_rear_m - overhang
-    half = 0.5 * vehicle.width_m
+    size = np.array([length, half])
 
     def shape(paint: tuple[int, int, int], points: np.ndarray) -> None:
         pygame.draw.polygon(surface, paint, camera(on_ground(state, points)).tolist())
 
-    body = _mirrored([
-        (nose, 0.12), (nose - 0.9, 0.22), (0.9, 0.34), (0.55, 0.62 * half), (-0.5, 0.68 * half),
-        (-1.1, 0.42 * half), (tail + 0.2, 0.3 * half),
+    front, rear = nose / length, tail / length
+    body = size * _mirrored([
+        (front, 0.12), (front - 0.19149, 0.22), (0.19149, 0.34), (0.11702, 0.62), (-0.10638, 0.68),
+        (-0.23404, 0.42), (rear + 0.04255, 0.3),
     ])  # fmt: skip
+    axle = 0.01489 * length
     for x in (vehicle.cog_to_front_m, -vehicle.cog_to_rear_m):
-        shape(BODY_DARK, _box(x - 0.07, x + 0.07, 0.5 * vehicle.axle_track_m))
-    tyre = _box(-0.33, 0.33, 0.17)
+        shape(BODY_DARK, _box(x - axle, x + axle, 0.5 * vehicle.axle_track_m))
+    tyre = size * _box(-0.07021, 0.07021, 0.17)
     for wheel, place in enumerate(wheel_places(vehicle)):
         angle = state[dyn.STEER] if wheel < 2 else 0.0
         shape(TYRE, _turned(tyre, angle) + place)
-    shape(WING, _box(nose - 0.42, nose - 0.05, 0.92 * half))
+    shape(WING, size * _box(front - 0.08936, front - 0.01064, 0.92))
     shape(colour, body)
-    shape(WING, _box(tail, tail + 0.42, 0.8 * half))
-    shape(BODY_DARK, _mirrored([(0.75, 0.16), (0.2, 0.27), (-0.35, 0.22)]))
-    shape(VISOR, _mirrored([(0.3, 0.1), (0.12, 0.15), (-0.12, 0.12)]))
+    shape(WING, size * _box(rear, rear + 0.08936, 0.8))
+    shape(BODY_DARK, size * _mirrored([(0.15957, 0.16), (0.04255, 0.27), (-0.07447, 0.22)]))
+    shape(VISOR, size * _mirrored([(0.06383, 0.1), (0.02553, 0.15), (-0.02553, 0.12)]))
 
 
 def wheel_places(vehicle: Vehicle) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
 from racing_env.drawing.camera import Camera, camera_above, camera_behind
 from racing_env.drawing.car import TyreMarks, draw_car
 from racing_env.drawing.dashboard import MARGIN, Colour, Dashboard, Moment, SmallMap, Standing, dot
@@ -51,7 +50,6 @@ class View:
         self,
         circuit: Circuit,
         moment: Moment,
-        vehicle: Vehicle = RACECAR,
         rivals: Sequence[Moment] = (),
         standings: Sequence[Standing] = (),
     ) -> np.ndarray | None:
@@ -60,6 +58,7 @@ class View:
         rivals: other cars, drawn in the colours RIVALS by turns; standings: shown where there are
         any.
         """
+        vehicle = circuit.vehicle
         if circuit is not self._circuit:
             self._prepare(circuit)
         self.marks.add(moment.state, moment.time_s, vehicle)
@@ -70,17 +69,17 @@ class View:
         if self.camera == "track":
             whole, camera = self._whole
             self._large.blit(whole, (0, 0))
-            self.marks.draw(self._large, camera)
+            self.marks.draw(self._large, camera, vehicle.width_m)
             pygame.transform.smoothscale(self._large, SIZE, self._picture)
             for place, colour in places:
                 dot(self._picture, camera(place) / SMOOTHING, 7, colour)
         else:
             camera = camera_behind(
-                moment.state, moment.s_m, circuit.track, self._large.get_size(), SMOOTHING
+                moment.state, moment.s_m, circuit.track, self._large.get_size(), SMOOTHING, vehicle
             )
-            draw_ground(self._large, camera)
+            draw_ground(self._large, camera, vehicle.width_m)
             draw_track(self._large, camera, self._scene)
-            self.marks.draw(self._large, camera)
+            self.marks.draw(self._large, camera, vehicle.width_m)
             for state, colour in cars:
                 draw_car(self._large, camera, state, vehicle, colour)
             pygame.transform.smoothscale(self._large, SIZE, self._picture)
@@ -142,6 +141,6 @@ def _whole_track(scene: Scene) -> tuple[pygame.Surface, Camera]:
     corner = np.array([MARGIN + DASHBOARD_PX, MARGIN])
     room = np.array(SIZE) - corner - MARGIN
     camera = camera_above(scene.border.reshape(-1, 2), SMOOTHING * corner, SMOOTHING * room)
-    draw_ground(picture, camera)
+    draw_ground(picture, camera, scene.car_width_m)
     draw_track(picture, camera, scene)
     return picture, camera

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.vehicle import RACECAR, Vehicle
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
 from racing_env.drawing.dashboard import Moment, Standing
@@ -35,7 +35,7 @@ def write_video(
 ) -> None:
     """Write frames (height, width, 3) uint8 of SIZE as an MP4 file (H.264). Atomic.
 
-    Raises OSError if the file cannot be written.
+    Raises FileError if the file cannot be written.
     """
     with replaced_atomically(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(
@@ -60,13 +60,12 @@ def race_frames(
     circuit: Circuit,
     results: Sequence[LapResult],
     frames_per_s: float = FRAMES_PER_S,
-    vehicle: Vehicle = RACECAR,
 ) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the laps that the results' telemetry holds."""
     shown = followed_first(results)
     laps = [result.required_telemetry() for result in shown]
     times_s = np.arange(frame_count(results, frames_per_s)) / frames_per_s
-    tracks = [_moments(r, times_s, circuit.track.length_m, vehicle) for r in shown]
+    tracks = [_moments(r, times_s, circuit.track.length_m, circuit.vehicle) for r in shown]
     behind_s = [np.zeros(len(times_s)), *(_time_behind(laps[0], lap, times_s) for lap in laps[1:])]
     view = View("rgb_array", "follow", frames_per_s)
     for i, moments in enumerate(zip(*tracks, strict=True)):
@@ -78,9 +77,7 @@ def race_frames(
             )
             for car, (result, lap) in enumerate(zip(shown, laps, strict=True))
         ]
-        frame = view.draw(
-            circuit, moments[0], vehicle, moments[1:], standings if len(shown) > 1 else ()
-        )
+        frame = view.draw(circuit, moments[0], moments[1:], standings if len(shown) > 1 else ())
         assert frame is not None  # as the mode is "rgb_array"
         yield frame
 

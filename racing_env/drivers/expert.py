@@ -13,9 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.kernels import inlined, kernel
+from racing_env.car.kernels import kernel
+from racing_env.car.loads import grip_n, resistance_n, wheel_loads_n
 from racing_env.car.scales import Scales
-from racing_env.car.vehicle import GRAVITY_MPS2
+from racing_env.car.tyre import (
+    SLIP_SPEED_FLOOR_MPS,
+    axle_tyres,
+    peak_slip_rad,
+    slip_of_force_rad,
+)
 from racing_env.simulation.motion import ON_TRACK
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
@@ -46,42 +52,18 @@ DEMONSTRATION_PACE = 0.90
 PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
-@inlined
-def peak_slip_rad(vehicle):
-    """Slip angle of the largest side force: C atan(Ba - E(Ba - atan Ba)) = pi/2."""
-    return _slip_of_bend(math.tan(min(0.5 * math.pi / vehicle.tyre_c, 1.5)), vehicle)
-
-
-@inlined
-def _slip_of_bend(bend, vehicle):
-    """Slip angle (rad) at which Ba - E(Ba - atan Ba) = bend, by Newton's method."""
-    stiff_slip = bend
-    for _ in range(6):
-        value = stiff_slip - vehicle.tyre_e * (stiff_slip - math.atan(stiff_slip)) - bend
-        slope = 1.0 - vehicle.tyre_e + vehicle.tyre_e / (1.0 + stiff_slip * stiff_slip)
-        stiff_slip -= value / slope
-    return stiff_slip / vehicle.tyre_b
-
-
-@inlined
-def _axle_slip_rad(force_n, load_n, vehicle):
-    """Slip angle (rad) with which an axle under load_n gives the side force force_n."""
-    wheel = 0.5 * load_n
-    load_factor = 1.0 + vehicle.tyre_load_sensitivity * wheel / vehicle.tyre_nominal_load_n
-    share = min(max(force_n / (vehicle.friction * load_n * load_factor), -0.98), 0.98)
-    return _slip_of_bend(math.tan(math.asin(share) / vehicle.tyre_c), vehicle)
-
-
 @kernel
 def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
     """Steering angle for the line's curvature (1/m) at the predicted pose error (m, rad)."""
     lateral = speed * speed * kappa
     wheelbase = vehicle.cog_to_front_m + vehicle.cog_to_rear_m
-    fl, fr, rl, rr = dyn.wheel_loads_n(speed, state[dyn.AX, car], lateral, vehicle)
+    fl, fr, rl, rr = wheel_loads_n(speed, state[dyn.AX, car], lateral, vehicle)
     front_share = vehicle.cog_to_rear_m / wheelbase
     force = vehicle.mass_kg * lateral
-    front_slip = _axle_slip_rad(force * front_share, fl + fr, vehicle)
-    rear_slip = _axle_slip_rad(force * (1.0 - front_share), rl + rr, vehicle)
+    front_tyre, rear_tyre = axle_tyres(vehicle)
+    # each wheel of an axle taken to bear half of its load
+    front_slip = slip_of_force_rad(0.5 * force * front_share, 0.5 * (fl + fr), front_tyre)
+    rear_slip = slip_of_force_rad(0.5 * force * (1.0 - front_share), 0.5 * (rl + rr), rear_tyre)
     steering = math.atan(wheelbase * kappa) + front_slip - rear_slip
     # a bicycle's offset obeys e'' = v^2/L steering: gains for the wanted second-order decay
     gain_speed = max(speed, gains.gain_speed_floor_mps)
@@ -92,9 +74,9 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
     # ones near theirs, let go of the front in the same measure, or the car turns round.
     front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
     straight = state[dyn.STEER, car] - front_slip  # the angle at which the front wheels just roll
-    peak = peak_slip_rad(vehicle)
-    most = gains.front_slip_share * peak
-    let_go = gains.catch * max(abs(rear_slip) - gains.rear_slip_share * peak, 0.0)
+    most = gains.front_slip_share * peak_slip_rad(front_tyre)
+    rear_free = gains.rear_slip_share * peak_slip_rad(rear_tyre)
+    let_go = gains.catch * max(abs(rear_slip) - rear_free, 0.0)
     let_go = min(let_go, 2.0 * most)  # at the most from one clamp to the other
     left_most = most - let_go if rear_slip > 0.0 else most
     right_most = most - let_go if rear_slip < 0.0 else most
@@ -105,18 +87,15 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
 def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
     """Longitudinal force (N) for a speed (m/s) and the profile's acceleration (m/s2)."""
     vx = state[dyn.VX, car]
-    weight = vehicle.mass_kg * GRAVITY_MPS2
-    load = weight + (vehicle.lift_front_kgpm + vehicle.lift_rear_kgpm) * vx * vx
-    resistance = vehicle.drag_kgpm * vx * vx + vehicle.rolling_resistance * load
     wanted = acceleration + gains.speed_per_s * (target_speed - vx)
-    force = vehicle.mass_kg * wanted + resistance
+    force = vehicle.mass_kg * wanted + resistance_n(vx, vehicle)
     # what the lateral force leaves of the grip, by the acceleration that is felt
-    grip = vehicle.friction * load
+    grip = grip_n(vx, vehicle)
     used = min(vehicle.mass_kg * abs(state[dyn.AY, car]) / grip, 0.97)
     left = math.sqrt(1.0 - used * used)
     _, rear_slip = dyn.axle_slips(state, car, vehicle)
-    peak = peak_slip_rad(vehicle)
-    guard = (1.0 - abs(rear_slip) / peak) / (1.0 - gains.rear_slip_share)
+    _, rear_tyre = axle_tyres(vehicle)
+    guard = (1.0 - abs(rear_slip) / peak_slip_rad(rear_tyre)) / (1.0 - gains.rear_slip_share)
     guard = min(max(guard, 0.0), 1.0)
     if force > 0.0:
         return min(force, gains.drive_share * grip * left) * guard
@@ -130,6 +109,7 @@ def _act(state, cars, circuits, paces, vehicle, gains, out):
         c = cars.circuit[car]
         first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
         table = circuits.table
+        slowest = SLIP_SPEED_FLOOR_MPS * circuits.scales.speed
         vx, vy = state[dyn.VX, car], state[dyn.VY, car]
         yaw_rate, psi = state[dyn.YAW_RATE, car], state[dyn.PSI, car]
         turned = psi + 0.5 * gains.preview_s * yaw_rate
@@ -146,7 +126,7 @@ def _act(state, cars, circuits, paces, vehicle, gains, out):
         line_cos = bank.blend(table, row, next_row, fraction, bank.LINE_COS)
         line_sin = bank.blend(table, row, next_row, fraction, bank.LINE_SIN)
         # direction of travel, not of the nose: what has to point along the line
-        course = psi + math.atan2(vy, max(vx, dyn.SLIP_SPEED_FLOOR_MPS))
+        course = psi + math.atan2(vy, max(vx, slowest))
         sine = math.sin(course) * line_cos - math.cos(course) * line_sin
         heading = math.asin(min(max(sine, -1.0), 1.0))
         kappa = bank.blend(table, row, next_row, fraction, bank.LINE_KAPPA)

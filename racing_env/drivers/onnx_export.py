@@ -34,7 +34,7 @@ def write_onnx(policy: Policy, path: str | Path, si_units: bool = False) -> floa
     """Write a policy as ONNX and return by how much its actions differ from the policy's.
 
     Compared are COMPARED random observations. Atomic. Raises InputError if an action differs by
-    more than TOLERANCE, OSError if the file cannot be written: the path is then as it was.
+    more than TOLERANCE, FileError if the file cannot be written: the path is then as it was.
     """
     model = _model(policy, si_units)
     onnx.checker.check_model(model, full_check=True)

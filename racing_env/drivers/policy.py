@@ -16,7 +16,7 @@ from safetensors.numpy import save
 import racing_env
 from racing_env.car.vehicle import Vehicle, vehicle_from_record
 from racing_env.common.errors import InputError
-from racing_env.common.files import replaced_atomically
+from racing_env.common.files import refuse_special_file, replaced_atomically
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.task import racing_task
@@ -46,7 +46,7 @@ class Policy:
 
 
 def save_policy(policy: Policy, path: str | Path) -> None:
-    """Write a policy atomically. Raises OSError if the file cannot be written."""
+    """Write a policy atomically. Raises FileError if the file cannot be written."""
     metadata = policy.record | {
         "format_version": str(FORMAT_VERSION),
         "program_version": racing_env.__version__,
@@ -81,6 +81,7 @@ def load_policy(path: str | Path) -> Policy:
     Raises InputError that names the file and what is wrong with it.
     """
     path = Path(path)
+    refuse_special_file(path)
     if not path.is_file():
         raise InputError(f"{path}: no such policy file; expected a .safetensors file")
     if path.stat().st_size > FILE_SIZE_MAX_BYTES:

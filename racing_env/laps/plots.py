@@ -27,7 +27,9 @@ DRIVER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 DRIVER_DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 SPEED_COLOURS = ("#2a0a5e", "#7b1fa2", "#cc4778", "#f1844b", "#f5c242")  # slow to fast
 TRACK_COLOUR, BORDER_COLOUR, TEXT_COLOUR = "#e4e6ea", "#8a909a", "#2b2f36"
-CLOSE_UP_M = 45.0  # half the side of the close-up
+CLOSE_UP = 22.5  # half the side of the close-up, in widths of the car
+START = 50.0  # of a lap, in widths of the car, in which the slowest corner is not looked for,
+START_SHARE_MAX = 0.1  # or this share of a short circuit
 LEARNING_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
 
 
@@ -44,8 +46,19 @@ def plot_circuit(circuit: Circuit, results: Sequence[LapResult], path: str | Pat
         f"{circuit.track.name}   {circuit.track.length_m / 1000:.2f} km",
         fontsize=17, fontweight="bold", color=TEXT_COLOUR, x=0.01, ha="left",
     )  # fmt: skip
-    _draw_map(figure, figure.add_subplot(grid[0, 0]), circuit, results, best)
-    _draw_close_up(figure.add_subplot(grid[0, 1]), circuit, results, best)
+    lap = results[best].required_telemetry()
+    vehicle = circuit.vehicle
+    slowest = _slowest(lap, min(START * vehicle.width_m, START_SHARE_MAX * circuit.track.length_m))
+    side = 2.0 * CLOSE_UP * vehicle.width_m
+    corner = lap.x_m[slowest] - 0.5 * side, lap.y_m[slowest] - 0.5 * side
+    square = Rectangle(corner, side, side, fill=False, ec=TEXT_COLOUR, lw=1)
+    _draw_map(figure, figure.add_subplot(grid[0, 0]), circuit, results, best, square)
+    close_up = figure.add_subplot(grid[0, 1])
+    _draw_close_up(close_up, circuit, results, square)
+    close_up.set_title(
+        f"slowest corner (square on the map), at {lap.s_m[slowest] / 1000:.2f} km",
+        fontsize=10, color=TEXT_COLOUR,
+    )  # fmt: skip
     speed = figure.add_subplot(grid[1, :])
     _draw_speed(speed, results)
     _draw_gap(figure.add_subplot(grid[2, :], sharex=speed), results, best)
@@ -101,7 +114,12 @@ def _line_style(i: int) -> dict:
 
 
 def _draw_map(
-    figure: Figure, axes: Axes, circuit: Circuit, results: Sequence[LapResult], best: int
+    figure: Figure,
+    axes: Axes,
+    circuit: Circuit,
+    results: Sequence[LapResult],
+    best: int,
+    square: Rectangle,
 ) -> None:
     _draw_track(axes, circuit)
     lap = results[best].required_telemetry()
@@ -127,11 +145,7 @@ def _draw_map(
         "", points[min(8, len(points) - 1)], points[0], zorder=7,
         arrowprops={"arrowstyle": "-|>", "color": TEXT_COLOUR, "mutation_scale": 16},
     )  # fmt: skip
-    x, y = points[_slowest(lap)]
-    side = 2.0 * CLOSE_UP_M
-    axes.add_patch(
-        Rectangle((x - CLOSE_UP_M, y - CLOSE_UP_M), side, side, fill=False, ec=TEXT_COLOUR, lw=1)
-    )
+    axes.add_patch(square)
     axes.set_aspect("equal", "datalim")
     axes.margins(0.04)
     axes.axis("off")
@@ -156,35 +170,30 @@ def _draw_scale(axes: Axes) -> None:
     x, y = low + 0.02 * (high - low), axes.get_ylim()[0]
     axes.plot([x, x + length], [y, y], color=TEXT_COLOUR, lw=2.5, solid_capstyle="butt")
     axes.annotate(
-        f"{length:.0f} m", (x + 0.5 * length, y), (0, 4), textcoords="offset points",
+        f"{length:g} m", (x + 0.5 * length, y), (0, 4), textcoords="offset points",
         ha="center", color=TEXT_COLOUR,
     )  # fmt: skip
 
 
-def _draw_close_up(axes: Axes, circuit: Circuit, results: Sequence[LapResult], best: int) -> None:
+def _draw_close_up(
+    axes: Axes, circuit: Circuit, results: Sequence[LapResult], square: Rectangle
+) -> None:
     _draw_track(axes, circuit)
-    lap = results[best].required_telemetry()
-    slowest = _slowest(lap)
     for i, result in enumerate(results):
         driven = result.required_telemetry()
         axes.plot(driven.x_m, driven.y_m, zorder=4, **_line_style(i))
-    x, y = lap.x_m[slowest], lap.y_m[slowest]
-    axes.set_xlim(x - CLOSE_UP_M, x + CLOSE_UP_M)
-    axes.set_ylim(y - CLOSE_UP_M, y + CLOSE_UP_M)
+    axes.set_xlim(square.get_x(), square.get_x() + square.get_width())
+    axes.set_ylim(square.get_y(), square.get_y() + square.get_height())
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color(BORDER_COLOUR)
-    axes.set_title(
-        f"slowest corner (square on the map), at {lap.s_m[slowest] / 1000:.2f} km",
-        fontsize=10, color=TEXT_COLOUR,
-    )  # fmt: skip
 
 
-def _slowest(lap: Telemetry) -> int:
+def _slowest(lap: Telemetry, start_m: float) -> int:
     """Index of the slowest moment of a lap, the start from standstill left out."""
-    return int(np.argmin(np.where(lap.s_m > 100.0, lap.vx_mps, np.inf)))
+    return int(np.argmin(np.where(lap.s_m > start_m, lap.vx_mps, np.inf)))
 
 
 def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from racing_env.common.command_line import run
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_columns, read_json, replaced_atomically
-from racing_env.laps.summary import (
+from racing_env.laps.run_table import (
     decimal,
     driver_name,
     labels,
@@ -241,6 +241,8 @@ def replays(
         (records[0]["track"], drivers) for records in circuits
     ]:
         raise InputError(f"{path}: is not of the evaluation that results.json is of")
+    if not all("car_width_m" in circuit for circuit in ghosts):
+        raise InputError(f"{path}: lacks car_width_m; let evaluate.py of this version write it")
     for circuit, records in zip(ghosts, circuits, strict=True):
         for ghost, name, record in zip(circuit["laps"], names, records, strict=True):
             ghost["driver"] = name

@@ -12,8 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from racing_env.common.workers import worker_context
-from racing_env.data.dataset import episode_rows, open_shard, read_manifest
-from racing_env.simulation.observation import mirror_signs_and_order
+from racing_env.data.dataset import read_dataset
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 LEARNED_FIELDS = ("observations", "expert_actions")
@@ -26,7 +25,8 @@ class Demonstrations(Dataset[Batch]):
     """Observations and the expert's actions of some episodes of several data sets.
 
     Rows are numbered 0 to 2 * steps - 1: the second half are the mirror images of the first, which
-    are exact for this car. An item is many examples: `dataset[rows]` with an array of row numbers.
+    are exact. The data sets are of one layout. An item is many examples: `dataset[rows]` with an
+    array of row numbers.
     """
 
     def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
@@ -34,13 +34,12 @@ class Demonstrations(Dataset[Batch]):
         self.shards: list[tuple[np.ndarray, ...]] = []
         places = []
         for folder in folders:
-            manifest = read_manifest(folder)
+            data = read_dataset(folder)
             base = len(self.shards)
-            for entry in manifest["shards"]:
-                arrays = open_shard(folder, entry)
+            for arrays in data.shards():
                 # plain views of the maps: indexing the memmap class itself is several times slower
                 self.shards.append(tuple(np.asarray(arrays[name]) for name in LEARNED_FIELDS))
-            for number, (shard, start, steps) in enumerate(episode_rows(manifest)):
+            for number, (shard, start, steps) in enumerate(data.episode_rows()):
                 held_out = np.random.default_rng([seed, base, number]).random() < VALIDATION_SHARE
                 if held_out == validation:
                     places.append((base + shard, start, steps))
@@ -50,7 +49,7 @@ class Demonstrations(Dataset[Batch]):
         self.ends = np.cumsum(lengths)  # of the episodes, in row numbers
         self.shift = starts - (self.ends - lengths)
         self.steps = int(lengths.sum())
-        self.signs, self.order = mirror_signs_and_order()
+        self.signs, self.order = data.layout.mirror()
 
     def __len__(self) -> int:
         return 2 * self.steps

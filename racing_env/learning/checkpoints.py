@@ -1,4 +1,4 @@
-"""What --resume needs of reinforcement learning: kept as it is between two rollouts, saved whole.
+"""What --resume needs of reinforcement learning: copied between two rollouts, saved whole.
 
 A run that goes on from a checkpoint does what it would have done without the stop, to the last bit
 on the same machine's CPU: the cars, the random numbers and the learner are as they were.
@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from racing_env.common.errors import InputError
-from racing_env.learning.callbacks import JudgeDrivers
-from racing_env.learning.network import save_checkpoint
-from racing_env.learning.proximal_sac import PersistentNoise
-from racing_env.learning.replay import buffer_state, restore_buffer
-from racing_env.learning.vector_env import restore_cars, snapshots
+from racing_env.learning.checkpoint_file import save_checkpoint
+from racing_env.learning.judging import JudgeDrivers
+from racing_env.learning.sac_parts import PersistentNoise
+
+# of a replay buffer of stable-baselines3
+REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 class Checkpoints(BaseCallback):
@@ -53,7 +55,8 @@ class Checkpoints(BaseCallback):
 
     def _present_state(self) -> dict[str, Any]:
         model, judge = self.model, self.judge
-        assert model.env is not None and isinstance(model._last_obs, np.ndarray)
+        env: Any = model.env
+        assert isinstance(model._last_obs, np.ndarray)
         state = {
             "settings": self.settings,
             "timesteps": model.num_timesteps,
@@ -62,7 +65,7 @@ class Checkpoints(BaseCallback):
             "averaged": judge.averaged,
             "curve": list(judge.curve),
             "wall_s": judge.wall_s,
-            "cars": torch.from_numpy(snapshots(model.env)),
+            "cars": torch.from_numpy(env.snapshots()),
             "observations": torch.from_numpy(model._last_obs.copy()),
             "episode_starts": torch.from_numpy(np.array(model._last_episode_starts)),
             "random": random_state(model.device),
@@ -83,8 +86,15 @@ class Checkpoints(BaseCallback):
 def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any]) -> None:
     """Give a fresh model, its cars and its judge what `Checkpoints` kept of earlier ones.
 
-    With another number of cars these start anew. Raises InputError if something is missing.
+    With another number of cars these start anew, unless there is a replay buffer, whose shape
+    depends on it. Raises InputError then, or if something is missing.
     """
+    cars = len(state.get("cars", ()))
+    if "replay" in state and cars != model.n_envs:
+        raise InputError(
+            f"{judge.out}: was trained with {cars} cars, asked for are {model.n_envs}; its replay "
+            "buffer needs the same number; use it or another --out"
+        )
     try:
         model.set_parameters(state["parameters"], device=model.device)
         model.num_timesteps = state["timesteps"]
@@ -97,8 +107,8 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
             if isinstance(model.action_noise, PersistentNoise):
                 model.action_noise.state = state["noise"].cpu().numpy()
         if len(state["cars"]) == model.n_envs:
-            assert model.env is not None
-            restore_cars(model.env, state["cars"].cpu().numpy())
+            env: Any = model.env
+            env.restore(state["cars"].cpu().numpy())
             model._last_obs = state["observations"].cpu().numpy()  # so that SB3 resets no car
             model._last_episode_starts = state["episode_starts"].cpu().numpy()
         set_random_state(state["random"], model.device)
@@ -107,6 +117,35 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
             f"{judge.out}: its checkpoint does not fit this program ({error!r:.200}); "
             "use another --out"
         ) from None
+
+
+def buffer_state(buffer: ReplayBuffer) -> dict[str, Any]:
+    """What a buffer holds, and where it goes on: tensors, numbers and strings only.
+
+    The tensors are views: what is added later shows in those rows that are overwritten next.
+    """
+    size = buffer.size()
+    state: dict[str, Any] = {
+        name: torch.from_numpy(getattr(buffer, name)[:size]) for name in REPLAY_ARRAYS
+    }
+    state["pos"] = buffer.pos
+    return state
+
+
+def restore_buffer(buffer: ReplayBuffer, state: Mapping[str, Any]) -> None:
+    """Fill a fresh buffer with what `buffer_state` had; one of another size with the newest.
+
+    Raises ValueError if it was of another number of cars.
+    """
+    rows = len(state["rewards"])
+    size = min(rows, buffer.buffer_size)
+    for name in REPLAY_ARRAYS:
+        values = state[name].cpu().numpy()
+        if rows != buffer.buffer_size:
+            values = np.roll(values, -state["pos"], axis=0)[rows - size :]  # the oldest first
+        getattr(buffer, name)[:size] = values
+    buffer.full = size == buffer.buffer_size
+    buffer.pos = state["pos"] if rows == buffer.buffer_size else size % buffer.buffer_size
 
 
 def copied(value: Any) -> Any:

@@ -1,23 +1,23 @@
 """The policy as a torch network, to and from the file format of `racing_env.drivers.policy`."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from racing_env.common.errors import InputError
-from racing_env.common.files import replaced_atomically
 from racing_env.drivers.policy import ACTION_SIZE, Policy
-from racing_env.simulation import observation
 
 HIDDEN_SIZES = (64, 64)
 
 
-def policy_network(hidden_sizes: Sequence[int] = HIDDEN_SIZES) -> nn.Sequential:
+def policy_network(
+    observation_size: int, hidden_sizes: Sequence[int] = HIDDEN_SIZES
+) -> nn.Sequential:
     """A network with tanh between its layers and on its outputs, as `Policy.act` computes it."""
-    sizes = [observation.SIZE, *hidden_sizes, ACTION_SIZE]
+    sizes = [observation_size, *hidden_sizes, ACTION_SIZE]
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(inputs, outputs), nn.Tanh()]
@@ -51,12 +51,12 @@ def linear_layers(network: nn.Module) -> list[nn.Linear]:
     return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
 
-def policy_from_layers(layers: Sequence[nn.Linear], record: dict[str, str]) -> Policy:
-    """A policy with copies of these layers' weights."""
-    return Policy(
-        tuple(layer.weight.detach().cpu().numpy().copy() for layer in layers),
-        tuple(layer.bias.detach().cpu().numpy().copy() for layer in layers),
-        record,
+def policy_from_layers(layers: Sequence[nn.Linear], like: Policy) -> Policy:
+    """Another policy, its car, layout and record, with copies of these layers' weights."""
+    return replace(
+        like,
+        weights=tuple(layer.weight.detach().cpu().numpy().copy() for layer in layers),
+        biases=tuple(layer.bias.detach().cpu().numpy().copy() for layer in layers),
     )
 
 
@@ -75,31 +75,3 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is available; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors, numbers and strings, atomically. Raises OSError if that cannot be done."""
-    with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(dict(state), file)
-        except RuntimeError as error:  # torch's own, about the end of a file that is cut short
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-
-
-def load_checkpoint(
-    path: Path, settings: Mapping[str, Any], device: torch.device
-) -> dict[str, Any]:
-    """A checkpoint of a training with the same settings; raises InputError for any other file."""
-    try:
-        saved = torch.load(path, weights_only=True, map_location=device)
-        found = saved["settings"]
-    except Exception:  # a damaged file raises anything
-        raise InputError(f"{path}: not a readable checkpoint; use another --out") from None
-    if found != settings:
-        raise InputError(
-            f"{path}: was made with {found}, asked for are {dict(settings)}; "
-            "use the same flags or another --out"
-        )
-    return saved

@@ -5,59 +5,39 @@ so that a car's episodes are the same in whichever process it drives, and go on 
 is stopped and resumed.
 """
 
-import contextlib
 import math
 from collections import deque
-from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 
-from racing_env.car.dynamics import STATE_SIZE
-from racing_env.car.vehicle import RACECAR, Vehicle
-from racing_env.data.recording import place_at_random
-from racing_env.simulation import observation
+from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.simulation.gradients import VARIANTS, StepGradient
-from racing_env.simulation.simulator import (
-    ON_TRACK,
-    REWARD_TERMS,
-    REWARD_WEIGHTS,
-    CarTable,
-    RewardWeights,
-    Simulator,
-)
-from racing_env.tracks.bank import CircuitBank, with_mapped_table
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.motion import ON_TRACK
+from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.starts import draw_start
+from racing_env.simulation.task import Task
+from racing_env.tracks.bank import CircuitBank
 
-EPISODE_S = 40.0
-RETRY_SHARE = (
-    0.4  # of the episodes that left the track, or worse, are followed by a start before it
-)
-RETRY_BACK_M = (60.0, 220.0)
-BORDER = REWARD_TERMS.index("border")
-# what goes through a worker's pipe
-STEP, RESET, PULL_BACK, SAVE, LOAD, CLOSE, READY = b"s", b"r", b"b", b"v", b"l", b"c", b"."
-# numbers in a car's snapshot: see TrainingCars.save
-SNAPSHOT_SIZE = STATE_SIZE + len(CarTable._fields) - 1 + 2 * len(REWARD_TERMS) + 3
-# A car about to spin has gradients of thousands of times the usual: nothing else would be heard.
-ACTION_GRADIENT_LIMIT = 1.0
+SEEDS = 2**53  # those that the float64 of a snapshot can hold
 
 
 class TrainingSettings(NamedTuple):
-    """How training differs from driving."""
+    """What training cars are told; the task needs a time limit."""
 
+    task: Task
     seed: int = 0
-    episode_s: float = EPISODE_S
-    # A run-off area of two metres, where being outside is paid for by the second. With an end at
-    # the border instead, a few dozen rare, large losses a rollout drown what there is to learn.
-    border_margin_m: float = -2.0
-    weights: RewardWeights = REWARD_WEIGHTS
-    tape_steps: int = 0  # how many steps back gradients can be pulled
-    lookahead_steps: int = 0  # an action whose next so many steps are not known is not judged
-    discount: float = 0.99  # of gradients, a step
+    # of gradients through the simulator, for algorithms that learn from them
+    tape_steps: int = 0  # how many steps back they can be pulled
+    lookahead_steps: int = 0  # an action is learnt from if so many steps after it are known
+    discount: float = 1.0  # a step
+    action_gradient_limit: float = math.inf  # a step's gradient by the action is scaled down to it
 
 
-class Moment(NamedTuple):
+class TapeStep(NamedTuple):
     """What has to be known of a step to pull gradients back through it; arrays of all cars."""
 
     state: np.ndarray
@@ -68,47 +48,13 @@ class Moment(NamedTuple):
     truncations: np.ndarray
 
 
-class Block(NamedTuple):
-    """What passes between the cars and the learner in one step, in shared memory or not."""
+def stream_seed(seed: int, car: int) -> int:
+    """The seed of a car's random streams where its environment is given a seed.
 
-    observations: np.ndarray  # (cars, SIZE) float32
-    last_observations: np.ndarray  # (cars, SIZE) float32, of the episodes that have just ended
-    actions: np.ndarray  # (cars, 2) float32
-    rewards: np.ndarray  # (cars,) float32
-    terminations: np.ndarray  # (cars,) bool
-    truncations: np.ndarray  # (cars,) bool
-    returns: np.ndarray  # (cars, terms) float32, of the episodes that have just ended
-    lengths: np.ndarray  # (cars,) int32
-    snapshots: np.ndarray  # (cars, SNAPSHOT_SIZE) float64
-    # of all steps of the tape, to pull gradients back through
-    jacobians: np.ndarray  # (steps, cars, 2, SIZE) float32: of the driver's actions, by what he saw
-    gradients: np.ndarray  # (steps, cars, 2) float32: of the pay that followed, by the actions
-    judged: np.ndarray  # (steps, cars) bool: enough of what followed is known
-
-
-def _fields(cars: int, tape_steps: int) -> list[tuple[type, tuple[int, ...]]]:
-    seen, terms, tape = (cars, observation.SIZE), (cars, len(REWARD_TERMS)), (tape_steps, cars)
-    return [
-        (np.float32, seen), (np.float32, seen), (np.float32, (cars, 2)), (np.float32, (cars,)),
-        (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, terms), (np.int32, (cars,)),
-        (np.float64, (cars, SNAPSHOT_SIZE)),
-        (np.float32, (*tape, 2, observation.SIZE)), (np.float32, (*tape, 2)), (np.bool_, tape),
-    ]  # fmt: skip
-
-
-def block_bytes(cars: int, tape_steps: int = 0) -> int:
-    """Size of the memory that `open_block` needs."""
-    sizes = [np.dtype(dtype).itemsize * math.prod(s) for dtype, s in _fields(cars, tape_steps)]
-    return sum(-(-size // 64) * 64 for size in sizes)
-
-
-def open_block(memory: Any, cars: int, tape_steps: int = 0) -> Block:
-    """A block over the start of a buffer, each array at a cache line of its own."""
-    arrays, offset = [], 0
-    for dtype, shape in _fields(cars, tape_steps):
-        arrays.append(np.ndarray(shape, dtype, buffer=memory, offset=offset))
-        offset += -(-arrays[-1].nbytes // 64) * 64
-    return Block(*arrays)
+    stable-baselines3 gives environment i the run's seed + i, while the streams of all cars of a run
+    are named by the run's own.
+    """
+    return (seed - car) % SEEDS
 
 
 class TrainingCars:
@@ -120,53 +66,50 @@ class TrainingCars:
         block: Block,
         first_car: int,
         settings: TrainingSettings,
-        vehicle: Vehicle = RACECAR,
     ):
         self.block = block
         self.settings = settings
         n = len(block.rewards)
-        self.simulator = Simulator(circuits, n, vehicle, settings.weights, settings.border_margin_m)
+        task = settings.task
+        self.simulator = Simulator(circuits, n, task)
         self.first_car = first_car
+        self.seed = np.full(n, settings.seed, dtype=np.int64)
         self.episode = np.zeros(n, dtype=np.int64)  # number of the present one, from 1
-        self.limit_steps = round(settings.episode_s / self.simulator.control_step_s)
+        assert task.time_limit_s is not None
+        self.limit_steps = round(task.time_limit_s / task.control_step_s)
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
-        self.tape: deque[Moment] = deque(maxlen=settings.tape_steps)
+        self.tape: deque[TapeStep] = deque(maxlen=settings.tape_steps)
         if settings.tape_steps:
-            self.step_gradient = StepGradient(
-                Simulator(
-                    circuits, n * VARIANTS, vehicle, settings.weights, settings.border_margin_m
-                )
-            )
-
-    def do(self, command: bytes) -> None:
-        """What a learner asks for through a pipe, or without one."""
-        {
-            STEP: self.step, RESET: self.reset, SAVE: self.save, LOAD: self.load,
-            PULL_BACK: self.pull_back,
-        }[command]()  # fmt: skip
+            self.step_gradient = StepGradient(Simulator(circuits, n * VARIANTS, task))
 
     def reset(self) -> None:
-        """Start all cars; their clocks are staggered, so that episodes do not end together."""
-        self.episode[:] = 0
+        """Start an episode of every car; the first one of a seed where block.seeded says so.
+
+        The clocks are staggered, so that episodes do not end together.
+        """
+        block = self.block
+        self.seed[block.seeded] = block.seeds[block.seeded]
+        self.episode[block.seeded] = 0
+        block.seeded[:] = False
         self.trouble_m[:] = np.nan
         self.tape.clear()
         for car in range(len(self.steps)):
             steps = self._stream(car).integers(self.limit_steps)
             self._start(car)
             self.steps[car] = steps
-        self.simulator.observe(out=self.block.observations)
+        self.simulator.observe(out=block.observations)
 
     def save(self) -> None:
         """Fill block.snapshots with all that decides how the cars go on; the tape is left out."""
-        parts = [array.reshape(len(self.steps), -1) for array in self._kept()]
+        parts = [array.reshape(len(self.steps), -1) for array in self._snapshot_parts()]
         np.concatenate(parts, axis=1, out=self.block.snapshots)
 
     def load(self) -> None:
         """Go on from block.snapshots, with an empty tape."""
         column = 0
-        for array in self._kept():
+        for array in self._snapshot_parts():
             width = array[0].size
             values = self.block.snapshots[:, column : column + width]
             array[...] = values.reshape(array.shape)
@@ -174,14 +117,14 @@ class TrainingCars:
         self.tape.clear()
         self.simulator.observe(out=self.block.observations)
 
-    def _kept(self) -> list[np.ndarray]:
+    def _snapshot_parts(self) -> list[np.ndarray]:
         """What a snapshot is made of, arrays of shape (cars,) or (cars, numbers)."""
         simulator = self.simulator
         return [simulator.state.T, *simulator.cars, self.steps, self.sums, self.trouble_m,
-                self.episode]  # fmt: skip
+                self.episode, self.seed]  # fmt: skip
 
     def step(self) -> None:
-        """Do block.actions, fill the rest of the block, and start ended cars anew."""
+        """Drive by block.actions, fill block with what comes of it, and start ended cars anew."""
         block, simulator = self.block, self.simulator
         cars = simulator.cars
         taping = self.settings.tape_steps > 0
@@ -197,11 +140,8 @@ class TrainingCars:
         block.truncations[block.terminations] = False
         if taping:
             now = (block.actions, block.terminations, block.truncations)
-            self.tape.append(Moment(*before, *(array.copy() for array in now)))
-        outside = (
-            cars.rewards[:, BORDER] < -simulator.weights.border_per_s * simulator.control_step_s
-        )
-        trouble = outside | block.terminations
+            self.tape.append(TapeStep(*before, *(array.copy() for array in now)))
+        trouble = (cars.room_m < 0.0) | block.terminations
         self.trouble_m[trouble] = simulator.place_s_m()[trouble]
         over = np.flatnonzero(block.terminations | block.truncations)
         if len(over):
@@ -213,7 +153,7 @@ class TrainingCars:
             block.observations[over] = simulator.observe(over)
 
     def pull_back(self) -> None:
-        """Fill block.gradients and block.judged from block.jacobians, by going back on the tape.
+        """Fill block.gradients and block.usable from block.jacobians, by going back on the tape.
 
         gradients: of the rewards of a step and of all that followed on the tape, discounted, by the
         step's action, with a driver who goes on to do what he does by what he sees.
@@ -237,10 +177,10 @@ class TrainingCars:
                 settings.discount * by_state, settings.discount * by_observation,
             )  # fmt: skip
             largest = np.maximum(np.abs(by_action).max(axis=1), 1e-9)
-            shrink = np.minimum(ACTION_GRADIENT_LIMIT / largest, 1.0)
+            shrink = np.minimum(settings.action_gradient_limit / largest, 1.0)
             by_state *= shrink
             block.gradients[step] = by_action * shrink[:, None]
-            block.judged[step] = steps_ahead >= settings.lookahead_steps
+            block.usable[step] = steps_ahead >= settings.lookahead_steps
             steering, pedals = block.gradients[step, :, :, None].swapaxes(0, 1)
             by_observation = steering * block.jacobians[step, :, 0]  # no einsum: its rounding
             by_observation += pedals * block.jacobians[step, :, 1]  # depends on the number of cars
@@ -249,13 +189,16 @@ class TrainingCars:
     def _start(self, car: int) -> None:
         self.episode[car] += 1
         rng, simulator = self._stream(car), self.simulator
-        if np.isfinite(self.trouble_m[car]) and rng.random() < RETRY_SHARE:
+        starts = self.settings.task.starts
+        if np.isfinite(self.trouble_m[car]) and rng.random() < starts.retry_share:
             circuit = int(simulator.cars.circuit[car])
-            place_m = self.trouble_m[car] - rng.uniform(*RETRY_BACK_M)
+            back_m = rng.uniform(starts.least_retry_back_m, starts.largest_retry_back_m)
+            place_m = self.trouble_m[car] - back_m
         else:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
-        place_at_random(simulator, car, circuit, rng, place_m)
+        start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
+        simulator.place(car, circuit, *start)
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan
@@ -263,36 +206,73 @@ class TrainingCars:
     def _stream(self, car: int) -> np.random.Generator:
         """The present episode's random numbers; number 0 staggers the clocks."""
         return np.random.default_rng(
-            [self.settings.seed, self.first_car + car, int(self.episode[car])]
+            [int(self.seed[car]), self.first_car + car, int(self.episode[car])]
         )
 
 
-def serve(
-    pipe: Connection,
-    memory_name: str,
-    cars: int,
-    first_car: int,
-    table_file: str,
-    circuits: CircuitBank,
-    settings: TrainingSettings,
-) -> None:
-    """What a worker process does: obey the pipe until it says close, or breaks.
+class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
+    """Car number `car` of a training run, the same as in `BatchVecEnv`: starts, ends and rewards.
 
-    Here rather than with the vector environment, so that workers need not load torch.
+    For a plain environment see `racing_env.environment.RaceEnv`.
     """
-    try:
-        command = pipe.recv_bytes()
-    except (EOFError, OSError):
-        return  # the learner was stopped at this start; the memory may be gone, too
-    memory = SharedMemory(memory_name)
-    block = open_block(memory.buf, cars, settings.tape_steps)
-    training_cars = TrainingCars(
-        with_mapped_table(circuits, table_file), block, first_car, settings
-    )
-    with contextlib.suppress(EOFError, OSError):  # the learner is gone: so are we
-        while command != CLOSE:
-            training_cars.do(command)
-            pipe.send_bytes(READY)
-            command = pipe.recv_bytes()
-    del training_cars, block  # their arrays lie in the memory
-    memory.close()
+
+    def __init__(self, circuits: CircuitBank, car: int, settings: TrainingSettings):
+        layout = layout_named(settings.task.layout, "the task")
+        low, high = layout.bounds()
+        self.observation_space = gym.spaces.Box(low, high, dtype=np.float32)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        steps = settings.tape_steps
+        memory = bytearray(block_bytes(1, layout.size, steps))
+        self.block = open_block(memoryview(memory), 1, layout.size, steps)
+        self.cars = TrainingCars(circuits, self.block, car, settings)
+        self.car = car
+        self.over = False  # the last episode is; the car has begun another by itself
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Hands out the start that the car has made by itself after an end, or begins an episode.
+
+        With a seed it is the first one of that seed. Its clock does not begin at zero, as those of
+        the other cars of a run do not.
+        """
+        super().reset(seed=seed)
+        if seed is not None:
+            self.block.seeded[0], self.block.seeds[0] = True, stream_seed(seed, self.car)
+        if seed is not None or not self.over:
+            self.cars.reset()
+        self.over = False
+        return self.block.observations[0].copy(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        block = self.block
+        block.actions[0] = action
+        self.cars.step()
+        terminated, truncated = bool(block.terminations[0]), bool(block.truncations[0])
+        self.over = terminated or truncated
+        seen = block.last_observations[0] if self.over else block.observations[0]
+        info: dict[str, Any] = {}
+        if self.over:
+            terms = dict(zip(REWARD_TERMS, block.returns[0].tolist(), strict=True))
+            info["episode"] = {"r": sum(terms.values()), "l": int(block.lengths[0]), **terms}
+        return seen.copy(), float(block.rewards[0]), terminated, truncated, info
+
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `racing_env.learning.vector_env.CarVecEnv.pull_back`, of this car.
+
+        jacobians: (steps, 2, size); returns gradients (steps, 2) and usable (steps,).
+        """
+        self.block.jacobians[:, 0] = jacobians
+        self.cars.pull_back()
+        return self.block.gradients[:, 0].copy(), self.block.usable[:, 0].copy()
+
+    def snapshot(self) -> np.ndarray:
+        """All that decides how the car goes on, (SNAPSHOT_SIZE,) float64."""
+        self.cars.save()
+        return self.block.snapshots[0].copy()
+
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Go on from a snapshot of this car; it needs no reset then."""
+        self.block.snapshots[0] = snapshot
+        self.cars.load()
+        self.over = False

@@ -2,10 +2,12 @@
 
 Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
 and ends lie in shared memory, and only a byte a step goes through a pipe. The learner, who would
-otherwise wait for the others, steps a batch too.
+otherwise wait for the others, steps a batch too. stable-baselines3's own vector environments, with
+one car each, offer the same methods.
 """
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -19,31 +21,27 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from racing_env.common.workers import START_METHOD, worker_context
+from racing_env.common.workers import START_METHOD, starting_processes, worker_context
+from racing_env.learning import car_worker
+from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.learning.training_cars import (
-    CLOSE,
-    LOAD,
-    PULL_BACK,
-    RESET,
-    SAVE,
-    STEP,
-    Block,
     TrainingCars,
+    TrainingEnv,
     TrainingSettings,
-    block_bytes,
-    open_block,
-    serve,
+    stream_seed,
 )
-from racing_env.learning.training_env import TrainingEnv
-from racing_env.simulation import observation
-from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
 
 
 def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
-    tape_steps = min(settings.tape_steps, 1)
-    block = open_block(bytearray(block_bytes(1, tape_steps)), 1, tape_steps)
+    tape_steps, size = (
+        min(settings.tape_steps, 1),
+        layout_named(settings.task.layout, "the task").size,
+    )
+    block = open_block(bytearray(block_bytes(1, size, tape_steps)), 1, size, tape_steps)
     cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
     cars.reset()
     cars.step()
@@ -51,7 +49,32 @@ def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
         cars.pull_back()
 
 
-class BatchVecEnv(VecEnv):
+class CarVecEnv(VecEnv):
+    """A vector environment whose environment i is car i of a training run."""
+
+    @abstractmethod
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How what has been paid would have changed with the actions of the last steps.
+
+        The cars must have a tape of so many steps. jacobians: (steps, n, 2, size), of the driver's
+        actions by what it saw. Returns the gradients (steps, n, 2) of what each step and those
+        after it paid, by the step's action, and whether enough of what followed is known to learn
+        from it, (steps, n) bool.
+        """
+
+    @abstractmethod
+    def snapshots(self) -> np.ndarray:
+        """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64, but for the tape.
+
+        What one kind of vector environment gives, another can go on from.
+        """
+
+    @abstractmethod
+    def restore(self, snapshots: np.ndarray) -> None:
+        """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
+
+
+class BatchVecEnv(CarVecEnv):
     """`cars` cars, shared out to `processes` workers and this process; environment i is car i.
 
     scratch: a folder for the circuits' table, which the workers map rather than copy. Raises
@@ -68,15 +91,16 @@ class BatchVecEnv(VecEnv):
         settings: TrainingSettings,
         scratch: str | Path,
     ):
-        limit = observation.LIMIT
         if cars <= processes:
             raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
+        layout = layout_named(settings.task.layout, "the task")
+        low, high = layout.bounds()
         super().__init__(
             cars,
-            gym.spaces.Box(-limit, limit, (observation.SIZE,), np.float32),
+            gym.spaces.Box(low, high, dtype=np.float32),
             gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
         )
-        self.settings = settings
+        self.settings, self._size = settings, layout.size
         self._table_file = Path(scratch) / "training-circuits.npy"
         self._memories: list[SharedMemory] = []
         self._blocks: list[Block] = []
@@ -84,7 +108,7 @@ class BatchVecEnv(VecEnv):
         self._workers: list[Any] = []
         firsts = [cars * i // (processes + 1) for i in range(processes + 2)]
         self._ranges = [slice(*ends) for ends in pairwise(firsts)]  # the last one is the learner's
-        self._nothing: dict[str, Any] = {}
+        self._no_info: dict[str, Any] = {}
         try:
             self._start_workers(circuits)
             self._start_own(circuits)
@@ -97,28 +121,32 @@ class BatchVecEnv(VecEnv):
         _compile(with_mapped_table(circuits, self._table_file), self.settings)
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
-        context = worker_context("racing_env.learning.training_cars")
+        context = worker_context("racing_env.learning.car_worker")
         for i, share in enumerate(self._ranges[:-1]):
             cars = share.stop - share.start
-            memory = SharedMemory(create=True, size=block_bytes(cars, self.settings.tape_steps))
+            tape_steps = self.settings.tape_steps
+            nbytes = block_bytes(cars, self._size, tape_steps)
+            memory = SharedMemory(create=True, size=nbytes)
             self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
-                target=serve,
+                target=car_worker.serve,
                 args=(theirs, memory.name, cars, share.start, table_file, circuits, self.settings),
                 name=f"cars-{i}",
                 daemon=True,
             )
-            worker.start()
+            with starting_processes():
+                worker.start()
             theirs.close()
-            self._blocks.append(open_block(memory.buf, cars, self.settings.tape_steps))
+            self._blocks.append(open_block(memory.buf, cars, self._size, tape_steps))
             self._pipes.append(ours)
             self._workers.append(worker)
 
     def _start_own(self, circuits: CircuitBank) -> None:
         cars = self._ranges[-1].stop - self._ranges[-1].start
         tape_steps = self.settings.tape_steps
-        block = open_block(bytearray(block_bytes(cars, tape_steps)), cars, tape_steps)
+        memory = bytearray(block_bytes(cars, self._size, tape_steps))
+        block = open_block(memory, cars, self._size, tape_steps)
         self._blocks.append(block)
         self._own_cars = TrainingCars(
             with_mapped_table(circuits, self._table_file), block, self._ranges[-1].start,
@@ -126,20 +154,27 @@ class BatchVecEnv(VecEnv):
         )  # fmt: skip
 
     def reset(self) -> np.ndarray:
-        self._do(RESET)
+        """Start an episode of every car; after `seed`, the first ones of these seeds."""
+        for block, cars in zip(self._blocks, self._ranges, strict=True):
+            for row, car in enumerate(range(cars.start, cars.stop)):
+                seed = self._seeds[car]
+                if seed is not None:
+                    block.seeded[row], block.seeds[row] = True, stream_seed(seed, car)
+        self._reset_seeds()
+        self._execute(car_worker.RESET)
         return self._gathered("observations")
 
     def step_async(self, actions: np.ndarray) -> None:
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             block.actions[:] = actions[cars]
-        self._tell(STEP)
+        self._send(car_worker.STEP)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        self._own_cars.do(STEP)
+        car_worker.execute(self._own_cars, car_worker.STEP)
         self._wait()
         truncations = self._gathered("truncations")
         dones = self._gathered("terminations") | truncations
-        infos = [self._nothing] * self.num_envs
+        infos = [self._no_info] * self.num_envs
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             for row in np.flatnonzero(dones[cars]).tolist():
                 terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
@@ -152,27 +187,24 @@ class BatchVecEnv(VecEnv):
         return self._gathered("observations"), self._gathered("rewards"), dones, infos
 
     def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As the function `pull_back`."""
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             block.jacobians[:] = jacobians[:, cars]
-        self._do(PULL_BACK)
-        return self._gathered("gradients", axis=1), self._gathered("judged", axis=1)
+        self._execute(car_worker.PULL_BACK)
+        return self._gathered("gradients", axis=1), self._gathered("usable", axis=1)
 
     def snapshots(self) -> np.ndarray:
-        """As the function `snapshots`."""
-        self._do(SAVE)
+        self._execute(car_worker.SAVE)
         return self._gathered("snapshots")
 
     def restore(self, snapshots: np.ndarray) -> None:
-        """As the function `restore_cars`."""
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             block.snapshots[:] = snapshots[cars]
-        self._do(LOAD)
+        self._execute(car_worker.LOAD)
 
     def close(self) -> None:
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
-                pipe.send_bytes(CLOSE)
+                pipe.send_bytes(car_worker.CLOSE)
         for worker in self._workers:
             worker.join(timeout=5.0)
             if worker.is_alive():
@@ -185,12 +217,12 @@ class BatchVecEnv(VecEnv):
         self._memories, self._pipes, self._workers = [], [], []
         self._table_file.unlink(missing_ok=True)
 
-    def _do(self, command: bytes) -> None:
-        self._tell(command)
-        self._own_cars.do(command)
+    def _execute(self, command: bytes) -> None:
+        self._send(command)
+        car_worker.execute(self._own_cars, command)
         self._wait()
 
-    def _tell(self, command: bytes) -> None:
+    def _send(self, command: bytes) -> None:
         for i, pipe in enumerate(self._pipes):
             try:
                 pipe.send_bytes(command)
@@ -215,10 +247,10 @@ class BatchVecEnv(VecEnv):
         return [getattr(self, attr_name)] * len(self._indices(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        raise NotImplementedError("cars of a batch have no attributes of their own")
+        raise NotImplementedError("the cars of a batch share their settings, given at its making")
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        raise NotImplementedError("cars of a batch have no methods of their own")
+        raise NotImplementedError("the cars of a batch are rows of arrays, and act together")
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * len(self._indices(indices))
@@ -227,11 +259,34 @@ class BatchVecEnv(VecEnv):
         return list(self._get_indices(indices))
 
 
-class NamingSubprocVecEnv(SubprocVecEnv):
+class _OneByOne(CarVecEnv):
+    """What stable-baselines3's own vector environments lack, by the methods of `TrainingEnv`."""
+
+    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cars = [
+            self.env_method("pull_back", jacobians[:, car], indices=car)[0]
+            for car in range(self.num_envs)
+        ]
+        gradients, usable = zip(*cars, strict=True)
+        return np.stack(gradients, axis=1), np.stack(usable, axis=1)
+
+    def snapshots(self) -> np.ndarray:
+        return np.stack(self.env_method("snapshot"))
+
+    def restore(self, snapshots: np.ndarray) -> None:
+        for car, snapshot in enumerate(snapshots):
+            self.env_method("restore", snapshot, indices=car)
+
+
+class DummyCarVecEnv(_OneByOne, DummyVecEnv):
+    """SB3's own, of cars in this process."""
+
+
+class SubprocCarVecEnv(_OneByOne, SubprocVecEnv):
     """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
 
     def __init__(self, makers: list[Callable[[], gym.Env]]):
-        worker_context("racing_env.learning.training_env")
+        worker_context("racing_env.learning.training_cars")
         with self._naming_deaths():
             super().__init__(makers, start_method=START_METHOD)
 
@@ -279,42 +334,6 @@ def _death(i: int, process: Any) -> ChildProcessError:
     )
 
 
-def pull_back(env: VecEnv, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How what has been paid would have changed with the actions of the last steps.
-
-    env: made by `make_vec_env`, with a tape of so many steps; jacobians: (steps, n, 2, SIZE), of
-    the driver's actions by what it saw. Returns the gradients (steps, n, 2) of what each step and
-    those after it paid, by the step's action, and whether enough of what followed is known to learn
-    from it, (steps, n) bool.
-    """
-    if isinstance(env, BatchVecEnv):
-        return env.pull_back(jacobians)
-    cars = [
-        env.env_method("pull_back", jacobians[:, car], indices=car)[0]
-        for car in range(env.num_envs)
-    ]
-    return np.stack([car[0] for car in cars], axis=1), np.stack([car[1] for car in cars], axis=1)
-
-
-def snapshots(env: VecEnv) -> np.ndarray:
-    """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64; not between pull-backs.
-
-    env: made by `make_vec_env`; what one kind of it gives, another can go on from.
-    """
-    if isinstance(env, BatchVecEnv):
-        return env.snapshots()
-    return np.stack(env.env_method("snapshot"))
-
-
-def restore_cars(env: VecEnv, kept: np.ndarray) -> None:
-    """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
-    if isinstance(env, BatchVecEnv):
-        env.restore(kept)
-        return
-    for car in range(env.num_envs):
-        env.env_method("restore", kept[car], indices=car)
-
-
 def make_vec_env(
     kind: str,
     circuits: CircuitBank,
@@ -322,7 +341,7 @@ def make_vec_env(
     cars: int,
     settings: TrainingSettings,
     scratch: str | Path,
-) -> VecEnv:
+) -> CarVecEnv:
     """A vector environment: `batch`, or SB3's own `subproc` or `dummy` with a car a process."""
     if kind == "batch":
         return BatchVecEnv(circuits, processes, cars, settings, scratch)
@@ -330,6 +349,6 @@ def make_vec_env(
         partial(TrainingEnv, circuits, car, settings) for car in range(processes)
     ]
     if kind == "dummy":
-        return DummyVecEnv(makers)
+        return DummyCarVecEnv(makers)
     _compile(circuits, settings)
-    return NamingSubprocVecEnv(makers)
+    return SubprocCarVecEnv(makers)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
 from racing_env.simulation.rewards import REWARD_TERMS, pay
 from racing_env.tracks import bank
@@ -122,8 +123,8 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
 
         row = circuits.first[c] + station
         psi = state[dyn.PSI, car]
-        along = dyn.cosine(psi) * circuits.table[row, bank.COS]
-        along += dyn.sine(psi) * circuits.table[row, bank.SIN]
+        along = cosine(psi) * circuits.table[row, bank.COS]
+        along += sine(psi) * circuits.table[row, bank.SIN]
         room = _room(cars, circuits, car)
         cars.room_m[car] = room
         standing = state[dyn.VX, car] < standing_speed
@@ -136,9 +137,8 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
             cars.ended[car] = STANDING
         else:
             cars.ended[car] = ON_TRACK
-        front, rear = dyn.axle_slips(state, car, circuits.vehicle)
         ended = cars.ended[car] != ON_TRACK
-        pay(cars.rewards[car], gained, room, front, rear, ended, weights, dt_s)
+        pay(cars.rewards[car], state, car, gained, room, ended, weights, circuits.vehicle, dt_s)
 
 
 @kernel
@@ -162,7 +162,7 @@ def place(
     state[:, car] = 0.0
     state[dyn.X, car] = row[bank.X] - row[bank.SIN] * offset
     state[dyn.Y, car] = row[bank.Y] + row[bank.COS] * offset
-    state[dyn.PSI, car] = dyn.wrapped_angle(psi)
+    state[dyn.PSI, car] = wrapped_angle(psi)
     state[dyn.VX, car] = speed_mps
     state[dyn.YAW_RATE, car] = speed_mps * row[bank.LINE_KAPPA]
     state[dyn.AY, car] = speed_mps * speed_mps * row[bank.LINE_KAPPA]

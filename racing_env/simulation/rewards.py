@@ -5,6 +5,7 @@ A term more is a line in each of the three.
 
 from typing import NamedTuple
 
+from racing_env.car import dynamics as dyn
 from racing_env.car.kernels import inlined
 from racing_env.car.scales import Scales
 
@@ -44,15 +45,16 @@ def reward_weights(scales: Scales) -> RewardWeights:
 
 
 @inlined
-def pay(rewards, gained_s, room_m, front_slip_rad, rear_slip_rad, ended, weights, dt_s):
+def pay(rewards, state, car, gained_s, room_m, ended, weights, vehicle, dt_s):
     """Fill rewards (terms,) of one car after a control step of dt_s.
 
-    gained_s: of the profile's time; room_m: between the car and the nearer border, below zero
-    outside; slips: of the axles; ended: the step ended the episode.
+    state: (STATE_SIZE, n) after the step; gained_s: of the profile's time; room_m: between the car
+    and the nearer border, below zero outside; ended: the step ended the episode.
     """
     depth = min(max(1.0 - room_m / weights.border_zone_m, 0.0), BORDER_DEPTH_MAX)
-    excess = max(abs(front_slip_rad) / weights.slip_rad - 1.0, 0.0)
-    excess += max(abs(rear_slip_rad) / weights.slip_rad - 1.0, 0.0)
+    front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
+    excess = max(abs(front_slip) / weights.slip_rad - 1.0, 0.0)
+    excess += max(abs(rear_slip) / weights.slip_rad - 1.0, 0.0)
     rewards[0] = weights.progress_per_s * gained_s
     rewards[1] = -weights.border_per_s * depth * depth * dt_s
     rewards[2] = -weights.slip_per_s * min(excess, SLIP_EXCESS_MAX) * dt_s

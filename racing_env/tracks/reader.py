@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
-from racing_env.common.files import refuse_special_file, replaced_atomically
+from racing_env.common.files import is_folder, reading, refuse_special_file, replaced_atomically
 from racing_env.tracks.geometry import Track, cross, track_from_centre_line
 from racing_env.tracks.readers import deepracer
 from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, POINTS_MIN, CentreLine
@@ -99,12 +99,12 @@ def _read_centre_line(path: Path) -> CentreLine:
 
 
 def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path}: is a directory; a file of one circuit is needed")
     if not path.exists():
         raise InputError(f"{path}: no such file; a file of one circuit is needed")
     refuse_special_file(path)
-    try:
+    with reading(path):
         size = path.stat().st_size
         if size > FILE_SIZE_MAX_BYTES:
             raise InputError(
@@ -112,8 +112,6 @@ def _read_bytes(path: Path) -> bytes:
                 f"{FILE_SIZE_MAX_BYTES / 1e6:.0f} MB are read"
             )
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
     if not data.strip():
         raise InputError(f"{path}: is empty; a circuit is needed: {FORMATS}")
     return data

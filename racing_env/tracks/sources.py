@@ -10,6 +10,7 @@ import numpy as np
 
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
+from racing_env.common.files import is_folder, reading
 from racing_env.common.workers import parallel_map
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.feasibility import refuse_impassable
@@ -73,8 +74,9 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[TrackSource]:
     if spec in BUILT_IN:
         return [TrackSource(spec, partial(built_in_track, spec, vehicle))]
     path = Path(spec)
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _holds_a_circuit(file))
+    if is_folder(path):
+        with reading(path):
+            files = sorted(file for file in path.iterdir() if _holds_a_circuit(file))
         if not files:
             raise InputError(
                 f"{spec}: the folder has no .csv file, nor another of a circuit (.npy, .yaml of a "

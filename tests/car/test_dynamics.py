@@ -11,6 +11,8 @@ from processes import compiled_and_not
 from scipy.optimize import brentq
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.loads import wheel_loads_n
+from racing_env.car.tyre import axle_tyres, peak_side_force_n, wheel_force_n
 from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
 from racing_env.simulation.task import CONTROL_STEP_S
 
@@ -71,8 +73,9 @@ def kinetic_energy_j(state: np.ndarray) -> np.ndarray:
 def wheel_power_w(state: np.ndarray) -> float:
     """Power of the four tyres on one car (STATE_SIZE,), each force times its own contact speed."""
     vx, vy, yaw_rate = state[dyn.VX], state[dyn.VY], state[dyn.YAW_RATE]
-    loads = dyn.wheel_loads_n(vx, state[dyn.AX], state[dyn.AY], RACECAR)
+    loads = wheel_loads_n(vx, state[dyn.AX], state[dyn.AY], RACECAR)
     drive_n = min(state[dyn.DRIVE], RACECAR.power_max_w / max(vx, 1.0))
+    tyres = axle_tyres(RACECAR)
     shares = (RACECAR.brake_share_front, 1.0 - RACECAR.brake_share_front)
     power = 0.0
     for wheel, load in enumerate(loads):
@@ -84,86 +87,12 @@ def wheel_power_w(state: np.ndarray) -> float:
         along = math.cos(angle) * x + math.sin(angle) * y
         across = math.cos(angle) * y - math.sin(angle) * x
         drive, brake = 0.5 * drive_n * rear, 0.5 * state[dyn.BRAKE] * shares[rear]
-        force_along, force_across = dyn.wheel_force_n(along, across, load, drive, brake, RACECAR)
+        force_along, force_across = wheel_force_n(along, across, load, drive, brake, tyres[rear])
         power += force_along * along + force_across * across
     return power
 
 
 # --- the pieces ---------------------------------------------------------------------------------
-
-
-def test_polynomials_keep_their_bounds():
-    x = np.concatenate([np.linspace(-1.5, 1.5, 4001), np.geomspace(1.0, 1e12, 500)])
-    x = np.concatenate([x, -x])
-    error = [dyn.arctangent(value) - math.atan(value) for value in x]
-    assert np.abs(error).max() < 1e-8
-    x = np.linspace(-math.pi, math.pi, 4001)
-    error = [dyn.sine(value) - math.sin(value) for value in x]
-    assert np.abs(error).max() < 1e-10
-    error = [dyn.cosine(value) - math.cos(value) for value in x]
-    assert np.abs(error).max() < 1e-10
-
-
-def test_the_tyre_peaks_where_the_magic_formula_does():
-    slip = np.linspace(0.0, 0.5, 5001)
-    for load in (500.0, 3000.0, 8000.0):
-        force = [dyn.lateral_tyre_force_n(math.tan(a), load, RACECAR) for a in slip]
-        # 1 - 0.1 Fz/3000 of the load, at Ba with C atan(atan(Ba)) = pi/2 (because E = 1)
-        assert max(force) == pytest.approx(load * (1.0 - 0.1 * load / 3000.0), rel=1e-6)
-        peak = math.tan(math.tan(math.pi / (2.0 * RACECAR.tyre_c))) / RACECAR.tyre_b
-        assert slip[np.argmax(force)] == pytest.approx(peak, abs=2e-4)
-    stiffness = dyn.lateral_tyre_force_n(1e-6, 3000.0, RACECAR) / 1e-6
-    expected = 3000.0 * 0.9 * RACECAR.tyre_b * RACECAR.tyre_c
-    assert stiffness == pytest.approx(expected, rel=1e-6)
-
-
-@given(
-    vx=st.floats(-10.0, 70.0),
-    ax=st.floats(-15.0, 8.0),
-    ay=st.floats(-8.0, 8.0),
-)
-def test_load_transfer_adds_up(vx, ax, ay):
-    fl, fr, rl, rr = dyn.wheel_loads_n(vx, ax, ay, RACECAR)
-    assert fl + fr + rl + rr == pytest.approx(WEIGHT_N + LIFT_KGPM * vx * vx, rel=1e-12)
-    pitch = RACECAR.cog_to_front_m * (fl + fr) - RACECAR.cog_to_rear_m * (rl + rr)
-    down_force = RACECAR.cog_to_front_m * RACECAR.lift_front_kgpm
-    down_force -= RACECAR.cog_to_rear_m * RACECAR.lift_rear_kgpm
-    inertia = RACECAR.mass_kg * RACECAR.cog_height_m
-    assert pitch == pytest.approx(down_force * vx * vx - inertia * ax, abs=1e-6)
-    roll = 0.5 * RACECAR.axle_track_m * (fr + rr - fl - rl)
-    assert roll == pytest.approx(inertia * ay, abs=1e-6)
-    assert (fr - fl) * (1.0 - RACECAR.roll_share_front) == pytest.approx(
-        (rr - rl) * RACECAR.roll_share_front, abs=1e-6
-    )
-
-
-@given(
-    ax=st.floats(-1e3, 1e3),
-    ay=st.floats(-1e3, 1e3),
-)
-def test_no_wheel_pulls_on_the_road(ax, ay):
-    assert min(dyn.wheel_loads_n(20.0, ax, ay, RACECAR)) >= dyn.LOAD_FLOOR_N
-
-
-@given(
-    along=st.floats(-80.0, 80.0),
-    across=st.floats(-80.0, 80.0),
-    load=st.floats(dyn.LOAD_FLOOR_N, 20e3),
-    drive=st.floats(0.0, 30e3),
-    brake=st.floats(0.0, 30e3),
-)
-def test_no_wheel_passes_the_friction_circle(along, across, load, drive, brake):
-    force_along, force_across = dyn.wheel_force_n(along, across, load, drive, brake, RACECAR)
-    grip = RACECAR.friction * load
-    assert math.hypot(force_along, force_across) <= grip * (1.0 + 1e-12)
-    resistance = brake + RACECAR.rolling_resistance * load
-    asked = drive - min(max(along / dyn.STOP_SPEED_MPS, -1.0), 1.0) * resistance
-    assert force_along == pytest.approx(min(max(asked, -grip), grip), rel=1e-12, abs=1e-9)
-    assert force_across * across <= 0.0  # a tyre resists being dragged sideways
-    # a cap, not a scale: the force is the free tyre's as long as the circle has room for it
-    free = dyn.lateral_tyre_force_n(-across / max(along, dyn.SLIP_SPEED_FLOOR_MPS), load, RACECAR)
-    if math.hypot(force_along, free) < grip:
-        assert force_across == free
 
 
 @given(
@@ -212,21 +141,19 @@ def test_braking_distance_with_all_wheels_at_the_limit(start_mps):
     assert abs(states[-1, dyn.VX, 0]) < 1e-6
 
 
-def peak_force_n(loads: tuple[float, ...]) -> float:
-    factor = RACECAR.tyre_load_sensitivity / RACECAR.tyre_nominal_load_n
-    return sum(RACECAR.friction * load * (1.0 + factor * load) for load in loads)
-
-
 def lateral_limit_mps2(speed_mps: float) -> float:
     """Lateral acceleration (m/s2) at which one axle needs all that its two tyres can give."""
     wheelbase = RACECAR.cog_to_front_m + RACECAR.cog_to_rear_m
     front_kg = RACECAR.mass_kg * RACECAR.cog_to_rear_m / wheelbase
 
+    front_tyre, rear_tyre = axle_tyres(RACECAR)
+
     def spare_n(ay):
-        loads = dyn.wheel_loads_n(speed_mps, 0.0, ay, RACECAR)
+        loads = wheel_loads_n(speed_mps, 0.0, ay, RACECAR)
         turned = math.cos(wheelbase * ay / speed_mps**2)  # front wheels on this radius
-        front = peak_force_n(loads[:2]) * turned - front_kg * ay
-        rear = peak_force_n(loads[2:]) - (RACECAR.mass_kg - front_kg) * ay
+        front = sum(peak_side_force_n(load, front_tyre) for load in loads[:2])
+        rear = sum(peak_side_force_n(load, rear_tyre) for load in loads[2:])
+        front, rear = front * turned - front_kg * ay, rear - (RACECAR.mass_kg - front_kg) * ay
         return min(front, rear)
 
     return brentq(spare_n, 1.0, 20.0)
@@ -401,26 +328,41 @@ def test_any_drive_stays_finite(seed):
     assert np.hypot(states[:, dyn.VX], states[:, dyn.VY]).max() < 80.0
 
 
-# Every compiled function of the dynamics, by itself and in a drive, and the speed profile's, which
-# rests on them. The simulator's, which include the expert's, have a test of their own.
+# Every compiled function of the car, by itself and in a drive or a profile. The simulator's, which
+# include the expert's, have a test of their own.
 KERNELS = """
 import sys
 import numpy as np
+from racing_env.car import arithmetic, loads, powertrain, tyre
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
 from cars import RACECAR
 
+front, rear = tyre.axle_tyres(RACECAR)
 rng = np.random.default_rng(0)
 n = 4
 state = rng.normal(0.0, 0.3, (dyn.STATE_SIZE, n))
 state[dyn.VX] = [0.1, 12.0, 33.0, 60.0]
 state[[dyn.DRIVE, dyn.BRAKE]] = 0.0
 results = {
-    "arctangent": [dyn.arctangent(x) for x in (-30.0, -0.4, 0.0, 1.0, 2.0)],
-    "sine": [dyn.sine(x) for x in (-3.0, -0.4, 0.0, 1.0, 3.0)],
-    "tyre": [dyn.lateral_tyre_force_n(x, 3e3, RACECAR) for x in (-9.0, -0.1, 0.0, 0.05)],
-    "wheel": [dyn.wheel_force_n(v, -1.0, 3e3, 2e3, 1e3, RACECAR) for v in (-9.0, 0.0, 30.0)],
-    "loads": [dyn.wheel_loads_n(v, -20.0, 30.0, RACECAR) for v in (0.0, 50.0)],
+    "arctangent": [arithmetic.arctangent(x) for x in (-30.0, -0.4, 0.0, 1.0, 2.0)],
+    "sine": [arithmetic.sine(x) for x in (-3.0, -0.4, 0.0, 1.0, 3.0)],
+    "cosine": [arithmetic.cosine(x) for x in (-3.0, -0.4, 0.0, 1.0, 3.0)],
+    "wrapped": [arithmetic.wrapped_angle(x) for x in (-30.0, -0.4, 0.0, 4.0)],
+    "side": [tyre.side_force_n(x, 3e3, front) for x in (-9.0, -0.1, 0.0, 0.05)],
+    "peak": [tyre.peak_side_force_n(x, front) for x in (10.0, 3e3)],
+    "peak slip": [tyre.peak_slip_rad(front)],
+    "inverse": [tyre.slip_of_force_rad(x, 3e3, front) for x in (-9e3, -900.0, 0.0, 2e3)],
+    "combined": [tyre.combined_forces_n(x, 3e3, front) for x in (-9e3, 900.0)],
+    "wheel": [tyre.wheel_force_n(v, -1.0, 3e3, 2e3, 1e3, front) for v in (-9.0, 0.0, 30.0)],
+    "slips": [tyre.axle_slips_rad(v, 0.4, 0.2, 0.1, RACECAR) for v in (0.0, 50.0)],
+    "loads": [loads.wheel_loads_n(v, -20.0, 30.0, RACECAR) for v in (0.0, 50.0)],
+    "axle loads": [loads.axle_loads_n(v, RACECAR) for v in (0.0, 50.0)],
+    "drag": [loads.drag_n(v, RACECAR) for v in (-3.0, 50.0)],
+    "resistance": [loads.resistance_n(v, RACECAR) for v in (0.0, 50.0)],
+    "grip": [loads.grip_n(v, RACECAR) for v in (0.0, 50.0)],
+    "drive": [powertrain.drive_force_n(7e3, v, RACECAR) for v in (0.0, 50.0)],
+    "shares": [powertrain.wheel_shares_n(7e3, 0.6)],
     "accelerations": [
         dyn.accelerations(v, 0.4, 0.2, 1.0, 4.0, 0.1, 3e3, 0.0, RACECAR) for v in (-2.0, 0.0, 50.0)
     ],
@@ -449,4 +391,4 @@ np.savez(
 def test_the_compiler_changes_nothing(tmp_path):
     compiled, plain = compiled_and_not(KERNELS, folder=tmp_path)
     for name, value in compiled.items():
-        np.testing.assert_allclose(value, plain[name], rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_array_equal(value, plain[name], err_msg=name)

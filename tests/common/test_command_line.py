@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from processes import ROOT
 
 from racing_env.common import command_line as cli
-from racing_env.common.errors import InputError
+from racing_env.common.errors import FileError, InputError
 
 
 def ended_with(error: BaseException) -> int:
@@ -38,7 +40,13 @@ def test_a_main_that_returns_just_returns():
 
 @pytest.mark.parametrize(
     "error",
-    [InputError("a.csv: line 3: width is -1, it must be positive"), OSError("no space left")],
+    [
+        InputError("a.csv: line 3: width is -1, it must be positive"),
+        FileError("a.csv: cannot be written (Permission denied); see to it and start again"),
+        ChildProcessError("worker process worker-0 has died, exit code -9"),
+        OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+        OSError(errno.EMFILE, "Too many open files"),
+    ],
 )
 def test_what_the_user_can_cause_is_one_line_and_code_2(error, capsys):
     assert ended_with(error) == 2
@@ -67,7 +75,16 @@ def test_an_interrupt_is_code_130(error, capsys):
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError(), ImportError(), caused_by(KeyError(), ValueError())]
+    "error",
+    [
+        ZeroDivisionError(),
+        ImportError(),
+        caused_by(KeyError(), ValueError()),
+        OSError("of a library, about nothing"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "never written"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        OSError(errno.EBADF, "Bad file descriptor"),
+    ],
 )
 def test_a_bug_stays_a_traceback(error):
     with pytest.raises(type(error)):
@@ -131,7 +148,12 @@ def test_sigterm_is_met_as_ctrl_c_is(resumable, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "one_line"), [(OSError("the disk is full"), True), (KeyError("a bug"), False)]
+    ("error", "one_line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a bug"), False),
+        (KeyError("a bug"), False),
+    ],
 )
 def test_a_full_disk_met_by_a_thread_is_one_line(error, one_line, capsys, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", None)  # put back after the test
@@ -145,8 +167,8 @@ def test_a_full_disk_met_by_a_thread_is_one_line(error, one_line, capsys, monkey
         thread.join()
 
     cli.run(main)
-    said = capsys.readouterr().err.splitlines()
-    assert str(error) in said[-1] and (len(said) == 1) == one_line
+    lines = capsys.readouterr().err.splitlines()
+    assert str(error) in lines[-1] and (len(lines) == 1) == one_line
 
 
 def test_zero_is_a_count_but_not_positive():
@@ -155,18 +177,54 @@ def test_zero_is_a_count_but_not_positive():
         cli.positive_int("0")
 
 
+COUNTED_TWICE = (
+    "source scripts/machine.sh; core_count; exec "
+    f"{sys.executable} -c 'from racing_env.common import command_line as cli; "
+    "print(cli.available_cores())'"
+)
+
+
+def counts_after(*arguments: str) -> list[int]:
+    """What bash and Python count as cores in a process that is started by these arguments."""
+    answer = subprocess.run(
+        [*arguments, "bash", "-c", COUNTED_TWICE], check=True, capture_output=True, text=True,
+        cwd=ROOT,
+    )  # fmt: skip
+    return [int(line) for line in answer.stdout.split()]
+
+
+def test_bash_and_python_count_the_same_cores():
+    in_bash, in_python = counts_after()
+    assert 1 <= in_bash == in_python <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="taskset is needed")
 def test_cores_are_those_of_the_affinity():
-    cores = cli.available_cores()
-    assert 1 <= cores <= (os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        code = "from racing_env.common import command_line as c; import os;"
-        code += (
-            "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(c.available_cores())"
-        )
-        answer = subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
-        )
-        assert answer.stdout.strip() == "1"
+    core = min(os.sched_getaffinity(0))
+    assert counts_after("taskset", "-c", str(core)) == [1, 1]
+
+
+QUOTAS = {
+    "half a core": ({"cpu.max": "50000 100000"}, 1),
+    "one and a half": ({"cpu.max": "150000 100000"}, 2),
+    "none": ({"cpu.max": "max 100000"}, 1000),
+    "version 1": ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+}
+
+
+@pytest.mark.parametrize("case", QUOTAS)
+def test_cores_are_those_of_the_containers_quota(case, tmp_path):
+    files, quota = QUOTAS[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    # of this process alone, in a view of its own
+    covered = f"mount --bind {tmp_path} /sys/fs/cgroup"
+    alone = ["unshare", "--mount", "bash", "-c", f'{covered} && exec "$@"', "bash"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a folder")
+    cores = min(quota, len(os.sched_getaffinity(0)))
+    assert counts_after(*alone) == [cores, cores]
 
 
 BAR = """

@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 from processes import ROOT
 
-from racing_env.common.errors import InputError
+from racing_env.common.errors import FileError, InputError
 from racing_env.common.files import (
     TEMPORARY,
     locked_folder,
+    read_columns,
+    read_json,
+    reading,
     refuse_special_file,
     replaced_atomically,
     write_json,
+    writing,
 )
 
 
@@ -65,12 +69,14 @@ def test_a_writer_that_replaces_the_temporary_file_itself(tmp_path):
 
 
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600)])
-def test_the_mode_is_that_of_an_ordinary_new_file(tmp_path, umask, mode):
+def test_the_mode_is_that_of_an_ordinary_new_file(tmp_path, umask, mode, monkeypatch):
     before = os.umask(umask)
     try:
-        with replaced_atomically(tmp_path / "result.txt") as temporary:
-            temporary.write_text("x")
-        assert os.umask(umask) == umask  # asking for it has not changed it
+        with monkeypatch.context() as patch:
+            # it is the whole process's: files of other threads would get its modes meanwhile
+            patch.setattr(os, "umask", lambda mask: pytest.fail("the umask is changed"))
+            with replaced_atomically(tmp_path / "result.txt") as temporary:
+                temporary.write_text("x")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "result.txt").stat().st_mode) == mode
@@ -87,8 +93,33 @@ def test_two_writers_do_not_meet(tmp_path):
 
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OSError), replaced_atomically(tmp_path / "file" / "result.txt"):
+    with pytest.raises(FileError), replaced_atomically(tmp_path / "file" / "result.txt"):
         pytest.fail("the block must not run")
+    with (
+        pytest.raises(FileError, match="file: cannot be written"),
+        locked_folder(tmp_path / "file"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_what_cannot_be_read_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match="nowhere: cannot be read"), reading(tmp_path / "nowhere"):
+        (tmp_path / "nowhere").read_bytes()
+    with pytest.raises(InputError, match="not readable as JSON"):
+        read_json(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_columns(tmp_path / "nowhere.csv", ["a"])
+    with pytest.raises(InputError, match="cannot be read"):
+        refuse_special_file(tmp_path / ("x" * 300))  # no file system has such names
+
+
+def test_a_file_in_a_folder_is_named_rather_than_the_folder(tmp_path):
+    with (
+        pytest.raises(FileError, match="a/b: cannot be written"),
+        writing(tmp_path),
+        writing("a/b"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_json(tmp_path):
@@ -159,13 +190,13 @@ def test_an_os_error_names_the_file_and_numpy_s_a_guess(tmp_path):
     path = tmp_path / "a.npy"
     full = OSError(errno.ENOSPC, "No space left on device", "x")
     with (
-        pytest.raises(OSError, match=r"a\.npy: cannot be written \(No space left on device\)"),
+        pytest.raises(FileError, match=r"a\.npy: cannot be written \(No space left on device\)"),
         replaced_atomically(path),
     ):
         raise full
     numpys = OSError("1000 requested and 8 written")
     with (
-        pytest.raises(OSError, match="1000 requested and 8 written; is the disk full"),
+        pytest.raises(FileError, match="1000 requested and 8 written; is the disk full"),
         replaced_atomically(path),
     ):
         raise numpys

@@ -22,11 +22,11 @@ def test_the_camera_behind_looks_along_the_track_from_higher_up_at_speed():
     station = 40
     state = np.zeros(dyn.STATE_SIZE)
     state[[dyn.X, dyn.Y]] = track.x_m[station], track.y_m[station]
-    slow = camera_behind(state, station * track.step_m, track, (960, 540), 1.0)
+    slow = camera_behind(state, station * track.step_m, track, (960, 540), 1.0, RACECAR)
     ahead = slow(np.array([track.x_m[station + 20], track.y_m[station + 20]]))
     assert ahead[1] < slow.anchor[1] - 100.0  # up on the picture
     state[dyn.VX] = 70.0
-    fast = camera_behind(state, station * track.step_m, track, (960, 540), 1.0)
+    fast = camera_behind(state, station * track.step_m, track, (960, 540), 1.0, RACECAR)
     assert fast.px_per_m == pytest.approx(0.5 * slow.px_per_m)
 
 
@@ -34,7 +34,7 @@ def test_the_heading_is_blended_across_the_end_of_the_lap():
     track = built_in_track("oval", RACECAR)
     state = np.zeros(dyn.STATE_SIZE)
     headings = [
-        camera_behind(state, s_m, track, (960, 540), 1.0).forward_rad
+        camera_behind(state, s_m, track, (960, 540), 1.0, RACECAR).forward_rad
         for s_m in track.length_m + np.array([-0.75, -0.5, -0.25, 0.0]) * track.step_m
     ]
     assert np.abs(np.diff(np.unwrap(headings))).max() < 0.01

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from processes import ROOT
+from tenth import tenth_of_circuit, tenth_of_state, tenth_of_vehicle
 
 pygame = pytest.importorskip(
     "pygame", reason="rendering needs the extra: pip install -r requirements-render.txt"
@@ -11,6 +12,7 @@ pygame = pytest.importorskip(
 
 from cars import RACECAR  # noqa: E402
 
+from racing_env.car import dynamics as dyn  # noqa: E402
 from racing_env.drawing.rendering import BODY, RIVALS, View, moment_of  # noqa: E402
 from racing_env.environment import RaceEnv  # noqa: E402
 from racing_env.tracks.circuit import prepare_circuit  # noqa: E402 - after the skip
@@ -115,10 +117,30 @@ def test_rivals_are_drawn_in_colours_of_their_own(circuit, camera):
     env.reset(options={"start_s": 90.0})
     rival = moment_of(env.simulator, 0)
     view = View("rgb_array", camera, 20.0)
-    alone = view.draw(circuit, car)
+    alone = view.draw(circuit, car, RACECAR)
     assert not is_colour(alone, RIVALS[0]).sum() > 20
-    both = view.draw(circuit, car, rivals=[rival])
+    both = view.draw(circuit, car, RACECAR, rivals=[rival])
     assert is_colour(both, RIVALS[0]).sum() > 20
+
+
+@pytest.mark.parametrize("camera", ["follow", "track"])
+def test_a_tenth_of_the_car_on_a_tenth_of_the_circuit_looks_the_same(circuit, camera):
+    env = RaceEnv(circuit)
+    views = [View("rgb_array", camera, 20.0) for _ in range(2)]
+    small_circuit, small_car = tenth_of_circuit(circuit), tenth_of_vehicle(RACECAR)
+    for start_m in (0.0, 150.0, 400.0):  # start line, racing line, kerbs
+        env.reset(options={"start_s": start_m})
+        env.simulator.state[[dyn.VX, dyn.VY], 0] = 30.0, 8.0  # m/s: tyres leave marks
+        for _ in range(4):
+            env.step(np.array([0.3, 0.5]))
+            moment = moment_of(env.simulator, 0)
+            small = moment._replace(state=tenth_of_state(moment.state), s_m=0.1 * moment.s_m)
+            full_size = views[0].draw(circuit, moment, RACECAR)
+            tenth = views[1].draw(small_circuit, small, small_car)
+        assert full_size is not None and tenth is not None
+        beside_the_gauges = np.s_[:, 300:]
+        differ = (full_size != tenth)[beside_the_gauges].any(axis=2)
+        assert differ.mean() < 1e-3
 
 
 def test_a_missing_pygame_is_named_and_only_when_rendering():

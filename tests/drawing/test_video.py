@@ -44,7 +44,7 @@ def has(frame, colour) -> bool:
 
 def test_the_fastest_is_followed_and_the_others_are_shown(circuit, results):
     assert [r.driver for r in video.followed_first(results)] == ["fast", "slow"]
-    frames = list(video.race_frames(circuit, results, frames_per_s=1.0))
+    frames = list(video.race_frames(circuit, results, RACECAR, frames_per_s=1.0))
     assert len(frames) == video.frame_count(results, 1.0)
     assert len(frames) == pytest.approx(results[1].flying_lap_s + video.STILL_S, abs=1.0)
     assert all(has(frame[300:480, 400:560], BODY) for frame in frames)

@@ -1,6 +1,5 @@
-"""The expert: its tyre model against the car's, that it finishes, and that it knows no side."""
+"""The expert: that it spares the tyres, that it finishes, and that it knows no side."""
 
-import math
 import warnings
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.tyre import SLIP_SPEED_FLOOR_MPS, axle_tyres, peak_slip_rad
 from racing_env.car.vehicle import Vehicle
 from racing_env.drivers import expert
 from racing_env.simulation.simulator import ON_TRACK, Simulator
@@ -17,12 +17,6 @@ from racing_env.tracks.bank import LINE_SPEED, CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
 from racing_env.tracks.sources import load_circuits
-
-# below C of 1.57 a curve with E = 1 rises for ever
-tyres = st.builds(
-    lambda b, c, e: RACECAR._replace(tyre_b=b, tyre_c=c, tyre_e=e),
-    st.floats(5.0, 20.0), st.floats(1.8, 2.6), st.floats(0.0, 1.0),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -52,42 +46,6 @@ def laps_driven(simulator: Simulator, margins: np.ndarray, laps: int) -> np.ndar
     return np.minimum(finished, laps)
 
 
-def test_peak_slip_closed_form():
-    """With E = 1, C atan(atan(Ba)) = pi/2."""
-    expected = math.tan(math.tan(0.5 * math.pi / RACECAR.tyre_c)) / RACECAR.tyre_b
-    assert expert.peak_slip_rad(RACECAR) == pytest.approx(expected, rel=1e-6)
-    plain = RACECAR._replace(tyre_e=0.0)  # C atan(Ba) = pi/2
-    expected = math.tan(0.5 * math.pi / RACECAR.tyre_c) / RACECAR.tyre_b
-    assert expert.peak_slip_rad(plain) == pytest.approx(expected, rel=1e-12)
-
-
-@given(vehicle=tyres)
-def test_no_slip_gives_more_side_force_than_the_peak(vehicle):
-    peak = expert.peak_slip_rad(vehicle)
-    at_peak = dyn.lateral_tyre_force_n(math.tan(peak), 3000.0, vehicle)
-    for slip in np.linspace(0.0, 1.5, 60):
-        force = dyn.lateral_tyre_force_n(math.tan(slip), 3000.0, vehicle)
-        assert force <= at_peak * (1.0 + 1e-6)
-
-
-@given(share=st.floats(-0.97, 0.97), load=st.floats(200.0, 20e3))
-def test_the_inverse_tyre_gives_the_slip_of_a_force(share, load):
-    wheel_peak = dyn.lateral_tyre_force_n(
-        math.tan(expert.peak_slip_rad(RACECAR)), 0.5 * load, RACECAR
-    )
-    force = 2.0 * share * wheel_peak
-    slip = expert._axle_slip_rad(force, load, RACECAR)
-    assert abs(slip) < expert.peak_slip_rad(RACECAR)
-    axle = 2.0 * dyn.lateral_tyre_force_n(math.tan(slip), 0.5 * load, RACECAR)
-    assert axle == pytest.approx(force, rel=1e-5, abs=1e-3)
-
-
-@pytest.mark.parametrize("force", [1e5, -1e5])
-def test_more_than_the_tyres_have_asks_for_slip_before_the_peak(force):
-    slip = expert._axle_slip_rad(force, 6000.0, RACECAR)
-    assert 0.5 < slip * math.copysign(1.0, force) / expert.peak_slip_rad(RACECAR) < 1.0
-
-
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_actions_are_in_the_action_space_wherever_the_car_is(circuits, seed):
@@ -114,12 +72,12 @@ def test_the_front_tyres_stay_before_their_peak(circuits):
     worst = 0.0
     for _ in range(1200):
         simulator.step(expert.expert_actions(simulator, np.full(len(circuits), 0.8)))
-        vx = np.maximum(simulator.state[dyn.VX], dyn.SLIP_SPEED_FLOOR_MPS)
+        vx = np.maximum(simulator.state[dyn.VX], SLIP_SPEED_FLOOR_MPS)
         front_y = simulator.state[dyn.VY] + simulator.state[dyn.YAW_RATE] * RACECAR.cog_to_front_m
         slip = simulator.state[dyn.STEER] - np.arctan(front_y / vx)
         worst = max(worst, float(np.abs(slip).max()))
     assert (simulator.cars.ended == ON_TRACK).all()
-    assert worst < 1.1 * expert.peak_slip_rad(RACECAR)
+    assert worst < 1.1 * peak_slip_rad(axle_tyres(RACECAR)[0])
 
 
 def test_finishes_standing_and_flying_laps_from_anywhere(circuits):

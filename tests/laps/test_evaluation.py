@@ -1,36 +1,36 @@
 """Timed laps: what they must add up to, how drives end, and that one car does not touch another."""
 
-import csv
 import math
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, circuit_named, scaled
 
-from racing_env.car.dynamics import CONTROL_STEP_S
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import Policy
 from racing_env.laps import evaluation as ev
-from racing_env.simulation import observation
-from racing_env.tracks.circuit import Circuit, prepare_circuit
-from racing_env.tracks.generator import built_in_track
+from racing_env.simulation.layouts import centre_preview
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.task import racing_task
+from racing_env.tracks.circuit import Circuit
 
-MARGIN = 0.85  # of the speed profile: slow enough for the expert on these circuits
+PACE = 0.85  # slow enough for the expert on these circuits
 
 
 @pytest.fixture(scope="module")
 def circuits() -> list[Circuit]:
-    return [prepare_circuit(built_in_track(name, RACECAR), RACECAR) for name in ("oval", "club")]
+    return [circuit_named("oval"), circuit_named("club")]
 
 
 @pytest.fixture(scope="module")
 def driven(circuits) -> list[ev.LapResult]:
-    expert = ev.expert_driver(np.full(2, MARGIN))
+    expert = ev.expert_driver(np.full(2, PACE))
     return ev.drive_laps(circuits, expert, laps=2, name="expert", telemetry=True)
 
 
 def constant(steering: float, pedals: float) -> ev.Driver:
-    return lambda simulator: np.tile([steering, pedals], (simulator.n, 1))
+    return ev.Driver(lambda simulator: np.tile([steering, pedals], (simulator.n, 1)))
 
 
 def result(lap_times_s=(40.0, 30.0), end=ev.FINISHED, track="a", distance_m=2000.0, wanted=2):
@@ -45,57 +45,26 @@ def test_the_expert_finishes_a_standing_and_all_flying_laps(circuits, driven):
         assert 3.0 * drive.length_m <= drive.distance_m < 3.0 * drive.length_m + 10.0
         assert drive.flying_lap_s == min(drive.lap_times_s[1:])
         assert drive.flying_lap_s <= drive.mean_flying_lap_s < drive.standing_lap_s
-        assert circuit.lap_time_s < drive.flying_lap_s < circuit.lap_time_s / MARGIN * 1.05
-
-
-def test_telemetry_is_the_best_flying_lap(circuits, driven):
-    for circuit, drive in zip(circuits, driven, strict=True):
-        lap = drive.telemetry
-        assert lap.time_s[0] == 0.0
-        assert lap.time_s[-1] == pytest.approx(drive.flying_lap_s, abs=1e-9)
-        assert lap.s_m[0] == pytest.approx(0.0, abs=0.02)
-        assert lap.s_m[-1] == pytest.approx(drive.length_m, abs=0.02)
-        assert (np.diff(lap.time_s) <= CONTROL_STEP_S + 1e-9).all()
-        assert (np.diff(lap.s_m) > 0.0).all()
-        assert all(np.isfinite(column).all() for column in lap)
-        assert np.hypot(lap.x_m[-1] - lap.x_m[0], lap.y_m[-1] - lap.y_m[0]) < 0.5
-        half = min(circuit.track.width_left_m.max(), circuit.track.width_right_m.max())
-        assert (np.abs(lap.offset_m) <= half - 1.0).all()
-        assert lap.throttle.min() >= 0.0 and lap.throttle.max() <= 1.0
-        assert lap.brake.min() >= 0.0 and lap.brake.max() <= 1.0
-
-
-def test_telemetry_columns_agree_with_each_other(driven):
-    lap = driven[1].telemetry
-    speed = np.hypot(lap.vx_mps, lap.vy_mps)
-    travelled = np.hypot(np.diff(lap.x_m), np.diff(lap.y_m)).sum()
-    assert np.trapezoid(speed, lap.time_s) == pytest.approx(travelled, rel=1e-3)
-    turned = np.trapezoid(lap.yaw_rate_radps, lap.time_s)
-    assert lap.psi_rad[-1] - lap.psi_rad[0] == pytest.approx(turned, abs=0.02)
-    assert abs(lap.psi_rad[0]) <= math.pi
-    # over a closed lap the path turns by one full circle, as the car does
-    assert abs(np.trapezoid(lap.kappa_radpm * speed, lap.time_s)) == pytest.approx(
-        2.0 * math.pi, abs=0.1
-    )
+        assert circuit.lap_time_s < drive.flying_lap_s < circuit.lap_time_s / PACE * 1.05
 
 
 def test_the_batch_changes_nothing_and_neither_does_telemetry(circuits, driven):
     for i, circuit in enumerate(circuits):
-        alone = ev.drive_laps([circuit], ev.expert_driver(np.array([MARGIN])), laps=2)[0]
+        alone = ev.drive_laps([circuit], ev.expert_driver(np.array([PACE])), laps=2)[0]
         assert alone.telemetry is None
         np.testing.assert_allclose(alone.lap_times_s, driven[i].lap_times_s, atol=1e-6)
 
 
 def test_a_car_that_ends_leaves_the_others_alone(circuits, driven):
     """The car on circuit 0 drives off the track, the other one laps as it did in company."""
-    expert = ev.expert_driver(np.full(2, MARGIN))
+    expert = ev.expert_driver(np.full(2, PACE))
 
-    def driver(simulator):
-        actions = expert(simulator)
+    def act(simulator):
+        actions = expert.act(simulator)
         actions[simulator.cars.circuit == 0] = [1.0, 1.0]
         return actions
 
-    crashed, other = ev.drive_laps(circuits, driver, laps=2)
+    crashed, other = ev.drive_laps(circuits, ev.Driver(act), laps=2)
     assert crashed.end in (ev.OFF_TRACK, "backwards") and not crashed.finished
     assert other.finished
     np.testing.assert_allclose(other.lap_times_s, driven[1].lap_times_s, atol=1e-6)
@@ -120,14 +89,51 @@ def test_a_slow_car_meets_the_time_limit(circuits):
     assert drive.end == ev.TIME_LIMIT and 0.0 < drive.distance_m < 2.0 * drive.length_m
 
 
+def straight_on(vehicle: Vehicle) -> Policy:
+    """Full throttle by a bias alone."""
+    weights = (np.zeros((2, LAYOUT.size), np.float32),)
+    return Policy(weights, (np.array([0.0, 20.0], np.float32),), vehicle, LAYOUT, {})
+
+
 def test_a_policy_drives_by_what_it_observes(circuits):
     """Full throttle by a bias alone is the same as constant full throttle."""
-    policy = Policy(
-        (np.zeros((2, observation.SIZE), np.float32),), (np.array([0.0, 20.0], np.float32),), {}
-    )
+    policy = straight_on(RACECAR)
     by_policy = ev.drive_laps(circuits, ev.policy_driver(policy), laps=1)
     by_hand = ev.drive_laps(circuits, constant(0.0, 1.0), laps=1)
     assert [r.distance_m for r in by_policy] == [r.distance_m for r in by_hand]
+
+
+def test_a_driver_sees_by_his_own_layout(circuits):
+    sizes = []
+
+    def act(simulator):
+        sizes.append(simulator.layout)
+        return np.tile([0.0, 1.0], (simulator.n, 1))
+
+    ev.drive_laps(circuits[:1], ev.Driver(act, "centre-preview-1"), laps=1)
+    assert set(sizes) == {centre_preview.LAYOUT}
+
+
+def test_a_driver_of_another_car_or_another_layout_is_refused(circuits):
+    other = ev.policy_driver(straight_on(scaled(RACECAR, 0.25)))
+    with pytest.raises(ValueError, match="not for this car"):
+        ev.drive_laps(circuits, other)
+    task = racing_task(RACECAR, "centre-preview-1")
+    with pytest.raises(ValueError, match="not for what this task shows"):
+        ev.drive_laps(circuits, ev.policy_driver(straight_on(RACECAR)), task=task)
+
+
+def test_a_task_may_be_stricter_and_shorter(circuits):
+    expert = ev.expert_driver(np.full(2, PACE))
+    task = racing_task(RACECAR)._replace(time_limit_s=5.0)
+    for drive in ev.drive_laps(circuits, expert, laps=1, task=task):
+        assert drive.end == ev.TIME_LIMIT and 20.0 < drive.distance_m < 200.0
+    far = ev.drive_laps(circuits, constant(0.0, 1.0), laps=1)
+    near_task = racing_task(RACECAR)._replace(run_off_m=-2.0)
+    near = ev.drive_laps(circuits, constant(0.0, 1.0), laps=1, task=near_task)
+    for ours, stricter in zip(far, near, strict=True):
+        assert ours.end == stricter.end == ev.OFF_TRACK
+        assert stricter.distance_m < ours.distance_m
 
 
 def test_no_circuits_no_results():
@@ -140,10 +146,10 @@ def test_an_action_that_is_no_number_is_refused(circuits):
         ev.drive_laps(circuits, constant(math.nan, 0.0))
 
 
-def test_expert_margins_finish(circuits):
-    margins = ev.expert_margins(circuits[1:], laps=1)
-    assert margins.shape == (1,) and 0.7 <= margins[0] <= 1.0
-    assert ev.drive_laps(circuits[1:], ev.expert_driver(margins), laps=1)[0].finished
+def test_expert_paces_finish(circuits):
+    paces = ev.expert_paces(circuits[1:], laps=1)
+    assert paces.shape == (1,) and 0.7 <= paces[0] <= 1.0
+    assert ev.drive_laps(circuits[1:], ev.expert_driver(paces), laps=1)[0].finished
 
 
 def test_laps_that_could_not_be_told_apart_are_refused(circuits):
@@ -159,17 +165,3 @@ def test_summary_counts_and_averages_finished_circuits_only():
     assert ev.summary([result(), failed], {"a": 15.0}).lap_ratio == 2.0
     assert math.isnan(ev.summary([result()], {"other": 1.0}).lap_ratio)
     assert ev.lap_ratio(result((40.0,))) is None
-
-
-def test_telemetry_file_has_a_header_with_units(driven, tmp_path):
-    path = tmp_path / "new" / "lap.csv"
-    ev.write_telemetry(driven[0].telemetry, path)
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == ev.Telemetry._fields
-    assert tuple(rows[0])[:7] == (
-        "s_m", "x_m", "y_m", "psi_rad", "kappa_radpm", "vx_mps", "ax_mps2",
-    )  # fmt: skip
-    read = np.array([float(row["vx_mps"]) for row in rows])
-    np.testing.assert_allclose(read, driven[0].telemetry.vx_mps, atol=1e-5)
-    assert [file.name for file in path.parent.iterdir()] == ["lap.csv"]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from cars import RACECAR
+from tenth import tenth_of_circuit, tenth_of_vehicle
 
 from racing_env.laps import evaluation as ev
 from racing_env.laps.ghosts import SAMPLE_S, circuit_map, ghost, write_ghosts
@@ -45,7 +46,7 @@ def result(circuit: Circuit, speed: float = 40.0, driver: str = "driver") -> ev.
 
 def test_samples_are_where_the_car_was(circuit: Circuit) -> None:
     driven = result(circuit)
-    thin = ghost(driven)
+    thin = ghost(driven, RACECAR)
     lap = driven.telemetry
     times = np.minimum(np.arange(len(thin["x_m"])) * SAMPLE_S, thin["end_s"])
     assert np.abs(np.interp(times, lap.time_s, lap.x_m) - thin["x_m"]).max() < 0.1
@@ -59,11 +60,11 @@ def test_samples_are_where_the_car_was(circuit: Circuit) -> None:
 def test_distance_never_falls(circuit: Circuit) -> None:
     driven = result(circuit)
     driven.telemetry.s_m[-40:] -= np.arange(40.0)
-    assert (np.diff(ghost(driven)["s_m"]) >= 0.0).all()
+    assert (np.diff(ghost(driven, RACECAR)["s_m"]) >= 0.0).all()
 
 
 def test_map_is_closed_and_as_wide_as_the_track(circuit: Circuit) -> None:
-    drawn = circuit_map(circuit)
+    drawn = circuit_map(circuit, RACECAR)
     for name in ("right", "left", "line"):
         assert drawn[name]["x"][0] == drawn[name]["x"][-1]
         assert drawn[name]["y"][0] == drawn[name]["y"][-1]
@@ -75,9 +76,20 @@ def test_map_is_closed_and_as_wide_as_the_track(circuit: Circuit) -> None:
     assert width.min() - 0.2 < across.min() and across.max() < width.max() + 0.2
 
 
+def test_the_map_of_a_tenth_has_as_many_points_as_exactly_placed(circuit: Circuit) -> None:
+    small_car = tenth_of_vehicle(RACECAR)
+    drawn, small_drawn = (
+        circuit_map(circuit, RACECAR), circuit_map(tenth_of_circuit(circuit), small_car)
+    )  # fmt: skip
+    assert (drawn["car_width_m"], small_drawn["car_width_m"]) == pytest.approx((2.0, 0.2))
+    for name in ("right", "left", "line"):
+        np.testing.assert_allclose(small_drawn[name]["x"], 0.1 * np.array(drawn[name]["x"]),
+                                   atol=0.011)  # fmt: skip
+
+
 def test_file_has_a_circuit_with_a_lap_per_driver(circuit: Circuit, tmp_path) -> None:
     results = [[result(circuit, 40.0, "fast")], [result(circuit, 30.0, "slow")]]
-    write_ghosts([circuit], results, tmp_path / "ghosts.json")
+    write_ghosts([circuit], results, tmp_path / "ghosts.json", RACECAR)
     (written,) = json.loads((tmp_path / "ghosts.json").read_text())
     assert written["track"] == "oval"
     assert [lap["driver"] for lap in written["laps"]] == ["fast", "slow"]
@@ -86,4 +98,4 @@ def test_file_has_a_circuit_with_a_lap_per_driver(circuit: Circuit, tmp_path) ->
 def test_result_without_telemetry_is_refused(circuit: Circuit) -> None:
     bare = ev.LapResult("driver", "oval", 1.0, 1.0, ev.OFF_TRACK, (), 0.0, 2)
     with pytest.raises(ValueError, match="no telemetry"):
-        ghost(bare)
+        ghost(bare, RACECAR)

@@ -1,10 +1,12 @@
 """The pictures are written whole, for finished and failed drives, and bad logs are named."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from cars import RACECAR
+from tenth import tenth_of_circuit, tenth_of_lap, tenth_of_vehicle
 
 from racing_env.common.errors import InputError
 from racing_env.laps import evaluation as ev
@@ -41,27 +43,43 @@ def failed(oval):
 
 def test_circuit_with_finished_and_failed_drivers(oval, finished, failed, tmp_path):
     path = tmp_path / "new" / "oval.png"
-    plots.plot_circuit(oval, [*failed, *finished], path)
+    plots.plot_circuit(oval, [*failed, *finished], path, RACECAR)
     width, height = size_of_png(path)
     assert width >= 1000 and height >= 800
     assert [file.name for file in path.parent.iterdir()] == ["oval.png"]
 
 
 def test_circuit_that_nobody_finished_and_more_drivers_than_colours(oval, failed, tmp_path):
-    plots.plot_circuit(oval, failed * 9, tmp_path / "oval.png")
+    plots.plot_circuit(oval, failed * 9, tmp_path / "oval.png", RACECAR)
     size_of_png(tmp_path / "oval.png")
 
 
 def test_standing_car(oval, tmp_path):
     standing = ev.drive_laps([oval], lambda s: np.zeros((s.n, 2)), 1, telemetry=True)
-    plots.plot_circuit(oval, standing, tmp_path / "oval.png")
+    plots.plot_circuit(oval, standing, tmp_path / "oval.png", RACECAR)
     size_of_png(tmp_path / "oval.png")
+
+
+def test_a_tenth_of_the_car_has_a_tenth_of_the_close_up(oval, finished, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    (result,) = finished
+    small = replace(result, telemetry=tenth_of_lap(result.telemetry))
+    plots.plot_circuit(oval, [result], tmp_path / "oval.png", RACECAR)
+    plots.plot_circuit(tenth_of_circuit(oval), [small], tmp_path / "oval.png",
+                       tenth_of_vehicle(RACECAR))  # fmt: skip
+    close_ups = [
+        axes for figure in figures for axes in figure.axes if "slowest corner" in axes.get_title()
+    ]
+    limits, small_limits = (np.array([axes.get_xlim(), axes.get_ylim()]) for axes in close_ups)
+    assert np.ptp(limits, axis=1) == pytest.approx(90.0)
+    np.testing.assert_allclose(small_limits, 0.1 * limits, rtol=1e-9)
 
 
 def test_results_without_telemetry_are_refused(oval, tmp_path):
     bare = ev.LapResult("driver", "oval", 1.0, 1.0, ev.OFF_TRACK, (), 0.0, 2)
     with pytest.raises(ValueError, match="no telemetry"):
-        plots.plot_circuit(oval, [bare], tmp_path / "oval.png")
+        plots.plot_circuit(oval, [bare], tmp_path / "oval.png", RACECAR)
     assert not list(tmp_path.iterdir())
 
 

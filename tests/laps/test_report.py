@@ -66,7 +66,8 @@ def write_run(folder: Path, circuits: int = 2) -> Path:
             )  # fmt: skip
         ghosts.append(
             {
-                "track": track, "length_m": 2 * math.pi * radius, "laps": laps,
+                "track": track, "length_m": 2 * math.pi * radius, "car_width_m": 2.0,
+                "laps": laps,
                 "right": ring(radius + 6), "left": ring(radius - 6), "line": ring(radius),
             }
         )  # fmt: skip
@@ -80,7 +81,7 @@ def write_run(folder: Path, circuits: int = 2) -> Path:
     (folder / "rl/curve.csv").write_text(
         "wall_s,timesteps,finished,circuits,lap_ratio\n3,0,24,40,1.043\n60,1000000,40,40,1.02\n"
     )
-    write_json(folder / "memory.json", {"peak_bytes": 1500 * 2**20, "interval_s": 0.5})
+    write_json(folder / "memory.json", {"peak_bytes": 1_500_000_000, "interval_s": 0.5})
     (folder / "plan.txt").write_text("quick, seed 0\n")
     return folder
 
@@ -182,6 +183,13 @@ def test_without_ghosts_or_curves_the_tables_remain(tmp_path):
     (folder / "bc/curve.csv").unlink()
     (folder / "rl/curve.csv").unlink()
     assert '{"curves":[],"circuits":[]}' in make_report(folder).read_text(encoding="utf-8")
+
+
+def test_a_replay_of_an_earlier_version_is_named(tmp_path):
+    path = write_run(tmp_path) / "evaluation/ghosts.json"
+    path.write_text(path.read_text().replace("car_width_m", "car_width"))
+    with pytest.raises(InputError, match=r"ghosts\.json: lacks car_width_m"):
+        make_report(tmp_path)
 
 
 BAD_FILES = {

@@ -1,5 +1,4 @@
 import multiprocessing
-import os
 import subprocess
 import sys
 
@@ -183,11 +182,10 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_program_leaves_no_process(folders, tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
+def test_a_killed_program_leaves_no_process(folders):
     program = subprocess.Popen(
-        [sys.executable, tmp_path / "program.py", *folders], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", PROGRAM, *folders], text=True, cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert program.stdout is not None
     assert program.stdout.readline() == "loaded\n"

@@ -1,123 +1,26 @@
 """What happens around the learning loop, with an environment that needs no cars."""
 
-import csv
-import io
-import json
-import math
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from models import new_judge, new_model
+from models import new_model
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
-from tqdm import tqdm
 
-from racing_env.common.errors import InputError
-from racing_env.drivers.policy import load_policy
-from racing_env.learning import callbacks
-from racing_env.learning.agents import actor_layers, driver_of
-from racing_env.learning.callbacks import GivenNoise, LogEpisodes, WarmUp, rank
-
-
-@pytest.fixture
-def results(monkeypatch):
-    """What the drivers are given for their laps, in turn: (finished, lap ratio)."""
-    given: list[tuple[int, float]] = []
-
-    def summary(_, references=None):
-        if references is not None:
-            return SimpleNamespace(lap_ratio=math.nan)
-        finished, ratio = given.pop(0) if given else (0, math.nan)
-        return SimpleNamespace(finished=finished, circuits=4, lap_ratio=ratio)
-
-    monkeypatch.setattr(callbacks, "drive_laps", lambda *args, **kwargs: None)
-    monkeypatch.setattr(callbacks, "summary", summary)
-    return given
-
-
-def test_rank():
-    rows = [
-        {"finished": 0, "lap_ratio": None}, {"finished": 2, "lap_ratio": 1.2},
-        {"finished": 2, "lap_ratio": 1.1}, {"finished": 3, "lap_ratio": 1.5},
-    ]  # fmt: skip
-    assert sorted([rows[2], rows[0], rows[3], rows[1]], key=rank) == rows
-
-
-def test_best_driver_is_kept(results, tmp_path):
-    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.5), (3, 1.0)]
-    model = new_model()
-    judge = new_judge(model, tmp_path, every=16)
-    kept = []
-
-    class Look(callbacks.BaseCallback):
-        def _on_rollout_start(self):
-            kept.append((tmp_path / "policy.safetensors").read_bytes())
-
-        def _on_step(self):
-            return True
-
-    model.learn(64, [judge, Look()])
-    kept.append((tmp_path / "policy.safetensors").read_bytes())
-    assert [a == b for a, b in zip(kept[:-1], kept[1:], strict=True)] == [False, True, False, True]
-    with (tmp_path / "curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["timesteps"] for row in rows] == ["0", "16", "32", "48", "64"]
-    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.5", "1.0"]
-    json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
-    assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
-
-
-def test_average_has_every_iterate_once(results, tmp_path):
-    model = new_model()
-    judge = new_judge(model, tmp_path, decay=0.9)
-    iterates = [driver_of(model, {}).weights[0]]
-
-    class Look(callbacks.BaseCallback):
-        def _on_rollout_start(self):
-            iterates.append(driver_of(self.model, {}).weights[0])
-
-        _on_training_end = _on_rollout_start
-
-        def _on_step(self):
-            return True
-
-    model.learn(48, [judge, Look()])
-    wanted = iterates[0]
-    for iterate in iterates[2:]:  # the second is the first again, before an update
-        wanted = wanted + 0.1 * (iterate - wanted)
-    assert len(iterates) == 5
-    np.testing.assert_allclose(judge.average.policy.weights[0], wanted, atol=1e-6)
-
-
-def test_spoilt_weights_are_refused(results, tmp_path):
-    model = new_model()
-    judge = new_judge(model, tmp_path)
-    model.learn(16, [judge])
-    with torch.no_grad():
-        model.policy.value_net.weight[0, 0] = math.inf
-    with pytest.raises(InputError, match="weights are not finite after 16 transitions"):
-        model.learn(16, [judge], reset_num_timesteps=False)
-
-
-def test_a_bar_does_not_go_beyond_its_end(tmp_path):
-    judge = new_judge(new_model(), tmp_path)
-    judge.bar = tqdm(total=100, file=io.StringIO())
-    for judge.num_timesteps in (64, 128):  # rollouts of 64
-        judge._on_step()
-    assert judge.bar.n == 100
-    assert "100%" in str(judge.bar)
+from racing_env.learning.actor_critic import actor_layers
+from racing_env.learning.callbacks import GivenNoise, LogEpisodes, WarmUp, set_noise
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 def test_warm_up_keeps_the_actor_then_lets_it_go():
     model = new_model()
     before = [layer.weight.detach().clone() for layer in actor_layers(model)]
     critic = model.policy.value_net.weight.detach().clone()
-    model.learn(32, [WarmUp(32)])
+    model.learn(32, [WarmUp(32, actor_layers(model))])
     for layer, weight in zip(actor_layers(model), before, strict=True):
         assert torch.equal(layer.weight, weight)
     assert not torch.equal(model.policy.value_net.weight, critic)
-    model.learn(32, [WarmUp(32)], reset_num_timesteps=False)
+    model.learn(32, [WarmUp(32, actor_layers(model))], reset_num_timesteps=False)
     for layer, weight in zip(actor_layers(model), before, strict=True):
         assert not torch.equal(layer.weight, weight)
 
@@ -128,7 +31,7 @@ def test_noise_falls_over_the_whole_run_also_in_a_resumed_one(first):
     model.num_timesteps = first
     seen = {}
 
-    class Look(callbacks.BaseCallback):
+    class Look(BaseCallback):
         def _on_step(self):
             seen[self.num_timesteps] = self.model.policy.log_std.detach().exp().tolist()
             return True
@@ -152,3 +55,14 @@ def test_reward_terms_are_logged():
     model.set_logger(Keep(None, []))
     model.learn(32, [LogEpisodes()])
     assert len(means) == 2 and all(0.0 < mean < 1.0 for mean in means)
+
+
+def test_given_noise_has_its_deviations():
+    model = new_model()
+    set_noise(model, np.array([0.05, 0.12]))
+    seen = torch.ones(4000, LAYOUT.size)
+    with torch.no_grad():
+        actions = model.policy.get_distribution(seen).get_actions().numpy()
+    np.testing.assert_allclose(actions.std(axis=0), [0.05, 0.12], rtol=0.1)
+    mean, _ = model.predict(seen[:1].numpy(), deterministic=True)
+    np.testing.assert_allclose(actions.mean(axis=0), mean[0], atol=0.02)

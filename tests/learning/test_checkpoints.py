@@ -7,22 +7,29 @@ import numpy as np
 import pytest
 import torch
 from cars import RACECAR
+from gymnasium import spaces
 from models import new_judge
+from stable_baselines3.common.buffers import ReplayBuffer
 from tqdm import tqdm
 
 from racing_env.common.errors import InputError
-from racing_env.learning import agents
-from racing_env.learning.callbacks import JudgeDrivers
+from racing_env.learning.algorithms import ppo
+from racing_env.learning.checkpoint_file import load_checkpoint
 from racing_env.learning.checkpoints import (
+    REPLAY_ARRAYS,
     Checkpoints,
+    buffer_state,
     copied,
     random_state,
     restore,
+    restore_buffer,
     set_random_state,
 )
-from racing_env.learning.network import load_checkpoint
-from racing_env.learning.training_cars import SNAPSHOT_SIZE, TrainingSettings
+from racing_env.learning.judging import JudgeDrivers
+from racing_env.learning.shared_block import SNAPSHOT_SIZE
+from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
+from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -37,11 +44,11 @@ def bank():
 
 @pytest.fixture
 def new_model(bank, tmp_path, monkeypatch):
-    monkeypatch.setattr(agents, "PPO_ROLLOUT", 16)
+    monkeypatch.setattr(ppo, "NUMBERS", ppo.NUMBERS._replace(rollout=16))
 
     def make(seed: int = 0):
         env = make_vec_env("dummy", bank, 2, 1, TrainingSettings(seed=seed), tmp_path)
-        return agents.ppo(env, 64, seed, CPU)
+        return ppo.make_model(env, 64, seed, CPU)
 
     return make
 
@@ -105,7 +112,7 @@ def test_nothing_spoilt_is_kept(new_model, tmp_path):
 def test_what_does_not_fit_is_refused(new_model, tmp_path):
     model = new_model()
     average = new_judge(model, tmp_path).average
-    judge = JudgeDrivers([], tmp_path, 16, average, tqdm(disable=True), {})
+    judge = JudgeDrivers([], tmp_path, 16, average, ppo.driver_of, tqdm(disable=True), {})
     checkpoints = Checkpoints(tmp_path / "training.pt", 32, judge, SETTINGS)
     model.learn(16, [judge, checkpoints])
     for name in set(checkpoints.state) - {"settings"}:
@@ -132,3 +139,36 @@ def test_random_state():
     set_random_state(state, CPU)
     assert torch.equal(torch.randn(3), wanted[0])
     np.testing.assert_array_equal(np.random.standard_normal(3), wanted[1])  # noqa: NPY002
+
+
+SPACES = (
+    spaces.Box(-5, 5, (LAYOUT.size,), np.float32),
+    spaces.Box(-1, 1, (2,), np.float32),
+)
+
+
+def filled(size: int, count: int) -> ReplayBuffer:
+    buffer = ReplayBuffer(size, *SPACES, device="cpu", n_envs=2)
+    for i in range(count):
+        seen = np.full((2, LAYOUT.size), i, np.float32)
+        ends = [{"TimeLimit.truncated": i % 5 == 0}] * 2
+        buffer.add(seen, seen + 1, np.full((2, 2), i), np.full(2, i), np.full(2, i % 5 == 0), ends)
+    return buffer
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 13, 27])
+@pytest.mark.parametrize("size", [20, 30, 10])
+def test_replay_buffer_saved_and_restored(count, size):
+    before, after = filled(20, count), ReplayBuffer(size, *SPACES, device="cpu", n_envs=2)
+    restore_buffer(after, buffer_state(before))
+    assert after.size() == min(count, 10, size // 2)
+    for other in (before, after):  # the next goes behind the newest
+        other.add(*[np.full((2, LAYOUT.size), 50.0)] * 2, np.zeros((2, 2)), np.ones(2),
+                  np.ones(2), [{}] * 2)  # fmt: skip
+    wanted, found = buffer_state(before), buffer_state(after)
+    for name in REPLAY_ARRAYS:
+        rows = min(len(wanted[name]), len(found[name]))
+        new, old = (torch.roll(state[name], -state["pos"], 0) for state in (found, wanted))
+        torch.testing.assert_close(new[-rows:], old[-rows:], rtol=0, atol=0)
+    if size == 20:
+        assert before.pos == after.pos  # SB3 draws row numbers

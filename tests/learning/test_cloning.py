@@ -7,7 +7,7 @@ import torch
 from racing_env.learning import cloning
 from racing_env.learning.cloning import ACTION_SCALE, LEARNING_RATE, PATIENCE, adam, fit
 from racing_env.learning.network import policy_network
-from racing_env.simulation.observation import SIZE
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 CPU = torch.device("cpu")
 
@@ -28,12 +28,12 @@ class Batches:
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return policy_network()
+    return policy_network(LAYOUT.size)
 
 
 def examples(count: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """What a driver does who steers and brakes by two of the numbers that he sees."""
-    seen = torch.from_numpy(np.random.default_rng(seed).normal(size=(count, SIZE))).float()
+    seen = torch.from_numpy(np.random.default_rng(seed).normal(size=(count, LAYOUT.size))).float()
     return seen, torch.tanh(seen[:, [8, 10]])
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE, load_policy, save_policy
 from racing_env.learning import network as net
-from racing_env.simulation import observation
+from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +21,11 @@ def test_sizes_and_squashing(hidden):
     network = net.policy_network(hidden)
     layers = net.linear_layers(network)
     shapes = [tuple(layer.weight.shape) for layer in layers]
-    sizes = [observation.SIZE, *hidden, ACTION_SIZE]
+    sizes = [LAYOUT.size, *hidden, ACTION_SIZE]
     assert shapes == list(zip(sizes[1:], sizes[:-1], strict=True))
     assert isinstance(network[-1], nn.Tanh)
     with torch.no_grad():
-        wild = network(1e6 * torch.randn(50, observation.SIZE))
+        wild = network(1e6 * torch.randn(50, LAYOUT.size))
     assert wild.abs().max() <= 1.0
 
 
@@ -34,7 +34,7 @@ def test_there_and_back_is_identical(tmp_path):
     path = tmp_path / "policy.safetensors"
     save_policy(net.policy_from_layers(net.linear_layers(network), {"name": "x"}), path)
     other = net.policy_network()
-    seen = torch.randn(20, observation.SIZE)
+    seen = torch.randn(20, LAYOUT.size)
     assert not torch.equal(network(seen), other(seen))
     net.copy_policy_into(load_policy(path), net.linear_layers(other))
     assert torch.equal(network(seen), other(seen))

@@ -16,8 +16,8 @@ from stable_baselines3 import PPO
 from racing_env.common.errors import InputError
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv, make_vec_env
-from racing_env.simulation import observation
-from racing_env.simulation.simulator import REWARD_TERMS
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -90,7 +90,7 @@ def test_ends_are_reported_as_stable_baselines3_expects(opened):
     for step, car in ended:
         info = infos[step][car]
         last = info["terminal_observation"]
-        assert last.shape == (observation.SIZE,) and last.dtype == np.float32
+        assert last.shape == (LAYOUT.size,) and last.dtype == np.float32
         assert not np.array_equal(last, observations[step, car])
         episode = info["episode"]
         assert set(episode) == {"r", "l", *REWARD_TERMS}
@@ -113,19 +113,61 @@ def test_contract_of_a_vec_env(opened):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = opened(2, 4)
-    assert env.num_envs == 4 and env.reset().shape == (4, observation.SIZE)
+    assert env.num_envs == 4 and env.reset().shape == (4, LAYOUT.size)
     assert env.observation_space.contains(env.reset()[0])
     assert env.get_attr("render_mode") == [None] * 4
     assert env.get_attr("settings", indices=[1, 3]) == [SETTINGS] * 2
     assert env.env_is_wrapped(object) == [False] * 4
     assert env.unwrapped is env
-    env.seed(3)
     with pytest.raises(NotImplementedError):
         env.env_method("anything")
     with pytest.raises(NotImplementedError):
         env.set_attr("anything", 1)
     with pytest.raises(AttributeError):
         env.get_attr("no_such_thing")
+
+
+def test_a_seed_decides_the_episodes_that_follow(opened, bank, tmp_path):
+    """In every kind of environment the same ones."""
+    batch = opened(2, 4)
+    dummy = make_vec_env("dummy", bank, 4, 4, SETTINGS._replace(seed=9), tmp_path)
+    runs = []
+    for env in (batch, dummy):
+        seen = []
+        for seed in (5, None, 5, 2):
+            if seed is not None:
+                env.seed(seed)
+            seen.append(env.reset())
+        runs.append(seen)
+    dummy.close()
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    five, another, five_again, two = runs[0]
+    np.testing.assert_array_equal(five, five_again)
+    assert (five != another).any(axis=1).all() and (five != two).any(axis=1).all()
+    env = make_vec_env("dummy", bank, 4, 4, SETTINGS._replace(seed=5), tmp_path)
+    np.testing.assert_array_equal(env.reset(), five)  # a run's own seed
+    env.close()
+
+
+@pytest.mark.parametrize("kind", ["dummy", "subproc"])
+def test_snapshots_and_gradients_are_those_of_a_batch(opened, bank, tmp_path, kind):
+    settings = SETTINGS._replace(tape_steps=5, lookahead_steps=2)
+    batch = opened(1, 2, settings)
+    other = make_vec_env(kind, bank, 2, 2, settings, tmp_path)
+    jacobians = np.random.default_rng(0).normal(0, 0.01, (5, 2, 2, LAYOUT.size))
+    results = []
+    for env in (batch, other):
+        drive(env, 7)
+        results.append([*env.pull_back(jacobians.astype(np.float32)), env.snapshots()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kept, actions = results[0][-1], np.zeros((2, 2), np.float32)
+    wanted = batch.step(actions)[0]
+    other.step(np.ones((2, 2), np.float32))
+    other.restore(kept)
+    np.testing.assert_array_equal(other.step(actions)[0], wanted)
+    other.close()
 
 
 def test_ppo_learns_on_it(opened):
@@ -205,9 +247,8 @@ if __name__ == "__main__":
 
 def test_nothing_is_said_at_the_end_of_a_program(tmp_path):
     """No warning of leaked shared memory from multiprocessing's resource tracker."""
-    (tmp_path / "program.py").write_text(PROGRAM)
     done = subprocess.run(
-        [sys.executable, "-W", "error", tmp_path / "program.py", tmp_path / "scratch"],
-        capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-W", "error", "-c", PROGRAM, tmp_path / "scratch"],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -32,7 +32,8 @@ function carAt(lap, seconds) {
 function timeAt(lap, s) {
   const places = lap.s_m;
   let [low, high] = [0, places.length - 1];
-  if (s > places[high]) return s - places[high] < 5 && lap.flying ? lap.end_s : null;
+  const sample = places[high] / high; // mean distance
+  if (s > places[high]) return s - places[high] < sample && lap.flying ? lap.end_s : null;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (places[middle] <= s) low = middle;

@@ -1,8 +1,8 @@
 // The plots of a race: the map with the cars, and the charts with the cursor. They show what
 // replay.js keeps: the circuit, which laps are chosen, the leader, and the time.
 
-const CLOSE_M = 150; // half the side of the close view,
-const CLOSE_EDGE_M = 105; // which moves on when the car is so far from its centre
+const CLOSE = 75; // half the side of the close view, in widths of the car,
+const CLOSE_EDGE = 52.5; // which moves on when the car is so far from its centre
 const CHART_MARGIN = { l: 60, r: 12, t: 8, b: 44 };
 const CHARTS = [
   { name: "speed_kph", title: "speed [km/h]" },
@@ -201,14 +201,15 @@ async function placeCars() {
 function followLeader(car) {
   if (!isClose()) return;
   const off = Math.max(Math.abs(car.x_m - centre.x_m), Math.abs(car.y_m - centre.y_m));
-  if (off <= CLOSE_EDGE_M) return;
+  if (off <= CLOSE_EDGE * circuit.car_width_m) return;
   const [x, y] = closeRanges(car);
   Plotly.relayout("map", { "xaxis.range": x, "yaxis.range": y });
 }
 
 function closeRanges(car) {
   centre = car;
-  return [car.x_m, car.y_m].map((middle) => [middle - CLOSE_M, middle + CLOSE_M]);
+  const half = CLOSE * circuit.car_width_m;
+  return [car.x_m, car.y_m].map((middle) => [middle - half, middle + half]);
 }
 
 // A line over the charts where the leader is; part of the plot, it would take a tenth of a second.

@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
 from racing_env.simulation.layout import Layout, Quantity, scaled
 from racing_env.simulation.motion import move
@@ -87,8 +88,8 @@ def observe_line(state, car, cars, circuits, line, limits, out):
     row = first + station
     next_row = first + (station + 1 if station + 1 < count else 0)
     vx = state[dyn.VX, car]
-    psi = dyn.wrapped_angle(state[dyn.PSI, car])
-    cos, sin = dyn.cosine(psi), dyn.sine(psi)
+    psi = wrapped_angle(state[dyn.PSI, car])
+    cos, sin = cosine(psi), sine(psi)
     x, y = state[dyn.X, car], state[dyn.Y, car]
     line_cos = bank.blend(table, row, next_row, fraction, line.cos)
     line_sin = bank.blend(table, row, next_row, fraction, line.sin)

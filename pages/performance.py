@@ -1,0 +1,79 @@
+"""Write the tables of docs/performance.md from benchmarks/results/*.json.
+
+    python -m pages.performance
+
+A table whose file is not there, or was left by an earlier form of its benchmark, stays as it is.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import learning, peers, scaling, throughput
+from benchmarks.markdown import table
+from benchmarks.measuring import RESULTS, ROOT
+from pages.marks import between
+from racing_env.common import command_line as cli
+from racing_env.common.files import read_json, replaced_atomically
+from racing_env.laps.run_table import duration
+
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def scaling_tables(results: dict[str, Any]) -> str:
+    return f"{scaling.tables(results)}\n\n![Speed-up over processes](scaling.png)"
+
+
+def peers_table(results: dict[str, Any]) -> str:
+    lines = [peers.compared(results["cases"])]
+    lines += [f"- {name}: missing, {why}" for name, why in results["missing"].items()]
+    return "\n".join(lines)
+
+
+def run_table() -> str:
+    """The published run: wall time of its stages, and memory; empty columns for other machines."""
+    on, memory = (read_json(RESULTS / f"{name}.json") for name in ("machine", "memory_of_the_run"))
+    stages = {name: read_json(RESULTS / f"{name}.json") for name in ("demonstrations", "bc", "rl")}
+    walls = {name: stage["wall_s"] for name, stage in stages.items()}
+    rows = [[name, duration(wall), "", ""] for name, wall in walls.items()]
+    rows.append(["the three stages", duration(sum(walls.values())), "", ""])
+    rows.append(["peak memory", f"{memory['peak_bytes'] / 1e6:,.0f} MB", "", ""])
+    columns = ["stage", f"{on['cores']} cores", "16 cores", "16 cores and a GPU"]
+    return with_conditions({"conditions": on}, table(columns, rows))
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "throughput": lambda results: throughput.steps_table(results["cases"]),
+    "peers": peers_table,
+    "learning": lambda results: learning.learning_table(results["cases"]),
+    "scaling": scaling_tables,
+}
+
+
+def with_conditions(results: dict[str, Any], content: str) -> str:
+    on = results["conditions"]
+    speed = f", NumPy {on['matrix_gflops']:.0f} GFLOP/s" if "matrix_gflops" in on else ""
+    return (
+        f"`{on['command']}` on {on['cores']} cores ({on['processor']}, Python {on['python']}"
+        f"{speed}), {on['date']}:\n\n{content}"
+    )
+
+
+def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    for name, write in TABLES.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists() and "conditions" in (results := read_json(path)):
+            text = between(text, name, with_conditions(results, write(results)))
+        else:
+            print(f"{path}: not there or of an earlier form; its table stays as it is")
+    text = between(text, "run", run_table())
+    with replaced_atomically(PAGE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.run(main)

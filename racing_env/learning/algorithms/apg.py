@@ -1,0 +1,230 @@
+"""Policy gradients straight through the simulator.
+
+PPO finds out by noise what a change of an action would have gained; here the simulator says so. The
+gradient of what a stretch of driving has paid is pulled back through time, from its end to its
+beginning, by turns through the car (`racing_env.simulation.gradients`, in the environment's
+processes) and through the driver's network, as in back-propagation through time. Such gradients
+have next to none of the noise of PPO's, so the driver learns from a tenth of the transitions and,
+driving without accidents of the noise's making, learns to use the track up to its border.
+
+Known as analytic policy gradients: Freeman et al., "Brax, a differentiable physics engine for large
+scale rigid body simulation", NeurIPS 2021 (datasets and benchmarks); Xu et al., "Accelerated policy
+learning with parallel differentiable simulation", ICLR 2022, add a critic for what follows the
+stretch. A critic's gradients were wrong where it mattered here (docs/recipe.md), so instead an
+action is learnt from only if what followed it for `lookahead_steps` is known.
+"""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import LinearSchedule, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
+
+from racing_env.drivers.policy import Policy
+from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
+from racing_env.learning.callbacks import GivenNoise
+from racing_env.learning.network import HIDDEN_SIZES, copy_policy_into, policy_from_layers
+from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.vector_env import CarVecEnv
+from racing_env.simulation.task import Task
+
+
+class Numbers(NamedTuple):
+    """docs/recipe.md says where each comes from."""
+
+    timesteps: int = 24_000_000
+    cars: int = 128
+    rollout_steps: int = 160  # eight seconds
+    # three seconds, of which all must be known of what followed an action
+    lookahead_steps: int = 60
+    discount: float = 0.99  # a step
+    # A car about to spin has gradients of thousands of times the usual: nothing else would be heard
+    action_gradient_limit: float = 1.0
+    gradient_norm_limit: float = 1.0  # by all weights
+    learning_rate_first: float = 4e-4
+    learning_rate_last: float = 2e-5
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.95  # a gradient that is large for once is soon forgotten
+    steering_noise: float = 0.02  # standard deviations
+    pedal_noise: float = 0.08
+    average_decay: float = 0.98
+    judge_every: int = 1_000_000
+
+
+NUMBERS = Numbers()
+USES_DEMONSTRATIONS = False
+
+
+class AnalyticPolicyGradient(BaseAlgorithm):
+    """Learns from one gradient for each rollout of n_steps steps in all environments.
+
+    env: of cars, with a tape of n_steps steps; their settings say how far ahead what followed must
+    be known, and discount it. policy: an actor-critic's class; the critic is not used.
+    """
+
+    env: CarVecEnv
+    policy: ActorCriticPolicy
+    _last_obs: Any
+
+    def __init__(
+        self,
+        policy: Any,
+        env: VecEnv | None,
+        learning_rate: Any = NUMBERS.learning_rate_first,
+        n_steps: int = NUMBERS.rollout_steps,
+        max_grad_norm: float = NUMBERS.gradient_norm_limit,
+        _init_setup_model: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(policy, env, learning_rate, support_multi_env=True, **kwargs)
+        self.n_steps, self.max_grad_norm = n_steps, max_grad_norm
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        policy: Any = self.policy_class(
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        )
+        self.policy = policy.to(self.device)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer"], []
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Any = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "APG",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> "AnalyticPolicyGradient":
+        """Drive a rollout, pull its gradient back, take one step of the optimiser; and so on.
+
+        As stable-baselines3's own: ends after total_timesteps transitions or where a callback's
+        on_step returns False, and returns the model.
+        """
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        callback.on_training_start(locals(), globals())
+        env, policy, optimizer = self.env, self.policy, self.policy.optimizer
+        observations = np.empty((self.n_steps, *self._last_obs.shape), dtype=np.float32)
+        iteration = 0
+        while self.num_timesteps < total_timesteps:
+            # act and store
+            callback.on_rollout_start()
+            for step in range(self.n_steps):
+                observations[step] = self._last_obs
+                actions, _ = policy.predict(self._last_obs)  # with noise, within the action space
+                self._last_obs, rewards, dones, infos = env.step(actions)
+                self._last_episode_starts = dones
+                self.num_timesteps += env.num_envs
+                callback.update_locals(locals())
+                if not callback.on_step():
+                    callback.on_training_end()
+                    return self
+                self._update_info_buffer(infos, dones)
+            callback.on_rollout_end()
+
+            # pull the gradient of what was paid back through the car and the driver
+            policy.set_training_mode(True)
+            seen = torch.as_tensor(observations, device=self.device).flatten(0, 1).requires_grad_()
+            driven = policy.get_distribution(seen).mode()
+            jacobians = [
+                torch.autograd.grad(driven[:, i].sum(), seen, retain_graph=True)[0]
+                for i in range(driven.shape[1])
+            ]
+            by_step = torch.stack(jacobians, dim=1).unflatten(0, observations.shape[:2])
+            gradients, usable = env.pull_back(by_step.cpu().numpy())
+
+            # one step of the optimiser, up the mean gradient
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            self._update_learning_rate(optimizer)
+            weights = torch.as_tensor(gradients * usable[..., None], device=self.device)
+            loss = -(driven * weights.flatten(0, 1)).sum() / max(int(usable.sum()), 1)
+            optimizer.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(policy.parameters(), self.max_grad_norm)
+            optimizer.step()
+            self._n_updates += 1
+
+            # log
+            iteration += 1
+            self.logger.record("train/gradient_norm", norm.item())
+            self.logger.record("train/steering_gradient", float(np.abs(gradients[..., 0]).mean()))
+            self.logger.record("train/pedal_gradient", float(np.abs(gradients[..., 1]).mean()))
+            self.logger.record("train/usable", float(usable.mean()))
+            if log_interval is not None and iteration % log_interval == 0:
+                self._dump_logs()
+        callback.on_training_end()
+        return self
+
+    def _dump_logs(self) -> None:
+        """Write what was recorded, and what stable-baselines3's algorithms say of episodes."""
+        if self.ep_info_buffer:
+            for scalar, key in (("rollout/ep_rew_mean", "r"), ("rollout/ep_len_mean", "l")):
+                mean = safe_mean([episode[key] for episode in self.ep_info_buffer])
+                self.logger.record(scalar, mean)
+        took_s = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
+        steps = self.num_timesteps - self._num_timesteps_at_start
+        self.logger.record("time/fps", int(steps / took_s))
+        self.logger.dump(self.num_timesteps)
+
+
+# ---------------------------------------------------------------- as `Algorithm` has it
+
+
+def training_settings(task: Task, seed: int) -> TrainingSettings:
+    return TrainingSettings(
+        task,
+        seed,
+        tape_steps=NUMBERS.rollout_steps,
+        lookahead_steps=NUMBERS.lookahead_steps,
+        discount=NUMBERS.discount,
+        action_gradient_limit=NUMBERS.action_gradient_limit,
+    )
+
+
+def make_model(
+    env: VecEnv,
+    timesteps: int,
+    seed: int,
+    device: torch.device,
+    demonstrations: str | None = None,
+) -> AnalyticPolicyGradient:
+    return AnalyticPolicyGradient(
+        TanhMeanPolicy,
+        env,
+        LinearSchedule(NUMBERS.learning_rate_first, NUMBERS.learning_rate_last, end_fraction=1.0),
+        n_steps=NUMBERS.rollout_steps,
+        max_grad_norm=NUMBERS.gradient_norm_limit,
+        seed=seed,
+        device=device,
+        policy_kwargs={
+            "net_arch": {"pi": list(HIDDEN_SIZES), "vf": []},
+            "activation_fn": nn.Tanh,
+            "optimizer_kwargs": {"betas": (NUMBERS.adam_beta1, NUMBERS.adam_beta2)},
+        },
+    )
+
+
+def start_from(model: BaseAlgorithm, policy: Policy) -> None:
+    copy_policy_into(policy, actor_layers(model))
+
+
+def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
+    return policy_from_layers(actor_layers(model), like)
+
+
+def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:
+    noise = (NUMBERS.steering_noise, NUMBERS.pedal_noise)
+    return [GivenNoise(noise, noise)]

@@ -1,0 +1,136 @@
+"""Judging the driver that a model has become: by laps on circuits that nobody trains on."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from racing_env.common.errors import InputError
+from racing_env.common.files import write_csv
+from racing_env.drivers.policy import Policy, save_policy
+from racing_env.laps.evaluation import drive_laps, policy_driver, summary
+from racing_env.tracks.circuit import Circuit
+
+
+def rank(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Orders the rows of a learning curve: by laps finished, then by lap time."""
+    ratio = row["lap_ratio"]
+    return row["finished"], -math.inf if ratio is None else -ratio
+
+
+def is_finite(model: BaseAlgorithm) -> bool:
+    """Whether all weights, the critics' too, are finite numbers."""
+    sums = [parameter.detach().sum() for parameter in model.policy.parameters()]
+    return bool(torch.isfinite(torch.stack(sums).sum()))
+
+
+class MovingAverage:
+    """Exponential moving average of a driver's weights: steadier than any single iterate."""
+
+    def __init__(self, policy: Policy, decay: float):
+        self.policy, self.decay = policy, decay
+        self.arrays = (*policy.weights, *policy.biases)
+
+    def update(self, policy: Policy) -> None:
+        values = (*policy.weights, *policy.biases)
+        for mean, value in zip(self.arrays, values, strict=True):
+            mean += (1.0 - self.decay) * (value - mean)
+
+
+class JudgeDrivers(BaseCallback):
+    """Let the averaged driver race on circuits that nobody trains on; keep the best one.
+
+    Before the first update, then every `every` transitions and at the end. Writes OUT/curve.csv,
+    OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars. Raises InputError if the
+    network has weights that are not finite.
+
+    driver_of: the driver of the model, as an algorithm has it; teacher_s: the teacher's laps by
+    track, with which the bar compares.
+    """
+
+    def __init__(
+        self,
+        circuits: Sequence[Circuit],
+        out: Path,
+        every: int,
+        average: MovingAverage,
+        driver_of: Callable[[BaseAlgorithm, Policy], Policy],
+        bar: Any,
+        teacher_s: Mapping[str, float],
+    ):
+        super().__init__()
+        self.teacher_s = teacher_s
+        self.circuits, self.out, self.every = circuits, out, every
+        self.average, self.driver_of, self.bar = average, driver_of, bar
+        self.curve: list[dict[str, Any]] = []
+        self.earlier_s = 0.0  # wall time of the runs that this one resumes
+        self.started = time.perf_counter()
+        self.averaged = True  # the model as it is has entered the average
+
+    @property
+    def wall_s(self) -> float:
+        return self.earlier_s + time.perf_counter() - self.started
+
+    def _on_rollout_start(self) -> None:
+        self._update_average()
+        if self.num_timesteps >= len(self.curve) * self.every:
+            self.judge()
+
+    def _on_rollout_end(self) -> None:
+        self.averaged = False  # an update of the model comes next
+
+    def _on_step(self) -> bool:
+        # the last rollout goes beyond the end, of which a bar would make "0 % of ?"
+        done = min(self.num_timesteps, self.bar.total or self.num_timesteps)
+        self.bar.update(done - self.bar.n)
+        return True
+
+    def _on_training_end(self) -> None:
+        self._update_average()
+        if not self.curve or self.curve[-1]["timesteps"] < self.num_timesteps:
+            self.judge()
+
+    def check_finite(self) -> None:
+        if not is_finite(self.model):
+            raise InputError(
+                f"{self.out}: weights are not finite after {self.num_timesteps} transitions; the "
+                "best driver until then is kept; try another --seed and --out"
+            )
+
+    def _update_average(self) -> None:
+        self.check_finite()
+        if not self.averaged:
+            self.average.update(self.driver_of(self.model, self.average.policy))
+            self.averaged = True
+
+    def judge(self) -> None:
+        driver = self.average.policy
+        laps = drive_laps(self.circuits, policy_driver(driver), laps=1)
+        result = summary(laps)
+        row = {
+            "wall_s": round(self.wall_s, 1),
+            "timesteps": self.num_timesteps,
+            "finished": result.finished,
+            "circuits": result.circuits,
+            "lap_ratio": result.lap_ratio if result.finished else None,
+        }
+        if not self.curve or rank(row) > max(map(rank, self.curve)):
+            save_policy(driver, self.out / "policy.safetensors")
+        self.curve.append(row)
+        write_csv(self.out / "curve.csv", self.curve)
+        self.logger.record("judge/finished", result.finished)
+        standing = f"{result.finished}/{result.circuits} laps"
+        if result.finished:
+            self.logger.record("judge/lap_ratio", result.lap_ratio)
+            to_teacher = summary(laps, self.teacher_s).lap_ratio
+            if not math.isnan(to_teacher):  # there is a circuit that both have finished
+                self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
+                standing += f", {to_teacher:.3f} x teacher"
+        if len(self.curve) == 1:
+            self.bar.unpause()  # the time that starting took says nothing about the time left
+        self.bar.set_postfix_str(standing)

@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+import torch
+from cars import RACECAR
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import VecEnv
+
+from racing_env.drivers.policy import Policy
+from racing_env.learning.actor_critic import actor_layers
+from racing_env.learning.algorithms import apg
+from racing_env.learning.callbacks import set_noise
+from racing_env.learning.network import HIDDEN_SIZES
+from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.vector_env import make_vec_env
+from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.sources import load_circuits
+
+STEPS, CARS = 24, 6
+SETTINGS = TrainingSettings(seed=1, tape_steps=STEPS, lookahead_steps=1, discount=1.0)
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return pack_circuits(load_circuits(["club", "oval"], RACECAR))
+
+
+def clone() -> Policy:
+    """Drives straight on with half the power, a little moved by all that it sees."""
+    rng = np.random.default_rng(3)
+    sizes = [LAYOUT.size, *HIDDEN_SIZES, 2]
+    weights = [
+        rng.normal(0, 0.5 / np.sqrt(a), (b, a)).astype(np.float32)
+        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+    biases = [np.zeros(size, np.float32) for size in sizes[1:]]
+    biases[-1][1] = 0.5
+    return Policy(tuple(weights), tuple(biases), {})
+
+
+def new_model(bank, tmp_path, monkeypatch, kind: str = "dummy", settings=SETTINGS):
+    monkeypatch.setattr(apg, "NUMBERS", apg.NUMBERS._replace(rollout_steps=STEPS))
+    processes = 1 if kind == "batch" else CARS
+    env = make_vec_env(kind, bank, processes, CARS, settings, tmp_path)
+    model = apg.make_model(env, 10**6, settings.seed, torch.device("cpu"))
+    apg.start_from(model, clone())
+    set_noise(model, np.exp([-20.0, -20.0]))
+    return model, env
+
+
+def paid(env: VecEnv, driver: Policy) -> float:
+    seen, total = env.reset(), 0.0
+    for _ in range(STEPS):
+        seen, rewards, dones, _ = env.step(driver.act(seen))
+        assert not dones.any()
+        total += float(rewards.sum(dtype=np.float64))
+    return total
+
+
+def test_gradient_is_the_difference_of_driving_again(bank, tmp_path, monkeypatch):
+    """Undiscounted, all of it judged: the gradient of the whole pay by the driver's weights."""
+    model, env = new_model(bank, tmp_path, monkeypatch)
+    model.max_grad_norm = np.inf
+    model.learn(STEPS * CARS)
+    layers = actor_layers(model)
+    by_bias = -layers[-1].bias.grad.numpy() * STEPS * CARS  # the loss is a mean over the steps
+    env.close()
+
+    for i in range(2):
+        ways = []
+        for change in (-1e-3, 1e-3):
+            driver = clone()
+            driver.biases[-1][i] += change
+            other = make_vec_env("dummy", bank, CARS, CARS, SETTINGS, tmp_path)
+            ways.append(paid(other, driver))
+            other.close()
+        assert by_bias[i] == pytest.approx((ways[1] - ways[0]) / 2e-3, rel=0.05)
+
+
+def test_the_same_in_a_batch_as_one_by_one(bank, tmp_path, monkeypatch):
+    weights = []
+    for kind in ("dummy", "batch"):
+        model, env = new_model(bank, tmp_path, monkeypatch, kind)
+        model.learn(2 * STEPS * CARS)
+        weights.append([layer.weight.detach().numpy() for layer in actor_layers(model)])
+        env.close()
+    for one, many in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, many, rtol=0, atol=1e-7)
+    assert not np.array_equal(weights[0][0], clone().weights[0])
+
+
+def test_only_what_is_known_far_enough_ahead_is_learnt_from(bank, tmp_path, monkeypatch):
+    settings = SETTINGS._replace(lookahead_steps=STEPS + 1)
+    model, env = new_model(bank, tmp_path, monkeypatch, settings=settings)
+    model.learn(STEPS * CARS)
+    for layer, weight in zip(actor_layers(model), clone().weights, strict=True):
+        np.testing.assert_array_equal(layer.weight.detach().numpy(), weight)
+    env.close()
+
+
+def test_the_driver_is_paid_more_after_learning(bank, tmp_path, monkeypatch):
+    """Anew from the same starts, over the stretch from which it learns each time."""
+    model, env = new_model(bank, tmp_path, monkeypatch)
+    before = paid(env, clone())
+    for _ in range(30):
+        env.envs = make_vec_env("dummy", bank, CARS, CARS, SETTINGS, tmp_path).envs
+        model.learn(STEPS * CARS)
+    env.close()
+    env = make_vec_env("dummy", bank, CARS, CARS, SETTINGS, tmp_path)
+    assert paid(env, apg.driver_of(model, {})) > before
+    env.close()
+
+
+# ---------------------------------------------------------------- as stable-baselines3 has it
+
+
+class Calls(BaseCallback):
+    """Notes the calls; stops the training after so many steps."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.limit, self.calls, self.seen = steps, [], set()
+
+    def _on_training_start(self) -> None:
+        self.calls.append("training_start")
+
+    def _on_rollout_start(self) -> None:
+        self.calls.append("rollout_start")
+
+    def _on_step(self) -> bool:
+        self.calls.append("step")
+        self.seen |= set(self.locals)
+        return self.calls.count("step") < self.limit
+
+    def _on_rollout_end(self) -> None:
+        self.calls.append("rollout_end")
+
+    def _on_training_end(self) -> None:
+        self.calls.append("training_end")
+
+
+def test_callbacks_are_called_as_ppo_calls_them(bank, tmp_path, monkeypatch):
+    model, env = new_model(bank, tmp_path, monkeypatch)
+    ppo = PPO("MlpPolicy", env, n_steps=STEPS, batch_size=STEPS * CARS, n_epochs=1, device="cpu")
+    for limit in (3 * STEPS, STEPS + 5):  # at the end of all, and within the second rollout
+        calls = []
+        for learner in (model, ppo):
+            callback = Calls(limit)
+            learner.learn(2 * STEPS * CARS, callback)
+            calls.append(callback.calls)
+            assert {"dones", "infos", "rewards", "actions", "total_timesteps"} <= callback.seen
+            assert learner.num_timesteps == min(limit, 2 * STEPS) * CARS
+        assert calls[0] == calls[1]
+    env.close()
+
+
+def test_learning_goes_on_or_begins_anew(bank, tmp_path, monkeypatch):
+    model, env = new_model(bank, tmp_path, monkeypatch)
+    assert model.learn(1) is model  # a whole rollout
+    assert model.num_timesteps == STEPS * CARS
+    resets = []
+    reset = env.reset
+    env.reset = lambda: resets.append(1) or reset()
+    seen = model._last_obs
+    model.learn(STEPS * CARS, reset_num_timesteps=False)
+    assert model.num_timesteps == 2 * STEPS * CARS and not resets and model._n_updates == 2
+    assert not np.array_equal(model._last_obs, seen)
+    model.learn(STEPS * CARS)
+    assert model.num_timesteps == STEPS * CARS and resets and model._n_updates == 3
+    env.close()
+
+
+def test_stopped_and_going_on_drives_on_from_where_the_cars_are(bank, tmp_path, monkeypatch):
+    model, env = new_model(bank, tmp_path, monkeypatch)
+    model.learn(STEPS * CARS, Calls(5))
+    np.testing.assert_array_equal(
+        model._last_obs, [car.block.observations[0] for car in env.get_attr("cars")]
+    )
+    model.learn(STEPS * CARS, reset_num_timesteps=False)
+    assert model._n_updates == 1
+    env.close()
+
+
+def test_logs_are_those_of_stable_baselines3(bank, tmp_path, monkeypatch):
+    settings = SETTINGS._replace(episode_s=0.5)
+    model, env = new_model(bank, tmp_path, monkeypatch, settings=settings)
+    dumped = []
+
+    class Kept(Logger):
+        def dump(self, step=0):
+            dumped.append((step, dict(self.name_to_value)))
+            super().dump(step)
+
+    model.set_logger(Kept(None, []))
+    model.learn(4 * STEPS * CARS, log_interval=2)
+    assert [step for step, _ in dumped] == [2 * STEPS * CARS, 4 * STEPS * CARS]
+    assert dumped[-1][1].keys() >= {
+        "rollout/ep_rew_mean", "rollout/ep_len_mean", "time/fps", "train/learning_rate",
+        "train/gradient_norm", "train/usable",
+    }  # fmt: skip
+    env.close()

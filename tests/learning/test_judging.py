@@ -1,0 +1,136 @@
+"""Judging a model's drivers, in an environment that needs no cars."""
+
+import csv
+import io
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from models import new_clone, new_judge, new_model
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+from racing_env.common.errors import InputError
+from racing_env.drivers.policy import Policy, load_policy
+from racing_env.learning import judging
+from racing_env.learning.algorithms.ppo import driver_of
+from racing_env.learning.judging import MovingAverage, is_finite, rank
+
+
+@pytest.fixture
+def results(monkeypatch):
+    """What the drivers are given for their laps, in turn: (finished, lap ratio)."""
+    given: list[tuple[int, float]] = []
+
+    def summary(_, references=None):
+        if references is not None:
+            return SimpleNamespace(lap_ratio=math.nan)
+        finished, ratio = given.pop(0) if given else (0, math.nan)
+        return SimpleNamespace(finished=finished, circuits=4, lap_ratio=ratio)
+
+    monkeypatch.setattr(judging, "drive_laps", lambda *args, **kwargs: None)
+    monkeypatch.setattr(judging, "summary", summary)
+    return given
+
+
+def test_rank():
+    rows = [
+        {"finished": 0, "lap_ratio": None}, {"finished": 2, "lap_ratio": 1.2},
+        {"finished": 2, "lap_ratio": 1.1}, {"finished": 3, "lap_ratio": 1.5},
+    ]  # fmt: skip
+    assert sorted([rows[2], rows[0], rows[3], rows[1]], key=rank) == rows
+
+
+def test_best_driver_is_kept(results, tmp_path):
+    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.5), (3, 1.0)]
+    model = new_model()
+    judge = new_judge(model, tmp_path, every=16)
+    kept = []
+
+    class Look(BaseCallback):
+        def _on_rollout_start(self):
+            kept.append((tmp_path / "policy.safetensors").read_bytes())
+
+        def _on_step(self):
+            return True
+
+    model.learn(64, [judge, Look()])
+    kept.append((tmp_path / "policy.safetensors").read_bytes())
+    assert [a == b for a, b in zip(kept[:-1], kept[1:], strict=True)] == [False, True, False, True]
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["timesteps"] for row in rows] == ["0", "16", "32", "48", "64"]
+    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.5", "1.0"]
+    json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
+    assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
+
+
+def test_average_has_every_iterate_once(results, tmp_path):
+    model = new_model()
+    judge = new_judge(model, tmp_path, decay=0.9)
+    iterates = [driver_of(model, {}).weights[0]]
+
+    class Look(BaseCallback):
+        def _on_rollout_start(self):
+            iterates.append(driver_of(self.model, {}).weights[0])
+
+        _on_training_end = _on_rollout_start
+
+        def _on_step(self):
+            return True
+
+    model.learn(48, [judge, Look()])
+    wanted = iterates[0]
+    for iterate in iterates[2:]:  # the second is the first again, before an update
+        wanted = wanted + 0.1 * (iterate - wanted)
+    assert len(iterates) == 5
+    np.testing.assert_allclose(judge.average.policy.weights[0], wanted, atol=1e-6)
+
+
+def test_spoilt_weights_are_refused(results, tmp_path):
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    model.learn(16, [judge])
+    with torch.no_grad():
+        model.policy.value_net.weight[0, 0] = math.inf
+    with pytest.raises(InputError, match="weights are not finite after 16 transitions"):
+        model.learn(16, [judge], reset_num_timesteps=False)
+
+
+def test_a_bar_does_not_go_beyond_its_end(tmp_path):
+    judge = new_judge(new_model(), tmp_path)
+    judge.bar = tqdm(total=100, file=io.StringIO())
+    for judge.num_timesteps in (64, 128):  # rollouts of 64
+        judge._on_step()
+    assert judge.bar.n == 100
+    assert "100%" in str(judge.bar)
+
+
+def test_moving_average_is_its_closed_form():
+    clone = new_clone()
+
+    def constant(value: float) -> Policy:
+        return Policy(
+            tuple(np.full_like(w, value) for w in clone.weights),
+            tuple(np.full_like(b, value) for b in clone.biases),
+            {},
+        )
+
+    average = MovingAverage(constant(1.0), decay=0.9)
+    for _ in range(10):
+        average.update(constant(3.0))
+    for array in (*average.policy.weights, *average.policy.biases):
+        np.testing.assert_allclose(array, 3.0 - 2.0 * 0.9**10, rtol=1e-5)
+
+
+def test_weights_that_are_not_finite_are_seen():
+    model = new_model()
+    assert is_finite(model)
+    parameter = next(model.policy.parameters())
+    for value in (math.nan, math.inf):
+        with torch.no_grad():
+            parameter.view(-1)[0] = value
+        assert not is_finite(model)

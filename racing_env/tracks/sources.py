@@ -22,7 +22,7 @@ RANDOM_COUNT_MAX = 10_000
 FILES_IN_FOLDERS = (".csv", ".npy", ".yaml", ".yml")
 
 
-class TrackSource(NamedTuple):
+class TrackMaker(NamedTuple):
     """A circuit that was asked for, not made yet; it can be sent to another process."""
 
     name: str  # the file, or what else was asked for
@@ -35,17 +35,17 @@ def load_circuits(specs: Sequence[str], vehicle: Vehicle, workers: int = 1) -> l
     Raises InputError for a spec that names none, and for a circuit that the vehicle cannot get
     round.
     """
-    jobs = [(source, vehicle) for source in track_sources(specs, vehicle)]
+    jobs = [(maker, vehicle) for maker in track_makers(specs, vehicle)]
     if workers <= 1 or len(jobs) == 1:
         return [_prepare(job) for job in jobs]
     first = _prepare(jobs[0])  # compiles what the workers then find in the cache
     return [first, *parallel_map(_prepare, jobs[1:], min(workers, len(jobs) - 1))]
 
 
-def _prepare(job: tuple[TrackSource, Vehicle]) -> Circuit:
-    source, vehicle = job
-    circuit = prepare_circuit(source.make(), vehicle)
-    refuse_impassable(circuit, source.name)
+def _prepare(job: tuple[TrackMaker, Vehicle]) -> Circuit:
+    maker, vehicle = job
+    circuit = prepare_circuit(maker.make(), vehicle)
+    refuse_impassable(circuit, maker.name)
     return circuit
 
 
@@ -57,22 +57,22 @@ def load_tracks(specs: Sequence[str], vehicle: Vehicle) -> list[Track]:
     circuit). Raises InputError for anything else, and for a file that is not a circuit for the
     vehicle.
     """
-    return [source.make() for source in track_sources(specs, vehicle)]
+    return [maker.make() for maker in track_makers(specs, vehicle)]
 
 
-def track_sources(specs: Sequence[str], vehicle: Vehicle) -> list[TrackSource]:
+def track_makers(specs: Sequence[str], vehicle: Vehicle) -> list[TrackMaker]:
     """Each circuit that `specs` name; what can be checked without making it is checked here.
 
     Raises as `load_tracks` does.
     """
-    return [source for spec in specs for source in _resolve(spec, vehicle)]
+    return [maker for spec in specs for maker in _resolve(spec, vehicle)]
 
 
-def _resolve(spec: str, vehicle: Vehicle) -> list[TrackSource]:
+def _resolve(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
     if spec == "random" or spec.startswith("random:"):
         return _random_tracks(spec, vehicle)
     if spec in BUILT_IN:
-        return [TrackSource(spec, partial(built_in_track, spec, vehicle))]
+        return [TrackMaker(spec, partial(built_in_track, spec, vehicle))]
     path = Path(spec)
     if is_folder(path):
         with reading(path):
@@ -82,9 +82,9 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[TrackSource]:
                 f"{spec}: the folder has no .csv file, nor another of a circuit (.npy, .yaml of a "
                 "map with its image); at least one is needed"
             )
-        return [TrackSource(str(file), partial(read_track, file, vehicle)) for file in files]
+        return [TrackMaker(str(file), partial(read_track, file, vehicle)) for file in files]
     if path.exists():
-        return [TrackSource(spec, partial(read_track, path, vehicle))]
+        return [TrackMaker(spec, partial(read_track, path, vehicle))]
     raise InputError(
         f"track {spec!r}: no such file or name; possible are a file, a folder of them, "
         f"random[:SEED[:COUNT]], or one of {', '.join(BUILT_IN)}"
@@ -101,7 +101,7 @@ def _holds_a_circuit(file: Path) -> bool:
     return suffix != ".csv" or not is_race_line(file)
 
 
-def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackSource]:
+def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
     """The first circuit of a seed is the same however many are asked for."""
     match = re.fullmatch(r"random(?::(\d{1,18}))?(?::(\d{1,9}))?", spec, re.ASCII)
     count = int(match[2] or 1) if match else 0
@@ -112,5 +112,5 @@ def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackSource]:
         )
     seed = np.random.SeedSequence(int(match[1] or 0))
     return [
-        TrackSource(spec, partial(generate_track, child, vehicle)) for child in seed.spawn(count)
+        TrackMaker(spec, partial(generate_track, child, vehicle)) for child in seed.spawn(count)
     ]

@@ -8,7 +8,7 @@ from cars import RACECAR
 from circuit_files import oval_table, write_map, write_rows
 
 from racing_env.common.errors import InputError
-from racing_env.tracks.sources import load_circuits, load_tracks, track_sources
+from racing_env.tracks.sources import load_circuits, load_tracks, track_makers
 
 
 def test_circuits_are_the_same_for_every_number_of_workers():
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_its_circuits_by_name(folder):
-    names = [source.name for source in track_sources([str(folder)], RACECAR)]
+    names = [maker.name for maker in track_makers([str(folder)], RACECAR)]
     assert names == [str(folder / name) for name in ("A.CSV", "b.csv", "n.npy", "oval.yaml")]
 
 

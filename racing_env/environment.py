@@ -24,7 +24,7 @@ from racing_env.simulation.task import CONTROL_STEP_S, Task, practice_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.geometry import Track
-from racing_env.tracks.sources import load_tracks
+from racing_env.tracks.sources import load_circuits
 
 CAMERAS = ("follow", "track")
 TIME_LIMIT = "time_limit"
@@ -321,8 +321,7 @@ def _circuits(source: TrackSource, vehicle: Vehicle) -> list[Circuit]:
         elif isinstance(item, Track):
             circuits.append(prepare_circuit(item, vehicle))
         elif isinstance(item, str | Path):
-            tracks = load_tracks([str(item)], vehicle)
-            circuits.extend(prepare_circuit(track, vehicle) for track in tracks)
+            circuits.extend(load_circuits([str(item)], vehicle))
         else:
             raise InputError(
                 f"track {item!r}: must be a name, a path, a Track, a Circuit or a list of those"

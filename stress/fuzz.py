@@ -38,6 +38,7 @@ from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.simulation.layouts import DEFAULT, layout_named
 from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.reader import read_track
+from stress.circuit_seeds import MAP, circuit_seeds
 
 VEHICLE = read_vehicle(DEFAULT_VEHICLE)
 LAYOUT = layout_named(DEFAULT, "the fuzzer")
@@ -88,6 +89,13 @@ def tracks(folder: Path) -> Target:
     return Target([(path, text.encode()) for text in texts], lambda path: read_track(path, VEHICLE))
 
 
+def circuit_formats(folder: Path) -> Target:
+    def read(path: Path) -> object:
+        return read_track(folder / MAP if path.suffix == ".png" else path, VEHICLE)
+
+    return Target(circuit_seeds(folder), read)
+
+
 def policies(folder: Path) -> Target:
     path = folder / "policy.safetensors"
     rng = np.random.default_rng(0)
@@ -123,7 +131,12 @@ def data_sets(folder: Path) -> Target:
     return Target([*[manifest] * len(shards), *shards], read)
 
 
-TARGETS = {"tracks": tracks, "policies": policies, "data_sets": data_sets}
+TARGETS = {
+    "tracks": tracks,
+    "circuit_formats": circuit_formats,
+    "policies": policies,
+    "data_sets": data_sets,
+}
 
 
 def hostile_contents(canary: Path) -> list[bytes]:

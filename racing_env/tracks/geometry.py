@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
 
 from racing_env.car.scales import Scales
 
@@ -132,24 +131,6 @@ def scaled_track(track: Track, factor: float) -> Track:
     lengths = ("step_m", "x_m", "y_m", "width_right_m", "width_left_m")
     larger: dict[str, Any] = {name: factor * getattr(track, name) for name in lengths}
     return replace(track, **larger, kappa_radpm=track.kappa_radpm / factor)
-
-
-def crossing(track: Track) -> tuple[int, int] | None:
-    """Two stations at which the centre line crosses itself, or None where it never does."""
-    start = np.column_stack([track.x_m, track.y_m])
-    along = np.roll(start, -1, axis=0) - start
-    n = start.shape[0]
-    reach = 1.01 * np.linalg.norm(along, axis=1).max()
-    i, j = cKDTree(start + 0.5 * along).query_pairs(reach, output_type="ndarray").T
-    apart = np.abs(i - j)
-    i, j = (index[(apart > 1) & (apart < n - 1)] for index in (i, j))
-    between = start[j] - start[i]
-    area = cross(along[i], along[j])
-    with np.errstate(divide="ignore", invalid="ignore"):  # parallel segments: NaN, never inside
-        at_i = cross(between, along[j]) / area
-        at_j = cross(between, along[i]) / area
-    hits = np.flatnonzero((at_i >= 0.0) & (at_i <= 1.0) & (at_j >= 0.0) & (at_j <= 1.0))
-    return (int(i[hits[0]]), int(j[hits[0]])) if hits.size else None
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Circuits as CSV files, read and written."""
+"""Circuits from files: the format is told by the content, the points are checked, once for all."""
 
+import codecs
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,25 @@ from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import is_folder, reading, refuse_special_file, replaced_atomically
-from racing_env.tracks.geometry import Track, cross, crossing, track_from_centre_line
+from racing_env.tracks.geometry import Track, cross, track_from_centre_line
+from racing_env.tracks.readers import deepracer
+from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, POINTS_MIN, CentreLine
+from racing_env.tracks.readers.columns import is_line_without_widths
+from racing_env.tracks.readers.ros_map import read_ros_map
+from racing_env.tracks.readers.text_circuit import read_text_circuit
+from racing_env.tracks.readers.text_table import read_text_table
 
-COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
 FILE_SIZE_MAX_BYTES = 20_000_000
-POINTS_MIN = 10
 GAP_MIN_M = 1e-6  # nearer points are the same one: their distance is lost in the lap's length
+REPEATED_SHARE = 0.05  # of the usual distance, within which the last point repeats the first
+OVERLAP_SHARE_MAX = 0.2  # of the lap, in which its end is looked for on its start
 LENGTH_RANGE_M = (100.0, 100_000.0)  # for the reference car; another's is scaled
 COORDINATE_MAX_M = 1e8  # farther from the origin float64 blurs the curvature
 TURN_BACK_RAD = math.radians(150.0)
+HEAD_BYTES = 10_000
+YAML_SUFFIXES = (".yaml", ".yml")
+IMAGE_MAGIC = (b"\x89PNG", b"P2\n", b"P5\n", b"BM", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+IMAGE_LINE = re.compile(r"^\s*image\s*:", re.MULTILINE)
 
 
 def write_track(track: Track, path: str | Path) -> None:
@@ -29,34 +41,68 @@ def write_track(track: Track, path: str | Path) -> None:
 
 
 def read_track(path: str | Path, vehicle: Vehicle) -> Track:
-    """Read a circuit in the format of TU Munich's racetrack database.
+    """Read a circuit in any of the formats of `racing_env.tracks.readers`.
 
-    CSV with the header `# x_m,y_m,w_tr_right_m,w_tr_left_m` (columns are found by it; without one
-    they are taken in this order), a closed centre line about every 5 m, last point not repeated.
+    The first of them is that of TU Munich's racetrack database: CSV with the header
+    `# x_m,y_m,w_tr_right_m,w_tr_left_m`, a closed centre line about every 5 m. The lap may repeat
+    its first point at the end, or overlap its start: what is there twice is left out.
     Raises InputError, one line, for everything that is not such a circuit or has no room for the
     vehicle.
     """
     path = Path(path)
-    table, lines = _parse(path, _read_text(path))
-    _check_points(path, table, lines, vehicle)
-    x, y, right, left = table.T
-    track = track_from_centre_line(path.stem, x, y, right, left, scales_of(vehicle))
-    crossed = crossing(track)
-    if crossed is not None:
-        nearest = cKDTree(table[:, :2])
-        where = sorted(int(lines[nearest.query((track.x_m[i], track.y_m[i]))[1]]) for i in crossed)
+    line = _read_centre_line(path)
+    _check_numbers(path, line)
+    count = _points_of_a_lap(line.table)
+    line = line._replace(
+        table=line.table[:count], lines=None if line.lines is None else line.lines[:count]
+    )
+    _check_widths(path, line, vehicle)
+    _check_way(path, line, vehicle)
+    x, y, right, left = line.table.T
+    return track_from_centre_line(path.stem, x, y, right, left, scales_of(vehicle))
+
+
+def is_map(path: Path) -> bool:
+    """Whether a YAML file is that of a map: it names an image."""
+    return IMAGE_LINE.search(_head(path)) is not None
+
+
+def is_race_line(path: Path) -> bool:
+    """Whether a CSV file is a trajectory: it names places and has no widths of a track."""
+    headers = read_text_table(path, _head(path).rpartition("\n")[0]).headers
+    return any(is_line_without_widths(header) for header in headers)
+
+
+def _head(path: Path) -> str:
+    """The beginning of a file as text; nothing for what cannot be read, which is refused later."""
+    try:
+        refuse_special_file(path)
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES).decode("latin-1")
+    except (InputError, OSError):
+        return ""
+
+
+def _read_centre_line(path: Path) -> CentreLine:
+    data = _read_bytes(path)
+    if data.startswith(deepracer.MAGIC):
+        return deepracer.read_deepracer(path)
+    if data.startswith(IMAGE_MAGIC) and not (data[:2] == b"BM" and data.isascii()):
         raise InputError(
-            f"{path}: the centre line crosses itself near ({track.x_m[crossed[0]]:.1f}, "
-            f"{track.y_m[crossed[0]]:.1f}) m, lines {where[0]} and {where[1]}; a circuit must not"
+            f"{path}: is an image; of a map, its .yaml has to be named, which says how large a "
+            "pixel is"
         )
-    return track
+    text = _decoded(path, data)
+    if path.suffix.lower() in YAML_SUFFIXES or IMAGE_LINE.search(text):
+        return read_ros_map(path, text)
+    return read_text_circuit(path, text)
 
 
-def _read_text(path: Path) -> str:
+def _read_bytes(path: Path) -> bytes:
     if is_folder(path):
-        raise InputError(f"{path}: is a directory; a CSV file of one circuit is needed")
+        raise InputError(f"{path}: is a directory; a file of one circuit is needed")
     if not path.exists():
-        raise InputError(f"{path}: no such file; a CSV file of one circuit is needed")
+        raise InputError(f"{path}: no such file; a file of one circuit is needed")
     refuse_special_file(path)
     with reading(path):
         size = path.stat().st_size
@@ -67,120 +113,88 @@ def _read_text(path: Path) -> str:
             )
         data = path.read_bytes()
     if not data.strip():
-        raise InputError(
-            f"{path}: is empty; a CSV file with the columns {', '.join(COLUMNS)} is needed"
-        )
+        raise InputError(f"{path}: is empty; a circuit is needed: {FORMATS}")
+    return data
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    """The text of a file: UTF-8, or as spreadsheets of Windows write it."""
+    encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise InputError(f"{path}: is not a text file; a CSV file of one circuit is needed")
+        text = data.decode("cp1252", errors="replace")
+    if re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]", text):
+        raise InputError(f"{path}: is not a text file; a circuit is needed: {FORMATS}")
     return text
 
 
-def _parse(path: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Columns x, y, right, left as an array (n, 4), and the line number of each row (n,)."""
-    order: list[int] | None = None
-    rows: list[list[float]] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = [field.strip() for field in line.split(",")]
-        if not any(fields):
-            continue
-        names = [field.lstrip("# ").lower() for field in fields]
-        if not rows and order is None and any(name in COLUMNS for name in names):
-            order = _column_order(path, number, names)
-        elif not fields[0].startswith("#"):
-            rows.append(_numbers(path, number, fields, order or [0, 1, 2, 3]))
-            lines.append(number)
-    if not rows:
-        raise InputError(f"{path}: has no points; at least {POINTS_MIN} are needed")
-    return np.array(rows), np.array(lines)
+def _refuse(path: Path, line: CentreLine, bad: np.ndarray, message: str, *values: object) -> None:
+    """Raise InputError at the first bad point; message: with a place for each of `values`."""
+    if bad.any():
+        i = int(np.argmax(bad))
+        shown = [value[i] if isinstance(value, np.ndarray) else value for value in values]
+        raise InputError(f"{line.place(path, i)}: {message.format(*shown)}")
 
 
-def _column_order(path: Path, number: int, names: list[str]) -> list[int]:
-    _check_delimiter(path, number, names)
-    for column in COLUMNS:
-        if names.count(column) != 1:
-            what = "missing" if column not in names else "there twice"
-            raise InputError(
-                f"{path}:{number}: column {column} is {what} in the header "
-                f"'{','.join(names)[:80]}'; it should be '# {','.join(COLUMNS)}'"
-            )
-    return [names.index(column) for column in COLUMNS]
+def _check_numbers(path: Path, line: CentreLine) -> None:
+    for name, values in zip(line.names, line.table.T, strict=True):
+        finite = np.isfinite(values)
+        _refuse(path, line, ~finite, "{} is {}; a finite number is needed", name, values)
+        far = np.abs(values) > COORDINATE_MAX_M
+        much = f"metres are needed, at most {COORDINATE_MAX_M:g}"
+        _refuse(path, line, far, "{} is {:g}; " + much, name, values)
+    if len(line.table) < POINTS_MIN:
+        raise InputError(f"{path}: has {len(line.table)} points; at least {POINTS_MIN} are needed")
 
 
-def _check_delimiter(path: Path, number: int, fields: list[str]) -> None:
-    if len(fields) >= len(COLUMNS):
-        return
-    joined = ",".join(fields)
-    for delimiter, name in ((";", "semicolon"), ("\t", "tab"), ("|", "bar"), (" ", "space")):
-        if joined.count(delimiter) >= len(COLUMNS) - 1:
-            raise InputError(f"{path}:{number}: columns are separated by {name}; a comma is needed")
-
-
-def _numbers(path: Path, number: int, fields: list[str], order: list[int]) -> list[float]:
-    if len(fields) <= max(order):
-        _check_delimiter(path, number, fields)
-        raise InputError(
-            f"{path}:{number}: has {len(fields)} column(s), a column is missing; "
-            f"{', '.join(COLUMNS)} are needed"
-        )
-    values = []
-    for column, index in zip(COLUMNS, order, strict=True):
-        try:
-            values.append(float(fields[index]))
-        except ValueError:
-            raise InputError(
-                f"{path}:{number}: {column} is '{fields[index][:40]}'; a number is needed"
-            ) from None
-    return values
-
-
-def _check_points(path: Path, table: np.ndarray, lines: np.ndarray, vehicle: Vehicle) -> None:
-    """Raise InputError at the first line that cannot be part of a circuit for the vehicle."""
-
-    def refuse(bad: np.ndarray, values: np.ndarray, message: str) -> None:
-        if bad.any():
-            i = int(np.argmax(bad))
-            raise InputError(f"{path}:{lines[i]}: {message.format(values[i])}")
-
-    for column, values in zip(COLUMNS, table.T, strict=True):
-        refuse(~np.isfinite(values), values, f"{column} is {{}}; a finite number is needed")
-        refuse(
-            np.abs(values) > COORDINATE_MAX_M,
-            values,
-            f"{column} is {{:g}}; metres are needed, at most {COORDINATE_MAX_M:g}",
-        )
-    if table.shape[0] < POINTS_MIN:
-        raise InputError(f"{path}: has {table.shape[0]} points; at least {POINTS_MIN} are needed")
-    for column, values in zip(COLUMNS[2:], table.T[2:], strict=True):
-        refuse(values <= 0.0, values, f"{column} is {{:g}}; a width above 0 m is needed")
-    total = table[:, 2] + table[:, 3]
-    refuse(
-        total <= vehicle.width_m,
-        total,
-        "the track is {:.2f} m wide, narrower than the car; "
-        f"more than {vehicle.width_m:g} m are needed",
-    )
-
-    step = np.roll(table[:, :2], -1, axis=0) - table[:, :2]
+def _points_of_a_lap(table: np.ndarray) -> int:
+    """How many points are left without those at the end that lie on the start of the lap."""
+    points = table[:, :2]
+    n = len(points)
+    step = np.diff(points, axis=0)
     gap = np.hypot(step[:, 0], step[:, 1])
-    if gap[-1] < GAP_MIN_M:
+    if np.hypot(*(points[-1] - points[0])) < REPEATED_SHARE * np.median(gap):
+        return n - 1
+    part = max(2, int(OVERLAP_SHARE_MAX * n))
+    distance, near = cKDTree(points[:part]).query(points[-part:])
+    beyond = points[-part:] - points[near]
+    ahead = np.sum(beyond * step[near], axis=1)
+    same_way = np.sum(step[-part:] * step[near], axis=1) > 0.5 * gap[-part:] * gap[near]
+    room = 0.5 * (table[near, 2] + table[near, 3])
+    on_start = same_way & (distance < room) & ((near > 0) | (ahead >= 0.0))
+    return n - int(np.argmin(np.append(on_start[::-1], False)))
+
+
+def _check_widths(path: Path, line: CentreLine, vehicle: Vehicle) -> None:
+    if len(line.table) < POINTS_MIN:
+        raise InputError(f"{path}: has {len(line.table)} points; at least {POINTS_MIN} are needed")
+    for name, values in zip(line.names[2:], line.table.T[2:], strict=True):
+        message = "{} is {:g}; a width above 0 m is needed"
+        _refuse(path, line, values <= 0.0, message, name, values)
+    total = line.table[:, 2] + line.table[:, 3]
+    needed = f"more than {vehicle.width_m:g} m are needed"
+    _refuse(
+        path, line, total <= vehicle.width_m,
+        "the track is {:.2f} m wide, narrower than the car; " + needed, total,
+    )  # fmt: skip
+
+
+def _check_way(path: Path, line: CentreLine, vehicle: Vehicle) -> None:
+    """Raise InputError where the points are no closed line that a car could follow."""
+    points = line.table[:, :2]
+    step = np.roll(points, -1, axis=0) - points
+    gap = np.hypot(step[:, 0], step[:, 1])
+    if (gap < GAP_MIN_M).any():
+        i = int(np.argmax(gap < GAP_MIN_M))
         raise InputError(
-            f"{path}:{lines[-1]}: the last point repeats the first, "
-            f"({table[0, 0]:g}, {table[0, 1]:g}) m; leave it out"
+            f"{line.place(path, i)}: the same point stands again in "
+            f"{line.label((i + 1) % len(gap))}; leave duplicates out"
         )
-    refuse(
-        gap < GAP_MIN_M,
-        np.roll(lines, -1),
-        "the same point stands again in line {}; leave duplicates out",
-    )
     if gap[-1] > 5.0 * np.median(gap) and gap[-1] > 2.0 * gap[:-1].max():
         raise InputError(
-            f"{path}:{lines[-1]}: the line is not closed, {gap[-1]:.1f} m are missing "
-            f"from the last point to the first; about {np.median(gap):.1f} m is right"
+            f"{line.place(path, len(gap) - 1)}: the line is not closed, {gap[-1]:.1f} m are "
+            f"missing from the last point to the first; about {np.median(gap):.1f} m is right"
         )
     least_m, most_m = (scales_of(vehicle).length * limit_m for limit_m in LENGTH_RANGE_M)
     if not least_m <= gap.sum() <= most_m:
@@ -188,10 +202,7 @@ def _check_points(path: Path, table: np.ndarray, lines: np.ndarray, vehicle: Veh
             f"{path}: the circuit is {gap.sum():.0f} m long; for this car {least_m:.0f} to "
             f"{most_m:.0f} m are needed"
         )
-    before = np.roll(step, 1, axis=0)
-    turn = np.abs(np.arctan2(cross(before, step), np.sum(before * step, axis=1)))
-    refuse(
-        turn > TURN_BACK_RAD,
-        np.degrees(turn),
-        "the line turns back by {:.0f} degrees at one point; points in driving order are needed",
-    )
+    previous = np.roll(step, 1, axis=0)
+    turn = np.abs(np.arctan2(cross(previous, step), np.sum(previous * step, axis=1)))
+    back = "the line turns back by {:.0f} degrees at one point; points in driving order are needed"
+    _refuse(path, line, turn > TURN_BACK_RAD, back, np.degrees(turn))

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from cars import RACECAR, scaled
+from crossings import crossing
 from scipy.spatial import cKDTree
 from shapes import assert_same_track
 
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track, track_statistics
-from racing_env.tracks.geometry import crossing, scaled_track
+from racing_env.tracks.geometry import scaled_track
 from racing_env.tracks.reader import read_track, write_track
 from racing_env.tracks.rounded_polygon import CORNER_SHAPES, Vertex, round_corners
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from cars import RACECAR, scaled
+from crossings import crossing
 from shapes import assert_same_track, circle_track, distance_to_polyline, eight_track
 
 from racing_env.car.scales import REFERENCE, scales_of
 from racing_env.tracks.generator import generate_track
 from racing_env.tracks.geometry import (
     borders,
-    crossing,
     mirror_track,
     scaled_track,
     track_from_centre_line,

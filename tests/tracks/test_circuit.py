@@ -113,7 +113,7 @@ def test_changed_constants_are_other_entries(tmp_path: Path) -> None:
         ("tracks/racing_line.py", "TOLERANCE"),
         ("tracks/circuit.py", "LINE_MARGIN_M"),
         ("car/speed_profile.py", "LATERAL_POINTS"),
-        ("car/scales.py", "REFERENCE_FRICTION"),
+        ("car/similarity.py", "REFERENCE_FRICTION"),
     ):
         path = tmp_path / "racing_env" / source
         text = path.read_text()

@@ -36,7 +36,10 @@ source scripts/stages.sh
 
 car=()
 if [[ -n $vehicle ]]; then
-    if [[ $vehicle != /* && -f $start_folder/$vehicle ]]; then vehicle=$start_folder/$vehicle; fi
+    if [[ $vehicle == */* || ! -f racing_env/car/shipped/$vehicle.toml ]]; then
+        if [[ $vehicle != /* ]]; then vehicle=$start_folder/$vehicle; fi
+        [[ -f $vehicle ]] || bad_input "--vehicle $vehicle: no such car or file"
+    fi
     car=(--vehicle "$vehicle")
 fi
 demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scripts' own defaults

@@ -40,13 +40,19 @@ def test_every_flag_of_the_scripts_is_documented():
 
 
 def test_every_module_is_on_the_map():
+    """By its name; or none of a folder is, where the folder is described as a whole."""
     text = (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8")
-    for module in (ROOT / "racing_env").glob("*.py"):
-        assert module.name == "__init__.py" or f"  {module.name} " in text, module.name
+    folders = {path.parent for path in (ROOT / "racing_env").rglob("*.py")}
+    assert len(folders) > 10
+    for folder in folders:
+        assert re.search(rf"^ *{folder.name}/|, {folder.name}/", text, re.MULTILINE), folder
+        names = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+        named = {name for name in names if re.search(rf"[ ,/]{re.escape(name)}\b", text)}
+        assert named in (names, set()), f"{folder}: {names - named}"
 
 
-def result(name: str) -> Any:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+def result(name: str, folder: str = "benchmarks") -> Any:
+    return json.loads((ROOT / folder / "results" / f"{name}.json").read_text())
 
 
 def test_figures_in_the_text_are_those_of_the_results():
@@ -58,6 +64,6 @@ def test_figures_in_the_text_are_those_of_the_results():
     assert f"small updates of {update_ms:.2f} ms" in performance
     assert f"and back take {cloning['update'] * update_ms:.2f} ms" in performance
     assert f"shards takes {cloning['cars'] * update_ms:.2f} ms" in performance
-    soak = [sample["memory_mb"] for sample in result("soak")["samples"]]
+    soak = [sample["memory_mb"] for sample in result("soak", "stress")["samples"]]
     text = " ".join((ROOT / "docs/reliability.md").read_text().split())
     assert f"{soak[0]:.0f} MB after the first 200,000 steps, {max(soak):.0f} MB at the most" in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -51,14 +52,17 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | {"VIRTUAL_ENV": sys.prefix} | settings
 
 
-def train(*flags: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
+def train(
+    *flags: str, root: Path = ROOT, cwd: Path | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """cwd: the folder that it is started in, by default the root."""
     return subprocess.run(
         ["bash", str(root / "train_optimized.sh"), *flags],
         env=environment(**settings),
         capture_output=True,
         text=True,
         timeout=300,
-        cwd=root,
+        cwd=cwd or root,
     )
 
 
@@ -189,7 +193,14 @@ def test_bad_settings_are_refused(name: str, value: str) -> None:
     assert value in line
 
 
-@pytest.mark.parametrize("flags", [["--fast"], ["runs/x"], ["--out"], ["--out", "--quick"], [""]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--fast"], ["runs/x"], [""],
+        ["--out"], ["--out", "--quick"],
+        ["--vehicle"], ["--vehicle", "--quick"], ["--vehicle", ""],
+    ],
+)  # fmt: skip
 def test_bad_flags_are_refused(flags: list[str]) -> None:
     one_error_line(train(*flags))
 
@@ -199,6 +210,58 @@ def test_an_out_that_is_a_file_is_refused(checkout: Path) -> None:
     result = train("--out", "taken", root=checkout)
     assert result.returncode == 2
     assert result.stderr == "error: --out taken cannot be made a folder\n"
+
+
+# ---- the car
+
+
+def planned_car(*flags: str, cwd: Path) -> str | None:
+    """The car that a dry run, started in this folder, has the demonstrations driven with."""
+    result = train(*flags, "--dry-run", cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    demonstrations, *later = result.stdout.splitlines()[3:]
+    assert not any("--vehicle" in line for line in later)  # they take it from what they are given
+    _, script, *arguments = shlex.split(demonstrations)
+    assert script == "collect_demonstrations.py"
+    return arguments[arguments.index("--vehicle") + 1] if "--vehicle" in arguments else None
+
+
+def test_the_demonstrations_are_driven_with_the_car_that_is_named(tmp_path: Path) -> None:
+    assert planned_car(cwd=ROOT) is None
+    assert planned_car("--quick", "--vehicle", "racecar", cwd=tmp_path) == "racecar"
+
+
+def test_a_file_of_a_car_is_looked_for_where_the_user_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "my cars"
+    folder.mkdir()
+    (folder / "mine.toml").touch()
+    (folder / "racecar").touch()
+    assert planned_car("--vehicle", "mine.toml", cwd=folder) == f"{folder}/mine.toml"
+    assert planned_car("--vehicle", f"{folder}/mine.toml", cwd=ROOT) == f"{folder}/mine.toml"
+    assert planned_car("--vehicle", "racecar", cwd=folder) == "racecar"  # names go first
+    assert planned_car("--vehicle", "./racecar", cwd=folder) == f"{folder}/./racecar"
+
+
+@pytest.mark.parametrize("vehicle", ["lorry", "racing_env", "../racecar", "/nowhere/car.toml"])
+def test_a_car_that_is_not_there_is_refused_before_anything_is_made(
+    checkout: Path, vehicle: str
+) -> None:
+    before = sorted(checkout.rglob("*"))
+    line = one_error_line(train("--vehicle", vehicle, root=checkout))
+    assert vehicle in line and "no such car or file" in line
+    assert sorted(checkout.rglob("*")) == before
+
+
+def test_a_run_is_not_gone_on_with_in_another_car(checkout: Path) -> None:
+    (checkout / "mine.toml").touch()
+    first = train("--vehicle", "mine.toml", root=checkout, FAIL="train_bc")
+    assert first.returncode == 7
+    for flags in ((), ("--vehicle", "racecar")):
+        other = train(*flags, root=checkout)
+        assert other.returncode == 2 and "at work" not in other.stdout
+        assert "mine.toml" in other.stderr and "give another --out" in other.stderr
+    resumed = train("--vehicle", "mine.toml", root=checkout)
+    assert resumed.returncode == 0, resumed.stderr
 
 
 # ---- what the machine holds

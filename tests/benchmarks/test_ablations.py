@@ -1,20 +1,62 @@
 """What each part of the recipe is worth: that the parts are left out, and that it runs."""
 
-import re
+import json
 
 import pytest
 from benchmark_runs import measured
-from processes import ROOT
+from cars import RACECAR
 
 from benchmarks import ablations
+from racing_env.drivers.policy import load_policy
+from racing_env.simulation.layouts import DEFAULT, layout_named
+
+BLIND = "without the racing line in the observation"
 
 
-def test_centre_line_takes_the_racing_lines_place_in_the_observation():
-    source = (ROOT / "racing_env" / "simulation" / "observation.py").read_text(encoding="utf-8")
-    changed = ablations.seeing_the_centre_line(source)
-    assert set(re.findall(r"bank\.(LINE_\w+)", changed)) == {"LINE_SPEED"}
-    with pytest.raises(RuntimeError, match=r"does not read bank\.LINE_X"):
-        ablations.seeing_the_centre_line(changed)
+def test_one_variant_sees_no_racing_line():
+    layouts = {name: layout_named(v.layout, name) for name, v in ablations.VARIANTS.items()}
+    blind = layouts.pop(BLIND)
+    assert {layout.name for layout in layouts.values()} == {DEFAULT}
+    assert not any("racing line" in quantity.meaning for quantity in blind.quantities)
+    assert blind.size == layout_named(DEFAULT, "the default").size
+
+
+def test_demonstrations_and_clones_of_variants_are_kept_apart(tmp_path, monkeypatch):
+    calls = {}
+
+    def note(folder, name, **flags):
+        calls[name] = folder.name, flags
+
+    monkeypatch.setattr(ablations, "once", note)
+
+    def started(name):
+        calls.clear()
+        ablations.clone(tmp_path, ablations.VARIANTS[name], 3, ablations.TINY)
+        return dict(calls)
+
+    recipe, blind, plain = map(started, ("the recipe", BLIND, "without DAgger"))
+    assert recipe["collect_demonstrations.py"][1]["layout"] == DEFAULT
+    assert blind["collect_demonstrations.py"][1]["layout"] == "centre-preview-1"
+    assert plain["collect_demonstrations.py"] == recipe["collect_demonstrations.py"]
+    assert plain["train_bc.py"][1]["dagger_rounds"] == 0
+    assert started("without cloning") == {}
+    folders = set()
+    for calls_of in (recipe, blind, plain):
+        demonstrations, clone = calls_of["collect_demonstrations.py"], calls_of["train_bc.py"]
+        assert clone[1]["data"] == tmp_path / "seed-3" / demonstrations[0]
+        assert clone[1]["seed"] == demonstrations[1]["seed"] == 3
+        folders |= {demonstrations[0], clone[0]}
+    assert len(folders) == 2 + 3
+
+
+def test_a_driver_of_random_weights_is_decided_by_the_seed(tmp_path):
+    one, same, other = (
+        ablations.random_driver(tmp_path / str(i) / "random.safetensors", seed)
+        for i, seed in enumerate((5, 5, 6))
+    )
+    assert one.read_bytes() == same.read_bytes() != other.read_bytes()
+    policy = load_policy(one)
+    assert policy.vehicle == RACECAR and policy.layout.name == DEFAULT
 
 
 @pytest.mark.slow
@@ -26,3 +68,8 @@ def test_ablations_run(tmp_path):
         assert 0 <= trained["finished"] <= trained["circuits"] == 1
         assert trained["transitions"] > 0
     assert all(name in said for name in ablations.VARIANTS)
+    seed = tmp_path / "runs" / "tiny" / "seed-0"
+    manifest = json.loads((seed / "demonstrations-centre-preview-1" / "manifest.json").read_text())
+    assert manifest["task"]["layout"] == "centre-preview-1"
+    driver = load_policy(seed / BLIND.replace(" ", "-") / "policy.safetensors")
+    assert driver.layout.name == "centre-preview-1"

@@ -3,19 +3,20 @@
 The project's numbers were found with a reference car. Where one of them has a dimension, another
 car's is that number times a scale of this record: lengths go with the wheelbase or the width, and,
 by Froude's similarity, the squares of speeds with length times grip, the squares of times with
-length over grip. All scales of the reference car are exactly 1.
+length over grip. All scales of the reference car are exactly 1. Kernels, to which each number of a
+record costs time to hand over, use `racing_env.car.similarity` instead.
 """
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
 from racing_env.car.similarity import (
     REFERENCE_FRICTION,
-    REFERENCE_WIDTH_M,
     length_scale,
     mass_scale,
     speed_scale,
+    time_scale,
+    width_scale,
 )
 from racing_env.car.tyre import Tyre, axle_tyres, peak_slip_rad
 from racing_env.car.vehicle import Vehicle
@@ -42,11 +43,11 @@ REFERENCE_TYRE = Tyre(1.0, 10.0, 2.5, 1.0, -0.1, 3000.0, 0.013, 4.0, 0.5)
 @lru_cache(maxsize=64)
 def scales_of(vehicle: Vehicle) -> Scales:
     """The scales of a car."""
-    length, acceleration = length_scale(vehicle), vehicle.friction / REFERENCE_FRICTION
-    time = math.sqrt(length / acceleration)
+    length, time = length_scale(vehicle), time_scale(vehicle)
+    acceleration = vehicle.friction / REFERENCE_FRICTION
     return Scales(
         length=length,
-        width=vehicle.width_m / REFERENCE_WIDTH_M,
+        width=width_scale(vehicle),
         acceleration=acceleration,
         speed=speed_scale(vehicle),
         time=time,

@@ -27,6 +27,18 @@ def speed_scale(vehicle):
 
 
 @inlined
+def time_scale(vehicle):
+    """Square roots of length over grip."""
+    return math.sqrt(length_scale(vehicle) / (vehicle.friction / REFERENCE_FRICTION))
+
+
+@inlined
+def width_scale(vehicle):
+    """Widths."""
+    return vehicle.width_m / REFERENCE_WIDTH_M
+
+
+@inlined
 def mass_scale(vehicle):
     """Masses."""
     return vehicle.mass_kg / REFERENCE_MASS_KG

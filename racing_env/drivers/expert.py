@@ -16,6 +16,7 @@ from racing_env.car import dynamics as dyn
 from racing_env.car.kernels import kernel
 from racing_env.car.loads import grip_n, resistance_n, wheel_loads_n
 from racing_env.car.scales import Scales
+from racing_env.car.similarity import speed_scale
 from racing_env.car.tyre import (
     SLIP_SPEED_FLOOR_MPS,
     axle_tyres,
@@ -103,13 +104,14 @@ def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
 
 
 @kernel
-def _act(state, cars, circuits, paces, vehicle, gains, out):
+def _act(state, cars, circuits, paces, gains, out):
     """Actions (n, 2) of the expert for all cars; paces (n,): factors on the speed profile."""
+    vehicle = circuits.vehicle
+    slowest = SLIP_SPEED_FLOOR_MPS * speed_scale(vehicle)
     for car in range(state.shape[1]):
         c = cars.circuit[car]
         first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
         table = circuits.table
-        slowest = SLIP_SPEED_FLOOR_MPS * circuits.scales.speed
         vx, vy = state[dyn.VX, car], state[dyn.VY, car]
         yaw_rate, psi = state[dyn.YAW_RATE, car], state[dyn.PSI, car]
         turned = psi + 0.5 * gains.preview_s * yaw_rate
@@ -173,7 +175,6 @@ def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
         simulator.cars,
         simulator.circuits,
         paces,
-        simulator.vehicle,
         gains_for(simulator.circuits.scales),
         actions,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
+from racing_env.car.similarity import speed_scale, time_scale, width_scale
 from racing_env.simulation.rewards import REWARD_TERMS, pay
 from racing_env.tracks import bank
 
@@ -97,8 +98,8 @@ def _room(cars, circuits, car):
 @kernel
 def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
     """Progress, laps, rewards and ends of all cars, after the dynamics have moved them."""
-    standing_speed = STANDING_SPEED_MPS * circuits.scales.speed
-    standing_limit = STANDING_LIMIT_S * circuits.scales.time
+    standing_speed = STANDING_SPEED_MPS * speed_scale(circuits.vehicle)
+    standing_limit = STANDING_LIMIT_S * time_scale(circuits.vehicle)
     for car in range(state.shape[1]):
         c = cars.circuit[car]
         step_m = circuits.step_m[c]
@@ -155,7 +156,7 @@ def place(
     """See `racing_env.simulation.simulator.Simulator.place`."""
     station = int(start_s_m / circuits.step_m[c]) % circuits.count[c]
     row = circuits.table[circuits.first[c] + station]
-    margin = max(-run_off_m, 0.0) + START_CLEARANCE_M * circuits.scales.width
+    margin = max(-run_off_m, 0.0) + START_CLEARANCE_M * width_scale(circuits.vehicle)
     offset = row[bank.ROOM_LEFT] - row[bank.LINE_ROOM_LEFT] + line_offset_m
     offset = min(max(offset, margin - row[bank.ROOM_RIGHT]), row[bank.ROOM_LEFT] - margin)
     psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS]) + heading_rad

@@ -32,7 +32,11 @@ class CircuitBank(NamedTuple):
     step_m: np.ndarray  # (circuits,) between stations
     line_lap_s: np.ndarray  # (circuits,) lap time of the speed profile
     vehicle: Vehicle  # the car that they are for
-    scales: Scales  # its
+
+    @property
+    def scales(self) -> Scales:
+        """The car's, for all but kernels."""
+        return scales_of(self.vehicle)
 
 
 def pack_circuits(circuits: Sequence[Circuit]) -> CircuitBank:
@@ -54,7 +58,6 @@ def pack_circuits(circuits: Sequence[Circuit]) -> CircuitBank:
         step_m=np.array([circuit.track.step_m for circuit in circuits]),
         line_lap_s=np.array([circuit.lap_time_s for circuit in circuits]),
         vehicle=vehicle,
-        scales=scales_of(vehicle),
     )
 
 

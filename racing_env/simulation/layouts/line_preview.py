@@ -11,6 +11,7 @@ from typing import NamedTuple
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
+from racing_env.car.similarity import length_scale, speed_scale, time_scale
 from racing_env.simulation.layout import Layout, Quantity, scaled
 from racing_env.simulation.motion import move
 from racing_env.tracks import bank
@@ -116,12 +117,13 @@ def observe_line(state, car, cars, circuits, line, limits, out):
     out[14] = scaled(front_slip, limits, 14)
     out[15] = scaled(rear_slip, limits, 15)
 
-    nearest = NEAREST_M * circuits.scales.length
-    floor = PREVIEW_SPEED_FLOOR_MPS * circuits.scales.speed
+    nearest = NEAREST_M * length_scale(circuits.vehicle)
+    floor = PREVIEW_SPEED_FLOOR_MPS * speed_scale(circuits.vehicle)
+    seconds = time_scale(circuits.vehicle)
     preview_stations_per_s = max(vx, floor) / circuits.step_m[c]
     i = 16
     for preview_s in PREVIEW_S:
-        ahead = station + fraction + preview_stations_per_s * (preview_s * circuits.scales.time)
+        ahead = station + fraction + preview_stations_per_s * (preview_s * seconds)
         ahead_station = int(ahead)
         ahead_fraction = ahead - ahead_station
         while ahead_station >= count:  # a remainder would take longer than all the rest

@@ -113,7 +113,13 @@ def policies(folder: Path) -> Target:
 
 def data_sets(folder: Path) -> Target:
     rng = np.random.default_rng(0)
-    origin = Origin({"seed": 0}, ["oval"], [["oval", 1.0]], VEHICLE, demonstration_task(VEHICLE))
+    origin = Origin(
+        {"seed": 0},
+        ["oval"],
+        [{"name": "oval", "length_m": 1.0}],
+        VEHICLE,
+        demonstration_task(VEHICLE),
+    )
     writer = DatasetWriter(folder, origin)
     for steps in (3, 2):
         arrays: dict[str, np.ndarray] = {

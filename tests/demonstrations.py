@@ -33,7 +33,7 @@ def write_demonstrations(folder: Path, episodes: int = 4) -> Path:
 
 def made_up_origin(**settings: object) -> Origin:
     """Of episodes that nobody has driven."""
-    circuits = [["club", 2000.0, 60.0, 1.25]]
+    circuits = [{"name": "club", "length_m": 2000.0, "weighted_sum": 1.25}]
     return Origin({"seed": 3} | settings, ["club"], circuits, RACECAR, TASK)
 
 

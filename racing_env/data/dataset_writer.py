@@ -29,7 +29,7 @@ class Origin:
 
     settings: Mapping[str, Any]  # such as the seed
     tracks: Sequence[str]  # what --track was given, from which a later stage makes them again
-    circuits: Sequence[Sequence[Any]]  # by content, see `racing_env.tracks.circuit`
+    circuits: Sequence[Mapping[str, Any]]  # by content, see `racing_env.tracks.circuit`
     vehicle: Vehicle
     task: Task
 
@@ -39,7 +39,7 @@ class Origin:
             "settings": dict(self.settings),
             "vehicle": self.vehicle._asdict(),
             "task": self.task.record(),
-            "circuits": [list(circuit) for circuit in self.circuits],
+            "circuits": [dict(circuit) for circuit in self.circuits],
         }
 
 

@@ -258,7 +258,7 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
         return seen.copy(), float(block.rewards[0]), terminated, truncated, info
 
     def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `racing_env.learning.vector_env.CarVecEnv.pull_back`, of this car.
+        """As `racing_env.learning.car_vec_env.CarVecEnv.pull_back`, of this car.
 
         jacobians: (steps, 2, size); returns gradients (steps, 2) and usable (steps,).
         """

@@ -2,27 +2,29 @@
 
 Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
 and ends lie in shared memory, and only a byte a step goes through a pipe. The learner, who would
-otherwise wait for the others, steps a batch too. stable-baselines3's own vector environments, with
-one car each, offer the same methods.
+otherwise wait for the others, steps a batch too.
 """
 
 import contextlib
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from racing_env.common.workers import START_METHOD, starting_processes, worker_context
+from racing_env.common.workers import starting_processes, worker_context
 from racing_env.learning import car_worker
+from racing_env.learning.car_vec_env import (
+    CarVecEnv,
+    DummyCarVecEnv,
+    SubprocCarVecEnv,
+    death_of,
+)
 from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.learning.training_cars import (
     TrainingCars,
@@ -47,31 +49,6 @@ def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     cars.step()
     if tape_steps:
         cars.pull_back()
-
-
-class CarVecEnv(VecEnv):
-    """A vector environment whose environment i is car i of a training run."""
-
-    @abstractmethod
-    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How what has been paid would have changed with the actions of the last steps.
-
-        The cars must have a tape of so many steps. jacobians: (steps, n, 2, size), of the driver's
-        actions by what it saw. Returns the gradients (steps, n, 2) of what each step and those
-        after it paid, by the step's action, and whether enough of what followed is known to learn
-        from it, (steps, n) bool.
-        """
-
-    @abstractmethod
-    def snapshots(self) -> np.ndarray:
-        """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64, but for the tape.
-
-        What one kind of vector environment gives, another can go on from.
-        """
-
-    @abstractmethod
-    def restore(self, snapshots: np.ndarray) -> None:
-        """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
 
 
 class BatchVecEnv(CarVecEnv):
@@ -238,7 +215,7 @@ class BatchVecEnv(CarVecEnv):
 
     def _report_death(self, i: int) -> None:
         self._workers[i].join(timeout=5.0)
-        raise _death(i, self._workers[i])
+        raise death_of(i, self._workers[i])
 
     def _gathered(self, field: str, axis: int = 0) -> np.ndarray:
         return np.concatenate([getattr(block, field) for block in self._blocks], axis=axis)
@@ -257,81 +234,6 @@ class BatchVecEnv(CarVecEnv):
 
     def _indices(self, indices: Any) -> Sequence[int]:
         return list(self._get_indices(indices))
-
-
-class _OneByOne(CarVecEnv):
-    """What stable-baselines3's own vector environments lack, by the methods of `TrainingEnv`."""
-
-    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cars = [
-            self.env_method("pull_back", jacobians[:, car], indices=car)[0]
-            for car in range(self.num_envs)
-        ]
-        gradients, usable = zip(*cars, strict=True)
-        return np.stack(gradients, axis=1), np.stack(usable, axis=1)
-
-    def snapshots(self) -> np.ndarray:
-        return np.stack(self.env_method("snapshot"))
-
-    def restore(self, snapshots: np.ndarray) -> None:
-        for car, snapshot in enumerate(snapshots):
-            self.env_method("restore", snapshot, indices=car)
-
-
-class DummyCarVecEnv(_OneByOne, DummyVecEnv):
-    """SB3's own, of cars in this process."""
-
-
-class SubprocCarVecEnv(_OneByOne, SubprocVecEnv):
-    """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
-
-    def __init__(self, makers: list[Callable[[], gym.Env]]):
-        worker_context("racing_env.learning.training_cars")
-        with self._naming_deaths():
-            super().__init__(makers, start_method=START_METHOD)
-
-    def reset(self) -> Any:
-        with self._naming_deaths():
-            return super().reset()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        with self._naming_deaths():
-            super().step_async(actions)
-
-    def step_wait(self) -> VecEnvStepReturn:
-        with self._naming_deaths():
-            return super().step_wait()
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-        with self._naming_deaths():
-            return super().env_method(method_name, *args, indices=indices, **kwargs)
-
-    def close(self) -> None:
-        """SB3's own waits for ever for a process that has answered, or died, before."""
-        for process in self.processes:
-            process.terminate()
-            process.join()
-        for remote in self.remotes:
-            remote.close()
-        self.closed = True
-
-    @contextlib.contextmanager
-    def _naming_deaths(self) -> Iterator[None]:
-        try:
-            yield
-        except (EOFError, OSError):
-            wait([process.sentinel for process in self.processes], timeout=5.0)
-            codes = [process.exitcode for process in self.processes]
-            i = next((i for i, code in enumerate(codes) if code is not None), 0)
-            death = _death(i, self.processes[i])
-            self.close()
-            raise death from None
-
-
-def _death(i: int, process: Any) -> ChildProcessError:
-    return ChildProcessError(
-        f"environment process {i} ({process.name}) has died, exit code {process.exitcode}"
-    )
 
 
 def make_vec_env(

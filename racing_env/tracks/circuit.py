@@ -75,14 +75,19 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
 
 
-def circuits_content(circuits: Sequence[Circuit]) -> list[list[Any]]:
+def circuits_content(circuits: Sequence[Circuit]) -> list[dict[str, Any]]:
     """What circuits are, by content, to be compared with others.
 
-    Of each the name, length (m), the profile's lap time (s), and a number to which every value of
-    its track contributes differently.
+    weighted_sum: a number to which every value of the track contributes differently.
     """
     return [
-        [c.track.name, c.track.length_m, c.lap_time_s, _weighted_sum(c.track)] for c in circuits
+        {
+            "name": circuit.track.name,
+            "length_m": circuit.track.length_m,
+            "profile_lap_s": circuit.lap_time_s,
+            "weighted_sum": _weighted_sum(circuit.track),
+        }
+        for circuit in circuits
     ]
 
 

@@ -14,6 +14,8 @@ from racing_env.data import dataset_writer
 from racing_env.data.dataset import FIELDS, MANIFEST, read_dataset
 from racing_env.data.dataset_writer import DatasetWriter, refuse_existing
 
+CLUB = {"name": "club", "length_m": 2000.0, "weighted_sum": 1.25}
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
@@ -69,10 +71,11 @@ CHANGED = {
         {"task": TASK._replace(time_limit_s=None)}, "task.time_limit_s 200.0, asked for is None"
     ),
     "content of a circuit": (
-        {"circuits": [["club", 2000.0, 60.0, 1.26]]}, "circuits.1.4 1.25, asked for is 1.26"
+        {"circuits": [CLUB | {"weighted_sum": 1.26}]},
+        "circuits.1.weighted_sum 1.25, asked for is 1.26",
     ),
     "number of circuits": (
-        {"circuits": [["club", 2000.0, 60.0, 1.25]] * 2}, "circuits 1 of them, asked for is 2"
+        {"circuits": [CLUB] * 2}, "circuits 1 of them, asked for is 2"
     ),
 }  # fmt: skip
 
@@ -92,7 +95,7 @@ def test_a_data_set_is_gone_on_with_only_as_it_was_begun(folder, case):
 def test_names_of_tracks_and_last_digits_decide_nothing(folder):
     same = replace(
         made_up_origin(), tracks=["elsewhere/club.csv"],
-        circuits=[["club", 2000.0 * (1.0 + 1e-12), 60.0, 1.25]],
+        circuits=[CLUB | {"length_m": 2000.0 * (1.0 + 1e-12)}],
     )  # fmt: skip
     writer = DatasetWriter(folder, same, resume=True)
     assert writer.episodes == 3

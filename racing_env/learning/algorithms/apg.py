@@ -29,9 +29,9 @@ from torch import nn
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
 from racing_env.learning.callbacks import GivenNoise
+from racing_env.learning.car_vec_env import CarVecEnv
 from racing_env.learning.network import HIDDEN_SIZES, copy_policy_into, policy_from_layers
 from racing_env.learning.training_cars import TrainingSettings
-from racing_env.learning.vector_env import CarVecEnv
 from racing_env.simulation.task import Task
 
 

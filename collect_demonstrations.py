@@ -15,11 +15,10 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import DEFAULT_VEHICLE
+from racing_env import DEFAULT_LAYOUT, DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.files import locked_folder, write_json
 
-LAYOUT = "line-preview-1"
 EPISODES_PER_SHARD = 10  # what a crash may cost, and what is held in memory
 
 
@@ -33,12 +32,13 @@ def arguments() -> argparse.Namespace:
     flag("--workers", type=cli.worker_int, default=max(cores - 1, 1),
          help="worker processes (cores - 1)")  # fmt: skip
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
-         help="CSV files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
+         help="files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
     flag("--vehicle", default=DEFAULT_VEHICLE, metavar="NAME|FILE",
          help="the car: a shipped one by its name, or a TOML file "
          f"({DEFAULT_VEHICLE})")  # fmt: skip
-    flag("--layout", default=LAYOUT, metavar="NAME",
-         help=f"what the driver sees, see racing_env/simulation/layouts ({LAYOUT})")  # fmt: skip
+    flag("--layout", default=DEFAULT_LAYOUT, metavar="NAME",
+         help="what the driver sees, see racing_env/simulation/layouts "
+         f"({DEFAULT_LAYOUT})")  # fmt: skip
     flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations",
          help="folder of the data set (runs/default/demonstrations)")  # fmt: skip

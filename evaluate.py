@@ -124,7 +124,7 @@ def arguments() -> argparse.Namespace:
     add("--driver", nargs="+", action="extend", metavar="expert|PATH.safetensors",
         help="who drives; several are compared (default: expert)")  # fmt: skip
     add("--track", nargs="+", action="extend", metavar="TRACK",
-        help="CSV files, folders of them, built-in names, random[:SEED[:COUNT]] "
+        help="files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
     add("--vehicle", metavar="NAME|FILE",
         help="the car: a shipped one by its name, or a TOML file (the drivers' own; "
@@ -153,17 +153,18 @@ def arguments() -> argparse.Namespace:
 def vehicle_of(named: str | None, policies: Mapping[str, Any]) -> Any:
     """The car that is driven: the drivers' own. Raises InputError if there are several."""
     from racing_env.car.vehicle_files import read_vehicle
-    from racing_env.common.content import refuse_difference
 
     if named is None and policies:
         vehicle = next(iter(policies.values())).vehicle
     else:
         vehicle = read_vehicle(named or DEFAULT_VEHICLE)
     for path, policy in policies.items():
-        found = policy.vehicle._asdict()
-        refuse_difference(
-            f"{path}: its car", found, vehicle._asdict(), "drivers of one car race each other"
-        )
+        for name, theirs, ours in zip(vehicle._fields, policy.vehicle, vehicle, strict=True):
+            if theirs != ours:
+                raise InputError(
+                    f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
+                    "drivers of one car race each other"
+                )
     return vehicle
 
 

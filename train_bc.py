@@ -104,11 +104,14 @@ def train(args: argparse.Namespace) -> None:
     processes = max(workers, 1)
     # torch once, shared by the workers of all rounds
     worker_context("racing_env.learning.batches", "racing_env.data.recording")
-    circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
+    try:
+        circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
+    except InputError as error:
+        raise InputError(f"{args.data}: was collected on circuits of which {error}") from None
     content = circuits_content(circuits)
     task = demonstration_task(vehicle, layout.name)
     made_with = {"circuits": content, "task": task.record()}
-    found = {name: data.manifest[name] for name in made_with}
+    found = {"circuits": data.manifest["circuits"], "task": data.task_record}
     refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
     task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
     bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]

@@ -143,7 +143,8 @@ def train(args: argparse.Namespace) -> None:
     given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
     data = read_dataset(args.data) if args.data else None
     if data:
-        found = paid_and_seen(data.vehicle, data.manifest["task"])
+        data.verify_checksums()
+        found = paid_and_seen(data.vehicle, data.task_record)
         wanted = paid_and_seen(clone.vehicle, task.record())
         refuse_difference(args.data, found, wanted, "collect it again")
     worker_context("racing_env.learning.car_worker")  # loaded once, for all workers

@@ -5,6 +5,7 @@ Importing the package registers the environments and loads nothing else of it.
 
 __version__ = "0.2.0"
 DEFAULT_VEHICLE = "racecar"  # of the scripts and of the registered environment
+DEFAULT_LAYOUT = "line-preview-1"  # what a driver sees, see `racing_env.simulation.layouts`
 
 
 def register_environments() -> None:

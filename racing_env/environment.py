@@ -23,6 +23,7 @@ from racing_env.simulation.starts import Start, draw_start
 from racing_env.simulation.task import CONTROL_STEP_S, Task, practice_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.feasibility import passable
 from racing_env.tracks.geometry import Track
 from racing_env.tracks.sources import load_circuits
 
@@ -107,7 +108,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     gymnasium.make("racing_env/Race-v0", track="random:0", time_limit_s=200.0)
     ```
 
-    - `track`: what the flag `--track` of the scripts takes (`"random:7"`, a built-in name, a CSV
+    - `track`: what the flag `--track` of the scripts takes (`"random:7"`, a built-in name, a
       file, a folder), a `Track`, a `Circuit`, or a list of those.
     - `vehicle`: what the flag `--vehicle` takes (`"racecar"`, a TOML file), or a `Vehicle`.
       Circuits given ready-made must have been prepared for it.
@@ -155,6 +156,10 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 raise InputError(f"{name} {value!r}: must be one of {choices}")
         self.vehicle = vehicle if isinstance(vehicle, Vehicle) else read_vehicle(vehicle)
         self.task = task or practice_task(self.vehicle)
+        if self.task.vehicle != self.vehicle:
+            raise InputError(
+                "task: was made for another car; make it for the environment's vehicle"
+            )
         if time_limit_s is not None:
             self.task = self.task._replace(time_limit_s=float(time_limit_s))
         limit_s = self.task.time_limit_s
@@ -317,9 +322,9 @@ def _circuits(source: TrackSource, vehicle: Vehicle) -> list[Circuit]:
                     f"track {item.track.name}: was prepared for another car; prepare it with the "
                     "environment's vehicle"
                 )
-            circuits.append(item)
+            circuits.append(passable(item, item.track.name))
         elif isinstance(item, Track):
-            circuits.append(prepare_circuit(item, vehicle))
+            circuits.append(passable(prepare_circuit(item, vehicle), item.name))
         elif isinstance(item, str | Path):
             circuits.extend(load_circuits([str(item)], vehicle))
         else:

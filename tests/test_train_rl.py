@@ -479,8 +479,8 @@ def test_resuming_another_training_is_refused():
     for flag, other, difference in (
         ("--algo", "sac", "made with algo apg, asked for is sac"),
         ("--seed", 9, "made with seed 3, asked for is 9"),
-        ("--track", "club", "made with circuits.1.1 oval, asked for is club"),
-        ("--judge-on", "club", "made with judges.1.1 oval, asked for is club"),
+        ("--track", "club", "made with circuits.1.length_m "),
+        ("--judge-on", "club", "made with judges.1.length_m "),
     ):
         done = train(*arguments, "--resume", flag, other)
         assert_refused(done, "training.pt: was", difference, "use the same, or another --out")

@@ -43,7 +43,7 @@ def accelerations(vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     brake_front, brake_rear = wheel_shares_n(brake_n, vehicle.brake_share_front)
 
     # Front wheels are turned: their velocities go into the wheel's frame, their forces back. The
-    # angle stays within a fraction of a radian, where the sine's polynomial serves the cosine too.
+    # angle stays within a quarter turn, where the sine's polynomial serves the cosine too.
     sin_steer = sine(steer)
     cos_steer = math.sqrt(1.0 - sin_steer * sin_steer)
     half_track = 0.5 * vehicle.axle_track_m

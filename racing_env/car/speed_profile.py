@@ -76,10 +76,10 @@ def steady_state(force_n, speed_mps, lateral_mps2, car):
         rear_force, rear_lateral = _axle_force_n(rl, rr, rear_wheel, rear_tyre)
         acceleration = (front_force + rear_force - drag) / car.mass_kg
     demand = car.mass_kg * abs(lateral_mps2) / (car.cog_to_front_m + car.cog_to_rear_m)
-    held = (
+    within_grip = (
         demand * car.cog_to_rear_m <= front_lateral and demand * car.cog_to_front_m <= rear_lateral
     )
-    return acceleration, held
+    return acceleration, within_grip
 
 
 @kernel
@@ -109,12 +109,12 @@ def _largest_lateral(speed_mps, car):
 
 
 @kernel
-def _extreme_acceleration(held_force_n, limit_force_n, speed_mps, lateral_mps2, car):
+def _extreme_acceleration(steady_force_n, limit_force_n, speed_mps, lateral_mps2, car):
     """Acceleration at the force nearest to `limit_force_n` that keeps the lateral acceleration."""
-    acceleration, held = steady_state(limit_force_n, speed_mps, lateral_mps2, car)
-    if held:
+    acceleration, within_grip = steady_state(limit_force_n, speed_mps, lateral_mps2, car)
+    if within_grip:
         return acceleration
-    low, high = held_force_n, limit_force_n
+    low, high = steady_force_n, limit_force_n
     for _ in range(30):
         middle = 0.5 * (low + high)
         if steady_state(middle, speed_mps, lateral_mps2, car)[1]:

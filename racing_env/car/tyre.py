@@ -22,6 +22,7 @@ from racing_env.car.similarity import speed_scale
 # Of the reference car; another's are scaled with its speed.
 SLIP_SPEED_FLOOR_MPS = 4.0  # denominator of the slip angle: no side force on a standing car
 STOP_SPEED_MPS = 0.5  # brakes and rolling resistance fade out below it, so they never push back
+MOST_SLIP_RAD = 1.0
 INVERSE_SHARE_MAX = 0.98  # of the peak force: at the peak itself slip is not a function of force
 
 
@@ -133,5 +134,7 @@ def _slip_of_bend(bend, tyre):
     for _ in range(6):
         value = stiff_slip - tyre.e * (stiff_slip - math.atan(stiff_slip)) - bend
         slope = 1.0 - tyre.e + tyre.e / (1.0 + stiff_slip * stiff_slip)
-        stiff_slip -= value / slope
+        # A curve that rises for ever has no peak: then it is where MOST_SLIP_RAD is.
+        most = MOST_SLIP_RAD * tyre.b
+        stiff_slip = min(max(stiff_slip - value / slope, -most), most)
     return stiff_slip / tyre.b

@@ -33,12 +33,12 @@ def read_vehicle(source: str | Path) -> Vehicle:
     if str(source) in shipped_names():
         source = SHIPPED / f"{source}.toml"
     path = Path(source)
+    refuse_special_file(path)
     if not path.exists():
         raise InputError(
             f"vehicle {str(source)!r}: no such car or file; possible are "
             f"{', '.join(shipped_names())}, or a TOML file"
         )
-    refuse_special_file(path)
     try:
         if path.is_dir() or path.stat().st_size > FILE_SIZE_MAX_BYTES:
             raise InputError(f"{path}: is not the TOML file of a car; one is needed")

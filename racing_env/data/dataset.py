@@ -20,6 +20,7 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.layouts import layout_named
+from racing_env.simulation.task import completed_record
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -43,6 +44,7 @@ class DataSet:
     manifest: dict[str, Any]
     vehicle: Vehicle
     layout: Layout
+    task_record: dict[str, Any]  # as `racing_env.simulation.task.Task.record` has it
 
     def shard(self, index: int) -> dict[str, np.ndarray]:
         """A shard's fields as read-only memory maps; raises InputError naming a file that is
@@ -133,7 +135,7 @@ def read_dataset(folder: str | Path) -> DataSet:
         raise InputError(f"{path}: tracks are {manifest['tracks']!r:.60}, not names")
     layout = layout_named(str(manifest["task"].get("layout")), path)
     _check_entries(path, manifest)
-    return DataSet(Path(folder), manifest, vehicle, layout)
+    return DataSet(Path(folder), manifest, vehicle, layout, completed_record(manifest["task"]))
 
 
 def _check_entries(path: Path, manifest: dict[str, Any]) -> None:

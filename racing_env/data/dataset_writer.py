@@ -67,7 +67,8 @@ class DatasetWriter:
             return
         earlier = read_dataset(self.folder)
         found = {name: earlier.manifest[name] for name in made_with}
-        found["vehicle"] = earlier.vehicle._asdict()  # with fields that are younger than the file
+        # with fields that are younger than the file
+        found |= {"vehicle": earlier.vehicle._asdict(), "task": earlier.task_record}
         way_out = "use the same, or another --out"
         refuse_difference(self.folder / MANIFEST, found, made_with, way_out)
         self.manifest = earlier.manifest

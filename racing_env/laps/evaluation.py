@@ -43,7 +43,7 @@ class LapResult:
     driver: str
     track: str
     length_m: float
-    profile_lap_s: float  # of the speed profile, which no tyre margin slows
+    profile_lap_s: float  # of the speed profile, without a safety factor
     end: str  # finished, off_track, backwards, standing or time_limit
     lap_times_s: tuple[float, ...]  # full laps in order, the standing one first
     distance_m: float  # along the centre line, until the end

@@ -10,7 +10,6 @@ from multiprocessing.shared_memory import SharedMemory
 
 from racing_env.learning.shared_block import open_block
 from racing_env.learning.training_cars import TrainingCars, TrainingSettings
-from racing_env.simulation.layouts import layout_named
 from racing_env.tracks.bank import CircuitBank, with_mapped_table
 
 RESET, STEP, PULL_BACK, SAVE, LOAD, CLOSE, READY = b"r", b"s", b"b", b"v", b"l", b"c", b"."
@@ -40,7 +39,7 @@ def serve(
     except (EOFError, OSError):
         return  # the learner was stopped at this start; the memory may be gone, too
     memory = SharedMemory(memory_name)
-    size = layout_named(settings.task.layout, "the task").size
+    size = settings.task.observation_layout().size
     block = open_block(memory.buf, cars, size, settings.tape_steps)
     training_cars = TrainingCars(
         with_mapped_table(circuits, table_file), block, first_car, settings

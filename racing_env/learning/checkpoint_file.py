@@ -10,6 +10,7 @@ from racing_env.car.vehicle import vehicle_from_record
 from racing_env.common.content import refuse_difference
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
+from racing_env.simulation.task import completed_record
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -32,8 +33,10 @@ def load_checkpoint(
         found = saved["settings"]
     except Exception:  # a damaged file raises anything
         raise InputError(f"{path}: not a readable checkpoint; use another --out") from None
+    # with fields that are younger than the file
     if isinstance(found, dict) and isinstance(found.get("vehicle"), dict):
-        vehicle = vehicle_from_record(found["vehicle"], path)  # with fields that are younger
-        found = found | {"vehicle": vehicle._asdict()}
+        found = found | {"vehicle": vehicle_from_record(found["vehicle"], path)._asdict()}
+    if isinstance(found, dict) and isinstance(found.get("task"), dict):
+        found = found | {"task": completed_record(found["task"])}
     refuse_difference(path, found, settings, "use the same, or another --out")
     return saved

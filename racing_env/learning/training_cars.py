@@ -14,7 +14,6 @@ import numpy as np
 
 from racing_env.learning.shared_block import Block, block_bytes, open_block
 from racing_env.simulation.gradients import VARIANTS, StepGradient
-from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.motion import ON_TRACK
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.simulator import Simulator
@@ -217,7 +216,7 @@ class TrainingEnv(gym.Env[np.ndarray, np.ndarray]):
     """
 
     def __init__(self, circuits: CircuitBank, car: int, settings: TrainingSettings):
-        layout = layout_named(settings.task.layout, "the task")
+        layout = settings.task.observation_layout()
         low, high = layout.bounds()
         self.observation_space = gym.spaces.Box(low, high, dtype=np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)

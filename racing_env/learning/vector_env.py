@@ -32,7 +32,6 @@ from racing_env.learning.training_cars import (
     TrainingSettings,
     stream_seed,
 )
-from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
 
@@ -41,7 +40,7 @@ def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
     tape_steps, size = (
         min(settings.tape_steps, 1),
-        layout_named(settings.task.layout, "the task").size,
+        settings.task.observation_layout().size,
     )
     block = open_block(bytearray(block_bytes(1, size, tape_steps)), 1, size, tape_steps)
     cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
@@ -70,7 +69,7 @@ class BatchVecEnv(CarVecEnv):
     ):
         if cars <= processes:
             raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
-        layout = layout_named(settings.task.layout, "the task")
+        layout = settings.task.observation_layout()
         low, high = layout.bounds()
         super().__init__(
             cars,

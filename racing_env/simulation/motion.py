@@ -103,12 +103,12 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
     for car in range(state.shape[1]):
         c = cars.circuit[car]
         step_m = circuits.step_m[c]
-        place = (cars.station[car] + cars.fraction[car]) * step_m
+        place_m = (cars.station[car] + cars.fraction[car]) * step_m
         line_time = _line_time(circuits, c, cars.station[car], cars.fraction[car])
         locate(state, cars, circuits, car)
         station, fraction = cars.station[car], cars.fraction[car]
         length = circuits.count[c] * step_m
-        moved = _wrapped((station + fraction) * step_m - place, length)
+        moved = _wrapped((station + fraction) * step_m - place_m, length)
         gained = _wrapped(
             _line_time(circuits, c, station, fraction) - line_time, circuits.line_lap_s[c]
         )

@@ -10,7 +10,6 @@ from racing_env.car import dynamics as dyn
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.simulation import motion
-from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.motion import new_car_table
 from racing_env.simulation.task import Task
 from racing_env.tracks.bank import CircuitBank
@@ -20,12 +19,15 @@ class Simulator:
     """N cars, those of the bank's vehicle, on the circuits of a bank, at a task.
 
     state: (STATE_SIZE, n) float64, see `racing_env.car.dynamics`; cars: the rest, see `CarTable`.
-    Raises InputError if the task's layout is unknown.
+    Raises InputError if the task's layout is unknown, ValueError if it was made for another car
+    than the bank.
     """
 
     def __init__(self, circuits: CircuitBank, n: int, task: Task):
+        if task.vehicle != circuits.vehicle:
+            raise ValueError("the task and the circuits are for different cars")
         self.circuits, self.task, self.n = circuits, task, n
-        self.layout = layout_named(task.layout, "the task")
+        self.layout = task.observation_layout()
         self.state = np.zeros((dyn.STATE_SIZE, n))
         self.cars = new_car_table(n)
         self._limits = self.layout.limits(circuits.vehicle)

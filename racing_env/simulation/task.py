@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation import layouts
+from racing_env.simulation.layout import Layout
 from racing_env.simulation.rewards import RewardWeights, reward_weights
 from racing_env.simulation.starts import Starts
 
@@ -18,8 +19,9 @@ TRAINING_EPISODE_S = 40.0
 
 
 class Task(NamedTuple):
-    """A task for one car."""
+    """A task for one car. A field with a default would be one that leaves a task as it was."""
 
+    vehicle: Vehicle
     layout: str
     starts: Starts
     weights: RewardWeights
@@ -29,18 +31,36 @@ class Task(NamedTuple):
     time_limit_s: float | None  # None: by the circuit, see `racing_env.laps.evaluation`
     control_step_s: float
 
+    def observation_layout(self) -> Layout:
+        """The layout of this name; raises InputError if there is none."""
+        return layouts.layout_named(self.layout, "the task")
+
     def record(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
-        return self._asdict() | {
+        """All but the car, ready for JSON."""
+        record = self._asdict() | {
             "starts": self.starts._asdict(),
             "weights": self.weights._asdict(),
         }
+        del record["vehicle"]
+        return record
+
+
+def completed_record(record: dict[str, Any]) -> dict[str, Any]:
+    """A task's record with the fields that are younger than it and whose defaults change nothing.
+
+    A weight of the reward is no such field: with another term the pay is another.
+    """
+    starts = record.get("starts")
+    if isinstance(starts, dict):
+        record = record | {"starts": Starts()._asdict() | starts}
+    return Task._field_defaults | record
 
 
 def racing_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
     """Laps by the rule, standing on the start line: what drivers are judged by."""
     scales = scales_of(vehicle)
     return Task(
+        vehicle=vehicle,
         layout=layout,
         starts=Starts(at_the_line=True, standing_share=1.0),
         weights=reward_weights(scales),

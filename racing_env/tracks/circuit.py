@@ -1,11 +1,11 @@
 """A circuit: a track with its racing line and speed profile, prepared once and cached on disk."""
 
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,16 @@ LINE_ARRAYS = (
     "line_kappa_radpm",
     "line_speed_mps",
     "line_time_s",
+)
+
+
+# What decides line and profile of a track, as it was imported.
+SOURCES = sources_digest(
+    [
+        Path(__file__),
+        Path(__file__).with_name("racing_line.py"),
+        *(Path(__file__).parents[1] / "car").glob("*.py"),
+    ]
 )
 
 
@@ -76,13 +86,12 @@ def default_cache_dir() -> Path:
 
 
 def circuits_content(circuits: Sequence[Circuit]) -> list[dict[str, Any]]:
-    """What circuits are, by content, to be compared with others.
+    """What circuits are, by content and not by name, to be compared with others.
 
     weighted_sum: a number to which every value of the track contributes differently.
     """
     return [
         {
-            "name": circuit.track.name,
             "length_m": circuit.track.length_m,
             "profile_lap_s": circuit.lap_time_s,
             "weighted_sum": _weighted_sum(circuit.track),
@@ -119,18 +128,8 @@ def _compute(track: Track, vehicle: Vehicle) -> Circuit:
     )  # fmt: skip
 
 
-@cache
-def _sources() -> str:
-    """Of what decides line and profile of a track: a changed constant makes the cache's files
-    others.
-    """
-    here = Path(__file__)
-    profile = (here.parents[1] / "car").glob("*.py")
-    return sources_digest([here, here.with_name("racing_line.py"), *profile])
-
-
 def _content_key(track: Track, vehicle: Vehicle) -> str:
-    digest = hashlib.sha256(_sources().encode())
+    digest = hashlib.sha256(SOURCES.encode())
     digest.update(repr(tuple(vehicle)).encode())
     digest.update(repr((len(track.x_m), float(track.step_m))).encode())
     for name in TRACK_ARRAYS:
@@ -153,9 +152,12 @@ def _load(path: Path, track: Track, vehicle: Vehicle) -> Circuit | None:
             lap_time_s = float(archive["lap_time_s"])
     except Exception:  # a damaged archive raises anything, down to tokenize.TokenError
         return None
-    if any(
-        array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all()
-        for array in arrays.values()
+    if (
+        any(
+            array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all()
+            for array in arrays.values()
+        )
+        or not 0.0 < lap_time_s < math.inf
     ):
         return None
     return Circuit(track=track, vehicle=vehicle, lap_time_s=lap_time_s, **arrays)

@@ -22,8 +22,8 @@ def full_lock_radius_m(circuit: Circuit) -> float:
     return circuit.vehicle.wheelbase_m / math.tan(circuit.vehicle.steering_max_rad)
 
 
-def refuse_impassable(circuit: Circuit, name: str) -> None:
-    """Raise InputError, one line, if the circuit's car cannot get round the circuit.
+def passable(circuit: Circuit, name: str) -> Circuit:
+    """The circuit; raises InputError, one line, if its car cannot get round it.
 
     name: the file, or what else was asked for.
     """
@@ -44,6 +44,7 @@ def refuse_impassable(circuit: Circuit, name: str) -> None:
             f"{name}: the corner {_place(circuit, tightest)} is too tight, a radius of "
             f"{radius_m:.2f} m on the widest line; at full lock this car turns on {lock_m:.2f} m"
         )
+    return circuit
 
 
 def _place(circuit: Circuit, station: int) -> str:

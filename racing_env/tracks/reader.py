@@ -78,7 +78,8 @@ def _head(path: Path) -> str:
     try:
         refuse_special_file(path)
         with path.open("rb") as file:
-            return file.read(HEAD_BYTES).decode("latin-1")
+            head = file.read(HEAD_BYTES)
+            return head.removeprefix(codecs.BOM_UTF8).decode("latin-1")
     except (InputError, OSError):
         return ""
 

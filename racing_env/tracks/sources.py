@@ -13,7 +13,7 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import is_folder, reading
 from racing_env.common.workers import parallel_map
 from racing_env.tracks.circuit import Circuit, prepare_circuit
-from racing_env.tracks.feasibility import refuse_impassable
+from racing_env.tracks.feasibility import passable
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
 from racing_env.tracks.geometry import Track
 from racing_env.tracks.reader import YAML_SUFFIXES, is_map, is_race_line, read_track
@@ -44,9 +44,7 @@ def load_circuits(specs: Sequence[str], vehicle: Vehicle, workers: int = 1) -> l
 
 def _prepare(job: tuple[TrackMaker, Vehicle]) -> Circuit:
     maker, vehicle = job
-    circuit = prepare_circuit(maker.make(), vehicle)
-    refuse_impassable(circuit, maker.name)
-    return circuit
+    return passable(prepare_circuit(maker.make(), vehicle), maker.name)
 
 
 def load_tracks(specs: Sequence[str], vehicle: Vehicle) -> list[Track]:
@@ -79,8 +77,8 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
             files = sorted(file for file in path.iterdir() if _holds_a_circuit(file))
         if not files:
             raise InputError(
-                f"{spec}: the folder has no .csv file, nor another of a circuit (.npy, .yaml of a "
-                "map with its image); at least one is needed"
+                f"{spec}: the folder has no file of a circuit (.csv, .npy, .yaml of a map with its "
+                "image); at least one is needed"
             )
         return [TrackMaker(str(file), partial(read_track, file, vehicle)) for file in files]
     if path.exists():
@@ -112,5 +110,6 @@ def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
         )
     seed = np.random.SeedSequence(int(match[1] or 0))
     return [
-        TrackMaker(spec, partial(generate_track, child, vehicle)) for child in seed.spawn(count)
+        TrackMaker(f"{spec}, number {i + 1}", partial(generate_track, child, vehicle))
+        for i, child in enumerate(seed.spawn(count))
     ]

@@ -14,8 +14,8 @@ def test_without_a_project_nothing_happens(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_package_is_named_before_anything_else():
-    arguments = ("--wandb", "racing", "--policy", "none", "--out", "no/out")
+def test_a_missing_package_is_named_before_anything_else(tmp_path):
+    arguments = ("--wandb", "racing", "--policy", "none", "--out", tmp_path / "out")
     result = run_without("wandb", "train_rl.py", *arguments)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1

@@ -77,7 +77,8 @@ def test_the_record_survives_json(task_for):
     again = json.loads(json.dumps(record, allow_nan=False))
     assert again == record
     rebuilt = Task(
+        vehicle=RACECAR,
         **again
-        | {"starts": Starts(**again["starts"]), "weights": RewardWeights(**again["weights"])}
+        | {"starts": Starts(**again["starts"]), "weights": RewardWeights(**again["weights"])},
     )
     assert rebuilt == task

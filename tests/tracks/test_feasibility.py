@@ -7,7 +7,7 @@ from circuit_files import oval_table, write_rows
 
 from racing_env.common.errors import InputError
 from racing_env.tracks.circuit import Circuit, prepare_circuit
-from racing_env.tracks.feasibility import full_lock_radius_m, refuse_impassable
+from racing_env.tracks.feasibility import full_lock_radius_m, passable
 from racing_env.tracks.reader import read_track
 
 
@@ -31,13 +31,13 @@ def test_a_corner_tighter_than_full_lock_is_refused_with_its_place(tmp_path):
         r"on the widest line; at full lock this car turns on 8\.22 m$"
     )
     with pytest.raises(InputError, match=message):
-        refuse_impassable(circuit, "t.csv")
+        passable(circuit, "t.csv")
     assert full_lock_radius_m(circuit) == pytest.approx(3.0 / np.tan(0.35))
 
 
 @pytest.mark.parametrize(("radius_m", "half_width_m"), [(7.0, 4.0), (5.0, 6.0), (9.0, 2.5)])
 def test_a_hairpin_that_is_driven_is_not_refused(tmp_path, radius_m, half_width_m):
-    refuse_impassable(hairpins(tmp_path / "t.csv", radius_m, half_width_m), "t.csv")
+    passable(hairpins(tmp_path / "t.csv", radius_m, half_width_m), "t.csv")
 
 
 def test_a_track_without_room_to_steer_is_refused_with_its_place(tmp_path):
@@ -47,4 +47,4 @@ def test_a_track_without_room_to_steer_is_refused_with_its_place(tmp_path):
     circuit = prepare_circuit(read_track(path, RACECAR), RACECAR, tmp_path)
     message = r"only 2\.\d\d m wide at \(-.*\) m, \d+ m along .* of 2 m needs at least 2\.50 m"
     with pytest.raises(InputError, match=message):
-        refuse_impassable(circuit, "t.csv")
+        passable(circuit, "t.csv")

@@ -8,7 +8,7 @@ from crossings import crossing
 
 from racing_env.common.errors import InputError
 from racing_env.tracks.circuit import prepare_circuit
-from racing_env.tracks.feasibility import refuse_impassable
+from racing_env.tracks.feasibility import passable
 from racing_env.tracks.reader import read_track
 
 OVAL = oval_table(200)
@@ -38,5 +38,5 @@ def test_a_circuit_may_cross_itself(tmp_path):
     track = read_track(write_rows(tmp_path / "eight.csv", rows), RACECAR)
     assert crossing(track) is not None
     circuit = prepare_circuit(track, RACECAR, tmp_path)
-    refuse_impassable(circuit, "eight")
+    passable(circuit, "eight")
     assert circuit.line_speed_mps.min() > 10.0

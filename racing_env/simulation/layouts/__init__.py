@@ -7,10 +7,11 @@ import importlib
 import pkgutil
 from functools import cache
 
+from racing_env import DEFAULT_LAYOUT
 from racing_env.common.errors import InputError
 from racing_env.simulation.layout import Layout
 
-DEFAULT = "line-preview-1"
+DEFAULT = DEFAULT_LAYOUT
 
 
 @cache

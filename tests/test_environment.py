@@ -366,3 +366,15 @@ def test_any_actions_keep_observations_in_bounds_and_the_state_finite(seed, acti
             assert np.isfinite(env.simulator.state).all()
             if terminated or truncated:
                 env.reset()
+
+
+def test_a_circuit_given_ready_made_that_the_car_cannot_get_round_is_refused():
+    wooden = RACECAR._replace(steering_max_rad=0.05)
+    for track in (built_in_track("hairpins", wooden), circuit_named("hairpins", wooden)):
+        with pytest.raises(InputError, match=r"hairpins: the corner at .* is too tight"):
+            RaceEnv(track, vehicle=wooden)
+
+
+def test_a_task_of_another_car_is_refused(club):
+    with pytest.raises(InputError, match="task: was made for another car"):
+        race_env(club, task=practice_task(scaled(RACECAR, 0.25)))

@@ -131,3 +131,11 @@ def test_an_axle_has_the_tyre_of_the_car():
     front, rear = ty.axle_tyres(RACECAR._replace(friction=0.8, tyre_b=7.0))
     assert (front.friction, front.b, front.c) == (0.8, 7.0, RACECAR.tyre_c)
     assert front == rear
+
+
+@pytest.mark.parametrize("c", [0.5, 1.3, 1.5])
+def test_a_curve_that_rises_for_ever_has_its_peak_at_a_finite_slip(c: float):
+    tyre, _ = ty.axle_tyres(RACECAR._replace(tyre_c=c, tyre_e=1.0))
+    assert 0.1 < ty.peak_slip_rad(tyre) <= ty.MOST_SLIP_RAD
+    for force_n in (-2500.0, 2500.0):
+        assert abs(ty.slip_of_force_rad(force_n, 3000.0, tyre)) <= ty.MOST_SLIP_RAD

@@ -112,3 +112,8 @@ def test_a_file_that_may_not_be_read(tmp_path):
     path.write_bytes((SHIPPED / "racecar.toml").read_bytes())
     path.chmod(0)
     assert "cannot be read" in refused(path)
+
+
+def test_a_name_that_no_file_can_have_is_refused():
+    with pytest.raises(InputError):
+        read_vehicle("x" * 5000)

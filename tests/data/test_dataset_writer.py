@@ -144,3 +144,15 @@ def test_crash_within_a_shard_leaves_the_earlier_ones(folder, monkeypatch, files
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
     write_made_up(folder, [3], resume=True)
     assert len(read_episodes(folder)) == 4
+
+
+def test_an_older_data_set_is_gone_on_with_where_starts_have_a_younger_field(folder):
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text())
+    del manifest["task"]["starts"]["retry_share"]  # whose default changes nothing
+    path.write_text(json.dumps(manifest))
+    assert DatasetWriter(folder, made_up_origin(), resume=True).episodes
+    del manifest["task"]["weights"]["slip_per_s"]  # another term is another pay
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"task\.weights\.slip_per_s nothing"):
+        DatasetWriter(folder, made_up_origin(), resume=True)

@@ -181,3 +181,9 @@ def test_the_compiler_changes_nothing(tmp_path):
     for name, value in compiled.items():
         tolerance = 1e-6 if value.dtype == np.float32 else 1e-9
         np.testing.assert_allclose(value, plain[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def test_a_task_of_another_car_is_refused():
+    bank = pack_circuits([circuit_named("oval")])
+    with pytest.raises(ValueError, match="different cars"):
+        Simulator(bank, 1, racing_task(scaled(RACECAR, 0.25)))

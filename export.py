@@ -1,12 +1,14 @@
 #!/usr/bin/env python
-"""Take a driver or demonstrations to other programs.
+"""Take a driver, demonstrations or a race line to other programs.
 
     python export.py onnx runs/default/rl/policy.safetensors --out driver.onnx
     python export.py minari runs/default/demonstrations --id racing/expert-v0
+    python export.py raceline --track Monza.csv --out Monza_raceline.csv
 
 `onnx` writes a driver as one file for onnxruntime and its like, and compares it with the original.
 `minari` writes demonstrations as a data set that `minari.load_dataset` opens. Both need
-pip install -r requirements-export.txt.
+pip install -r requirements-export.txt. `raceline` writes the racing line of a circuit and a car
+with its speed profile, as TU Munich's planners or F1TENTH's tools read them.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
+from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 
 
@@ -33,6 +36,18 @@ def arguments() -> argparse.Namespace:
     minari.add_argument("data", type=Path, metavar="DIR", help="folder of demonstrations")
     minari.add_argument("--id", required=True, metavar="NAMESPACE/NAME-v0", dest="dataset_id",
                         help="name for minari.load_dataset")  # fmt: skip
+    line = commands.add_parser("raceline", help="a racing line with its speed profile as CSV")
+    line.add_argument("--track", required=True, help="one circuit: a file, a name or random:SEED")
+    line.add_argument(
+        "--vehicle",
+        default=DEFAULT_VEHICLE,
+        metavar="NAME|FILE",
+        help=f"the car: a shipped one by its name, or a TOML file ({DEFAULT_VEHICLE})",
+    )
+    line.add_argument("--format", choices=("planner", "f1tenth"), default="planner",
+                      help="planner: TU Munich's, with track and normals; f1tenth: s, x, y, psi, "
+                      "kappa, vx, ax (planner)")  # fmt: skip
+    line.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="what to write")
     return parser.parse_args()
 
 
@@ -40,6 +55,8 @@ def main() -> None:
     args = arguments()
     if args.command == "onnx":
         export_onnx(args.policy, args.out, args.si_units)
+    elif args.command == "raceline":
+        export_race_line(args.track, args.vehicle, args.out, args.format)
     else:
         export_minari(args.data, args.dataset_id)
 
@@ -56,6 +73,24 @@ def export_onnx(source: Path, out: Path, si_units: bool) -> None:
     difference = write_onnx(policy, out, si_units)
     print(f"{out}: {out.stat().st_size:,} bytes; actions differ by at most {difference:.1e} from "
           f"{source} in {COMPARED:,} random observations")  # fmt: skip
+
+
+def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> None:
+    from racing_env.car.vehicle_files import read_vehicle
+    from racing_env.common.errors import InputError
+    from racing_env.common.files import is_folder
+    from racing_env.tracks.race_line_csv import write_race_line
+    from racing_env.tracks.sources import load_circuits
+
+    if is_folder(out):
+        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    circuits = load_circuits([track], read_vehicle(vehicle))
+    if len(circuits) > 1:
+        raise InputError(f"--track {track}: names {len(circuits)} circuits; one is needed")
+    write_race_line(circuits[0], out, file_format)
+    print(
+        f"{out}: {circuits[0].track.length_m:,.1f} m, {circuits[0].lap_time_s:.3f} s by the profile"
+    )
 
 
 def export_minari(source: Path, dataset_id: str) -> None:

@@ -35,3 +35,11 @@ def wait_but_for_the_first(number: int) -> int:
 
 def fail() -> None:
     raise ValueError("no start")
+
+
+def ignore_sigterm(number: int) -> int:
+    """A worker that does not end when it is told to."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if number:
+        time.sleep(600.0)
+    return number

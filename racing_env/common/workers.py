@@ -13,6 +13,7 @@ import psutil
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
+END_S = 10.0  # for which a process that was told to end is waited for
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -93,7 +94,19 @@ def parallel_map(
             pipe.close()
             if process.pid is not None:  # else Ctrl-C came before its start
                 process.terminate()
-                process.join()
+        for process in team.values():
+            if process.pid is not None:
+                _end(process)
+
+
+def _end(process: Any) -> None:
+    """Wait for a process that was told to end; one that does not is killed, so that no one waits
+    for ever.
+    """
+    process.join(timeout=END_S)
+    if process.is_alive():
+        process.kill()
+        process.join(timeout=END_S)
 
 
 def _answers(team: Mapping[Connection, Any], jobs: Sequence[Any]) -> Iterator[Any]:

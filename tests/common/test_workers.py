@@ -4,7 +4,15 @@ import sys
 import time
 
 import pytest
-from jobs import die_at_three, double, exit_at_three, fail, refuse, wait_but_for_the_first
+from jobs import (
+    die_at_three,
+    double,
+    exit_at_three,
+    fail,
+    ignore_sigterm,
+    refuse,
+    wait_but_for_the_first,
+)
 
 from racing_env.common.errors import InputError
 from racing_env.common.workers import parallel_map
@@ -63,3 +71,13 @@ process.join()
         [sys.executable, "-c", program], capture_output=True, text=True, start_new_session=True
     )
     assert done.stderr == "" and done.stdout == "met\n" * 20 + "works\n"
+
+
+def test_a_worker_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr("racing_env.common.workers.END_S", 0.5)
+    results = parallel_map(ignore_sigterm, range(3), 1)
+    assert next(results) == 0
+    started = time.monotonic()
+    del results
+    assert not multiprocessing.active_children()
+    assert time.monotonic() - started < 60.0

@@ -41,8 +41,8 @@ class Layout(NamedTuple):
 
     observe(state, cars, circuits, limits, indices, out) fills out (len(indices), size) float32 with
     what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s, run_off_m,
-    scratch, limits, indices, out) is `racing_env.simulation.motion.move` and then the same, in one
-    call: with one car the unpacking of arguments costs more than the work.
+    scratch, limits, out) is `racing_env.simulation.motion.move` and then the same for the first
+    len(out) cars, in one call: with one car the unpacking of arguments costs more than the work.
     """
 
     name: str

@@ -34,7 +34,6 @@ class Simulator:
         self._scratch = np.zeros((5, n))
         self._actions = np.zeros((n, 2))
         self._everyone = np.arange(n)
-        self._no_one = np.arange(0)
         self._no_observations = np.empty((0, self.layout.size), dtype=np.float32)
 
     @property
@@ -71,7 +70,6 @@ class Simulator:
         finite = self.layout.step(
             self.state, self._actions, self.cars, self.circuits, task.weights, task.control_step_s,
             task.run_off_m, self._scratch, self._limits,
-            self._no_one if out is None else self._everyone,
             self._no_observations if out is None else out,
         )  # fmt: skip
         if not finite:

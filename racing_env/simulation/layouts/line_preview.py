@@ -154,12 +154,12 @@ def observe(state, cars, circuits, limits, indices, out):
 
 
 @kernel
-def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, indices, out):
+def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, out):
     """See `racing_env.simulation.layout.Layout`."""
     if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
-    for k in range(len(indices)):
-        observe_line(state, indices[k], cars, circuits, RACING_LINE, limits, out[k])
+    for car in range(len(out)):
+        observe_line(state, car, cars, circuits, RACING_LINE, limits, out[car])
     return True
 
 

@@ -69,7 +69,8 @@ def collect(args: argparse.Namespace) -> None:
 
     # ---------------------------------------------------------------- set-up
     refuse_existing(args.out, args.resume)
-    worker_context("racing_env.data.recording")  # loaded once, for the workers of all that follows
+    # loaded once, for the workers of all that follows
+    worker_context("racing_env.tracks.sources", "racing_env.data.recording")
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
     circuits = load_circuits(args.track, vehicle, args.workers)

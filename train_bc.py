@@ -103,7 +103,9 @@ def train(args: argparse.Namespace) -> None:
     workers = cli.available_cores() // 2 if args.workers is None else args.workers
     processes = max(workers, 1)
     # torch once, shared by the workers of all rounds
-    worker_context("racing_env.learning.batches", "racing_env.data.recording")
+    worker_context(
+        "racing_env.tracks.sources", "racing_env.learning.batches", "racing_env.data.recording"
+    )
     try:
         circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
     except InputError as error:

@@ -147,7 +147,8 @@ def train(args: argparse.Namespace) -> None:
         found = paid_and_seen(data.vehicle, data.task_record)
         wanted = paid_and_seen(clone.vehicle, task.record())
         refuse_difference(args.data, found, wanted, "collect it again")
-    worker_context("racing_env.learning.car_worker")  # loaded once, for all workers
+    # loaded once, for all workers
+    worker_context("racing_env.tracks.sources", "racing_env.learning.car_worker")
     circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
     held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
     same = given | {

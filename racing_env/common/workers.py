@@ -73,9 +73,10 @@ def parallel_map(
 
     Raises what the function raises, and ChildProcessError if a process dies. Each process has a
     pipe of its own: those of a Pool share locks, and one that is killed while it holds a lock lets
-    the others, and the Pool's end, wait for ever.
+    the others, and the Pool's end, wait for ever. The function's module is loaded once for
+    all of them, where no server has been started with others.
     """
-    context = worker_context()
+    context = worker_context(function.__module__)
     team: dict[Connection, Any] = {}
     try:
         for i in range(min(workers, len(jobs))):

@@ -34,8 +34,7 @@ def arguments() -> argparse.Namespace:
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
     flag("--vehicle", default=DEFAULT_VEHICLE, metavar="NAME|FILE",
-         help="the car: a shipped one by its name, or a TOML file "
-         f"({DEFAULT_VEHICLE})")  # fmt: skip
+         help=f"{cli.VEHICLE_HELP} ({DEFAULT_VEHICLE})")  # fmt: skip
     flag("--layout", default=DEFAULT_LAYOUT, metavar="NAME",
          help="what the driver sees, see racing_env/simulation/layouts "
          f"({DEFAULT_LAYOUT})")  # fmt: skip

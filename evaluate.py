@@ -127,8 +127,8 @@ def arguments() -> argparse.Namespace:
         help="files, folders of them, built-in names, random[:SEED[:COUNT]] "
         f"(default: random:SEED:{CIRCUITS})")  # fmt: skip
     add("--vehicle", metavar="NAME|FILE",
-        help="the car: a shipped one by its name, or a TOML file (the drivers' own; "
-        f"{DEFAULT_VEHICLE} where only the expert drives)")  # fmt: skip
+        help=f"{cli.VEHICLE_HELP} (the drivers' own; {DEFAULT_VEHICLE} where only the expert "
+        "drives)")  # fmt: skip
     add("--workers", type=cli.worker_int, default=cli.available_cores(),
         help="processes that prepare circuits (cores)")  # fmt: skip
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")

@@ -1,14 +1,16 @@
 #!/usr/bin/env python
-"""Take a driver, demonstrations or a race line to other programs.
+"""Take a driver, demonstrations, a race line or a car to other programs.
 
     python export.py onnx runs/default/rl/policy.safetensors --out driver.onnx
     python export.py minari runs/default/demonstrations --id racing/expert-v0
     python export.py raceline --track Monza.csv --out Monza_raceline.csv
+    python export.py vehicle --vehicle racecar.ini --out car.toml
 
 `onnx` writes a driver as one file for onnxruntime and its like, and compares it with the original.
 `minari` writes demonstrations as a data set that `minari.load_dataset` opens. Both need
 pip install -r requirements-export.txt. `raceline` writes the racing line of a circuit and a car
-with its speed profile, as TU Munich's planners or F1TENTH's tools read them.
+with its speed profile, as TU Munich's planners or F1TENTH's tools read them. `vehicle` writes any
+car as the project's own TOML, with every number that it drives with.
 """
 
 import argparse
@@ -38,16 +40,15 @@ def arguments() -> argparse.Namespace:
                         help="name for minari.load_dataset")  # fmt: skip
     line = commands.add_parser("raceline", help="a racing line with its speed profile as CSV")
     line.add_argument("--track", required=True, help="one circuit: a file, a name or random:SEED")
-    line.add_argument(
-        "--vehicle",
-        default=DEFAULT_VEHICLE,
-        metavar="NAME|FILE",
-        help=f"the car: a shipped one by its name, or a TOML file ({DEFAULT_VEHICLE})",
-    )
+    line.add_argument("--vehicle", default=DEFAULT_VEHICLE, metavar="NAME|FILE",
+                      help=cli.VEHICLE_HELP)  # fmt: skip
     line.add_argument("--format", choices=("planner", "f1tenth"), default="planner",
                       help="planner: TU Munich's, with track and normals; f1tenth: s, x, y, psi, "
                       "kappa, vx, ax (planner)")  # fmt: skip
     line.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="what to write")
+    car = commands.add_parser("vehicle", help="a car as the project's own TOML file")
+    car.add_argument("--vehicle", required=True, metavar="NAME|FILE", help=cli.VEHICLE_HELP)
+    car.add_argument("--out", type=Path, required=True, metavar="FILE.toml", help="what to write")
     return parser.parse_args()
 
 
@@ -57,6 +58,8 @@ def main() -> None:
         export_onnx(args.policy, args.out, args.si_units)
     elif args.command == "raceline":
         export_race_line(args.track, args.vehicle, args.out, args.format)
+    elif args.command == "vehicle":
+        export_vehicle(args.vehicle, args.out)
     else:
         export_minari(args.data, args.dataset_id)
 
@@ -91,6 +94,17 @@ def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> N
     print(
         f"{out}: {circuits[0].track.length_m:,.1f} m, {circuits[0].lap_time_s:.3f} s by the profile"
     )
+
+
+def export_vehicle(vehicle: str, out: Path) -> None:
+    from racing_env.car.vehicle_files import read_vehicle, write_vehicle
+    from racing_env.common.errors import InputError
+    from racing_env.common.files import is_folder
+
+    if is_folder(out):
+        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    write_vehicle(read_vehicle(vehicle), out, f"Written from {vehicle} by export.py vehicle.")
+    print(f"{out}: the car of {vehicle}, all numbers")
 
 
 def export_minari(source: Path, dataset_id: str) -> None:

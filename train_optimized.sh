@@ -6,7 +6,8 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
 
   --quick    the same chain with small budgets: about two minutes on two cores
   --dry-run  print worker counts and commands, run nothing
-  --vehicle NAME|FILE  the car: a shipped one by its name, or a TOML file (racecar)
+  --vehicle NAME|FILE  the car: a shipped one by its name, or a file: TOML, racecar.ini, F1TENTH's
+             YAML (racecar)
   --out DIR  where everything goes (runs/default; with --quick runs/quick); a second start with the
              same folder skips the stages that are finished and goes on with the others
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."

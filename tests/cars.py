@@ -23,7 +23,7 @@ def _later_vehicle() -> Any:
     """
 
     class LaterVehicle(
-        namedtuple("LaterVehicle", (*Vehicle._fields, "rear_friction"), defaults=(1.0,))
+        namedtuple("LaterVehicle", (*Vehicle._fields, "wet_friction"), defaults=(1.0,))
     ):
         """The record of a car with one field more, whose default leaves every car as it was."""
 
@@ -44,10 +44,17 @@ SIMILARITY_EXPONENTS = {
     "roll_share_front": 0.0, "rolling_resistance": 0.0,
     "brake_share_front": 0.0, "drive_share_front": 0.0, "power_max_w": 3.5, "top_speed_mps": 0.5,
     "drive_force_max_n": 3.0, "brake_force_max_n": 3.0, "steering_max_rad": 0.0,
-    "friction": 0.0, "tyre_b": 0.0, "tyre_c": 0.0, "tyre_e": 0.0, "tyre_load_sensitivity": 0.0,
+    "friction_front": 0.0, "friction_rear": 0.0, "tyre_b_front": 0.0, "tyre_b_rear": 0.0,
+    "tyre_c_front": 0.0, "tyre_c_rear": 0.0, "tyre_e_front": 0.0, "tyre_e_rear": 0.0,
+    "tyre_load_sensitivity_front": 0.0, "tyre_load_sensitivity_rear": 0.0,
     "tyre_nominal_load_n": 3.0,
     "steering_full_s": 0.5, "drive_full_s": 0.5, "brake_full_s": 0.5, "load_filter_s": 0.5,
 }  # fmt: skip
+
+
+def on_both_axles(**tyre: float) -> dict[str, float]:
+    """Parameters of a tyre by their names without the axle, as those of both: for `_replace`."""
+    return {f"{name}_{axle}": value for name, value in tyre.items() for axle in ("front", "rear")}
 
 
 def scaled(vehicle: Vehicle, size: float) -> Vehicle:

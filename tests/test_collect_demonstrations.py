@@ -179,7 +179,7 @@ def edited_car(folder: Path) -> None:
     [
         (edited_csv, "circuits.1."),
         (edited_weights, "task.weights.slip_per_s 0.15, asked for is 0.1;"),
-        (edited_car, "vehicle.friction 1.0, asked for is 0.95;"),
+        (edited_car, "vehicle.friction_front 1.0, asked for is 0.95;"),
     ],
 )
 def test_contents_are_compared_not_names(collected_from_files, tmp_path, edit, message):

@@ -594,6 +594,6 @@ def test_demonstrations_from_before_the_car_had_a_field_are_taken(monkeypatch):
     write_demonstrations(Path("demonstrations"))
     monkeypatch.setattr(vehicle, "Vehicle", LaterVehicle)
     arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--envs", 1, "--cars", 8)
-    assert load_policy("clone.safetensors").vehicle.rear_friction == 1.0
+    assert load_policy("clone.safetensors").vehicle.wet_friction == 1.0
     # circuits are looked for after the demonstrations have been compared
     assert_refused(train(*arguments, "--track", "nowhere"), "track 'nowhere'")

@@ -11,14 +11,21 @@ import math
 
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
-from racing_env.car.loads import drag_n, wheel_loads_n
+from racing_env.car.loads import axle_loads_n, drag_n, wheel_loads_n
 from racing_env.car.powertrain import drive_force_n, top_speed_fade, wheel_shares_n
-from racing_env.car.tyre import axle_slips_rad, axle_tyres, wheel_force_n
+from racing_env.car.tyre import (
+    axle_slips_rad,
+    axle_tyres,
+    slip_stiffness_n_per_rad,
+    wheel_force_n,
+)
 
 X, Y, PSI, VX, VY, YAW_RATE, STEER, DRIVE, BRAKE, AX, AY = range(11)
 STATE_SIZE = 11
 
-SUBSTEPS = 2
+SUBSTEPS = 2  # at least, of a control step
+# A substep's part of the fastest motion's time constant, at the most: what the reference car has.
+SUBSTEP_RATE_MAX = 3.5
 
 
 @inlined
@@ -121,6 +128,23 @@ def _rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
         (now_ax - ax) * per_filter_s,
         (now_ay - ay) * per_filter_s,
     )
+
+
+@inlined
+def substeps_of(vehicle, dt_s):
+    """Runge-Kutta steps in a control step of dt_s that the car's fastest motion needs.
+
+    It is fastest where the slip angle's speed is at its floor: sideways (C_f + C_r) / (m v), in yaw
+    (C_f l_f^2 + C_r l_r^2) / (I v), in 1/s, with the axles' cornering stiffnesses.
+    """
+    front_load, rear_load = axle_loads_n(0.0, vehicle)
+    front_tyre, rear_tyre = axle_tyres(vehicle)
+    front = slip_stiffness_n_per_rad(front_load, front_tyre)
+    rear = slip_stiffness_n_per_rad(rear_load, rear_tyre)
+    torque = front * vehicle.cog_to_front_m**2 + rear * vehicle.cog_to_rear_m**2
+    fastest = max((front + rear) / vehicle.mass_kg, torque / vehicle.yaw_inertia_kgm2)
+    fastest = max(fastest / front_tyre.slip_speed_floor_mps, 1.0 / vehicle.load_filter_s)
+    return max(int(math.ceil(dt_s * fastest / SUBSTEP_RATE_MAX)), SUBSTEPS)
 
 
 @kernel

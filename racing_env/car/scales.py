@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from racing_env.car.similarity import (
-    REFERENCE_FRICTION,
+    grip_scale,
     length_scale,
     mass_scale,
     speed_scale,
@@ -44,7 +44,7 @@ REFERENCE_TYRE = Tyre(1.0, 10.0, 2.5, 1.0, -0.1, 3000.0, 0.013, 4.0, 0.5)
 def scales_of(vehicle: Vehicle) -> Scales:
     """The scales of a car."""
     length, time = length_scale(vehicle), time_scale(vehicle)
-    acceleration = vehicle.friction / REFERENCE_FRICTION
+    acceleration = grip_scale(vehicle)
     return Scales(
         length=length,
         width=width_scale(vehicle),

@@ -21,15 +21,23 @@ def length_scale(vehicle):
 
 
 @inlined
+def grip_scale(vehicle):
+    """Friction of both axles, each by the weight that it bears."""
+    front, rear = vehicle.cog_to_rear_m, vehicle.cog_to_front_m
+    grip = vehicle.friction_front * front + vehicle.friction_rear * rear
+    return grip / (front + rear) / REFERENCE_FRICTION
+
+
+@inlined
 def speed_scale(vehicle):
     """Square roots of length times grip."""
-    return math.sqrt(length_scale(vehicle) * (vehicle.friction / REFERENCE_FRICTION))
+    return math.sqrt(length_scale(vehicle) * grip_scale(vehicle))
 
 
 @inlined
 def time_scale(vehicle):
     """Square roots of length over grip."""
-    return math.sqrt(length_scale(vehicle) / (vehicle.friction / REFERENCE_FRICTION))
+    return math.sqrt(length_scale(vehicle) / grip_scale(vehicle))
 
 
 @inlined

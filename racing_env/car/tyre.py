@@ -42,20 +42,31 @@ class Tyre(NamedTuple):
 
 @inlined
 def axle_tyres(vehicle):
-    """The tyre of the front axle and that of the rear one. This car has the same on both."""
+    """The tyre of the front axle and that of the rear one."""
     speed = speed_scale(vehicle)
-    tyre = Tyre(
-        vehicle.friction,
-        vehicle.tyre_b,
-        vehicle.tyre_c,
-        vehicle.tyre_e,
-        vehicle.tyre_load_sensitivity,
+    front = Tyre(
+        vehicle.friction_front,
+        vehicle.tyre_b_front,
+        vehicle.tyre_c_front,
+        vehicle.tyre_e_front,
+        vehicle.tyre_load_sensitivity_front,
         vehicle.tyre_nominal_load_n,
         vehicle.rolling_resistance,
         SLIP_SPEED_FLOOR_MPS * speed,
         STOP_SPEED_MPS * speed,
     )
-    return tyre, tyre
+    rear = Tyre(
+        vehicle.friction_rear,
+        vehicle.tyre_b_rear,
+        vehicle.tyre_c_rear,
+        vehicle.tyre_e_rear,
+        vehicle.tyre_load_sensitivity_rear,
+        vehicle.tyre_nominal_load_n,
+        vehicle.rolling_resistance,
+        SLIP_SPEED_FLOOR_MPS * speed,
+        STOP_SPEED_MPS * speed,
+    )
+    return front, rear
 
 
 @inlined
@@ -63,6 +74,14 @@ def peak_side_force_n(load_n, tyre):
     """Largest side force: mu F_z (1 + eps F_z / F_z0), the magic formula where its sine is 1."""
     load_factor = 1.0 + tyre.load_sensitivity / tyre.nominal_load_n * load_n
     return tyre.friction * load_n * load_factor
+
+
+@inlined
+def slip_stiffness_n_per_rad(load_n, tyre):
+    """Side force per slip angle of a tyre that rolls straight: mu F_z B C, without its loss of grip
+    by load.
+    """
+    return tyre.friction * load_n * tyre.b * tyre.c
 
 
 @inlined

@@ -45,11 +45,16 @@ class Vehicle(NamedTuple):
     brake_force_max_n: float
     steering_max_rad: float
 
-    friction: float
-    tyre_b: float
-    tyre_c: float
-    tyre_e: float
-    tyre_load_sensitivity: float  # epsilon, per nominal load
+    friction_front: float  # force per load, mu
+    friction_rear: float
+    tyre_b_front: float
+    tyre_b_rear: float
+    tyre_c_front: float
+    tyre_c_rear: float
+    tyre_e_front: float
+    tyre_e_rear: float
+    tyre_load_sensitivity_front: float  # epsilon, per nominal load
+    tyre_load_sensitivity_rear: float
     tyre_nominal_load_n: float
 
     steering_full_s: float  # time from straight to full lock
@@ -63,6 +68,9 @@ class Vehicle(NamedTuple):
         return self.cog_to_front_m + self.cog_to_rear_m
 
 
+# Parameters that a record may give once, without the axle, where both axles have the same tyre.
+TYRE_PARAMETERS = ("friction", "tyre_b", "tyre_c", "tyre_e", "tyre_load_sensitivity")
+
 # What a parameter may be where it is not simply above zero: least and most, both included.
 LIMITS = {
     "drag_kgpm": (0.0, math.inf),
@@ -73,18 +81,22 @@ LIMITS = {
     "brake_share_front": (0.0, 1.0),
     "drive_share_front": (0.0, 1.0),
     "steering_max_rad": (0.01, 1.2),
-    "tyre_c": (0.5, 4.0),
-    "tyre_e": (-20.0, 1.0),
-    "tyre_load_sensitivity": (-1.0, 1.0),
+    "tyre_c_front": (0.5, 4.0),
+    "tyre_c_rear": (0.5, 4.0),
+    "tyre_e_front": (-20.0, 1.0),
+    "tyre_e_rear": (-20.0, 1.0),
+    "tyre_load_sensitivity_front": (-1.0, 1.0),
+    "tyre_load_sensitivity_rear": (-1.0, 1.0),
 }
 
 
 def vehicle_from_record(record: Mapping[str, Any], where: object) -> Vehicle:
-    """A car from its parameters by name.
+    """A car from its parameters by name; one of TYRE_PARAMETERS is that of both axles.
 
-    Raises InputError that begins with `where` for a parameter that is missing, unknown or out of
-    range.
+    Raises InputError that begins with `where` for a parameter that is missing, unknown, given twice
+    or out of range.
     """
+    record = _with_both_axles(record, where)
     for name in record:
         if name not in Vehicle._fields:
             raise InputError(
@@ -95,6 +107,23 @@ def vehicle_from_record(record: Mapping[str, Any], where: object) -> Vehicle:
         if name not in record and name not in Vehicle._field_defaults:
             raise InputError(f"{where}: {name} is missing; a car needs it")
     return Vehicle(**{name: _checked(name, value, where) for name, value in record.items()})
+
+
+def _with_both_axles(record: Mapping[str, Any], where: object) -> dict[str, Any]:
+    """The record with each of TYRE_PARAMETERS for the front and for the rear axle."""
+    spread = dict(record)
+    for name in TYRE_PARAMETERS:
+        if name not in spread:
+            continue
+        value = spread.pop(name)
+        for axle in (f"{name}_front", f"{name}_rear"):
+            if axle in spread:
+                raise InputError(
+                    f"{where}: has both {name} and {axle}; {name} alone, or {name}_front with "
+                    f"{name}_rear, is right"
+                )
+            spread[axle] = value
+    return spread
 
 
 def _checked(name: str, value: Any, where: object) -> float:

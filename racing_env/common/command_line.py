@@ -9,12 +9,18 @@ import math
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from racing_env.common.errors import FileError, InputError
+
+VEHICLE_HELP = (
+    "the car: a shipped one by its name, such as f1tenth, or a file: TOML, TU Munich's racecar.ini, "
+    "F1TENTH's or CommonRoad's flat YAML"
+)
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -31,6 +37,7 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
     threading.excepthook = _thread_failed
+    warnings.showwarning = _show_warning
     try:
         main()
     except MemoryError:
@@ -61,6 +68,18 @@ def _is_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """One line without the place in the source, which says nothing to those who run a script."""
+    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

@@ -1,7 +1,8 @@
 """The classical expert: follows the racing line by feed-forward steering, preview and feedback.
 
 Steering: the angle that holds the line's curvature in steady state (geometry plus the slip angles
-that the axles need), corrected by the error of the pose predicted a moment ahead. Pedals: the
+that the axles need), corrected by an optimal regulator's share of each error of the pose predicted
+a moment ahead (`racing_env.drivers.steering_feedback`). Pedals: the
 profile's acceleration plus a share of the speed error. Both are held back where the tyres would
 pass their peak, because this tyre's side force falls off steeply behind it.
 """
@@ -23,6 +24,7 @@ from racing_env.car.tyre import (
     peak_slip_rad,
     slip_of_force_rad,
 )
+from racing_env.drivers.steering_feedback import steering_feedback
 from racing_env.simulation.motion import ON_TRACK
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
@@ -30,20 +32,16 @@ from racing_env.tracks import bank
 
 
 class Gains(NamedTuple):
-    """How the expert tracks the line; tuned on generated circuits with the reference car."""
+    """How the expert tracks the line; tuned on generated circuits with cars of three kinds."""
 
-    preview_s: float = 0.18  # over which the pose is predicted, for the delay of steering and yaw
-    tracking_radps: float = 3.2  # natural frequency with which the offset from the line decays
-    damping: float = 1.0
-    gain_speed_floor_mps: float = 8.0
+    preview_s: float = 0.1  # at which the line's curvature is steered ahead of the car
     steering_speed_floor_mps: float = 3.0  # at which the line's curvature is steered at least
-    yaw_s: float = 0.1  # steering per rad/s of yaw rate error
     speed_per_s: float = 4.0  # acceleration per m/s of speed error
     front_slip_share: float = 0.95  # of the tyre's peak: where steering is clamped
     rear_slip_share: float = 0.55  # of the peak: where pedals and steering begin to yield
     catch: float = 2.0  # how fast the front lets go then
-    drive_share: float = 0.5  # of the grip that is left, on the driven axle
-    brake_share: float = 0.9
+    drive_share: float = 0.85  # of the force at which the tyres of an axle would slip
+    brake_share: float = 0.92
 
 
 # The expert's pace is a factor on the speed profile; below 1 is slower than the tyres would allow.
@@ -54,8 +52,11 @@ PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
 @kernel
-def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
-    """Steering angle for the line's curvature (1/m) at the predicted pose error (m, rad)."""
+def _steering_rad(state, car, speed, kappa, offset, course, vehicle, gains, feedback):
+    """Steering angle for the line's curvature (1/m), at an offset (m) and a course (rad) from it.
+
+    Geometry and the slip angles that the axles need in steady state; feedback of what differs.
+    """
     lateral = speed * speed * kappa
     wheelbase = vehicle.cog_to_front_m + vehicle.cog_to_rear_m
     fl, fr, rl, rr = wheel_loads_n(speed, state[dyn.AX, car], lateral, vehicle)
@@ -65,12 +66,23 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
     # each wheel of an axle taken to bear half of its load
     front_slip = slip_of_force_rad(0.5 * force * front_share, 0.5 * (fl + fr), front_tyre)
     rear_slip = slip_of_force_rad(0.5 * force * (1.0 - front_share), 0.5 * (rl + rr), rear_tyre)
-    steering = math.atan(wheelbase * kappa) + front_slip - rear_slip
-    # a bicycle's offset obeys e'' = v^2/L steering: gains for the wanted second-order decay
-    gain_speed = max(speed, gains.gain_speed_floor_mps)
-    steering -= gains.tracking_radps**2 * wheelbase / gain_speed**2 * offset
-    steering -= 2.0 * gains.damping * gains.tracking_radps * wheelbase / gain_speed * heading
-    steering += gains.yaw_s * (speed * kappa - state[dyn.YAW_RATE, car])
+    straight_on = math.atan(wheelbase * kappa) + front_slip - rear_slip
+    # The nose points as much out of the course as the rear tyres' slip wants it to.
+    drift = math.atan2(state[dyn.VY, car], speed)
+    steady_drift = vehicle.cog_to_rear_m * kappa - rear_slip
+    errors = (
+        offset,
+        speed * course,
+        course - drift + steady_drift,
+        state[dyn.YAW_RATE, car] - speed * kappa,
+        state[dyn.STEER, car] - straight_on,
+    )
+    place = min(speed / feedback.speed_step_mps, feedback.gains.shape[0] - 1.001)
+    low = int(place)
+    steering = straight_on
+    for i in range(len(errors)):
+        first, second = feedback.gains[low, i], feedback.gains[low + 1, i]
+        steering -= (first + (place - low) * (second - first)) * errors[i]
     # Keep the front tyres before their peak, whatever the feedback asks for; and where the rear
     # ones near theirs, let go of the front in the same measure, or the car turns round.
     front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
@@ -85,26 +97,37 @@ def _steering_rad(state, car, speed, kappa, offset, heading, vehicle, gains):
 
 
 @kernel
+def _slipping_force_n(loads, share_front, vehicle):
+    """Force (N) of the whole car at which the first axle's tyres slip; loads: of the wheels (N)."""
+    front_tyre, rear_tyre = axle_tyres(vehicle)
+    front = front_tyre.friction * (loads[0] + loads[1]) / max(share_front, 1e-9)
+    rear = rear_tyre.friction * (loads[2] + loads[3]) / max(1.0 - share_front, 1e-9)
+    return min(front, rear)
+
+
+@kernel
 def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
     """Longitudinal force (N) for a speed (m/s) and the profile's acceleration (m/s2)."""
     vx = state[dyn.VX, car]
     wanted = acceleration + gains.speed_per_s * (target_speed - vx)
     force = vehicle.mass_kg * wanted + resistance_n(vx, vehicle)
     # what the lateral force leaves of the grip, by the acceleration that is felt
-    grip = grip_n(vx, vehicle)
-    used = min(vehicle.mass_kg * abs(state[dyn.AY, car]) / grip, 0.97)
+    used = min(vehicle.mass_kg * abs(state[dyn.AY, car]) / grip_n(vx, vehicle), 0.97)
     left = math.sqrt(1.0 - used * used)
+    loads = wheel_loads_n(vx, state[dyn.AX, car], state[dyn.AY, car], vehicle)
     _, rear_slip = dyn.axle_slips(state, car, vehicle)
     _, rear_tyre = axle_tyres(vehicle)
     guard = (1.0 - abs(rear_slip) / peak_slip_rad(rear_tyre)) / (1.0 - gains.rear_slip_share)
     guard = min(max(guard, 0.0), 1.0)
     if force > 0.0:
-        return min(force, gains.drive_share * grip * left) * guard
-    return max(force, -gains.brake_share * grip * left) * guard
+        most = gains.drive_share * _slipping_force_n(loads, vehicle.drive_share_front, vehicle)
+        return min(force, most * left) * guard
+    most = gains.brake_share * _slipping_force_n(loads, vehicle.brake_share_front, vehicle)
+    return max(force, -most * left) * guard
 
 
 @kernel
-def _act(state, cars, circuits, paces, gains, out):
+def _act(state, cars, circuits, paces, gains, feedback, out):
     """Actions (n, 2) of the expert for all cars; paces (n,): factors on the speed profile."""
     vehicle = circuits.vehicle
     slowest = SLIP_SPEED_FLOOR_MPS * speed_scale(vehicle)
@@ -130,23 +153,17 @@ def _act(state, cars, circuits, paces, gains, out):
         # direction of travel, not of the nose: what has to point along the line
         course = psi + math.atan2(vy, max(vx, slowest))
         sine = math.sin(course) * line_cos - math.cos(course) * line_sin
-        heading = math.asin(min(max(sine, -1.0), 1.0))
+        course = math.asin(min(max(sine, -1.0), 1.0))
         kappa = bank.blend(table, row, next_row, fraction, bank.LINE_KAPPA)
         pace = paces[car]
         target = pace * bank.blend(table, row, next_row, fraction, bank.LINE_SPEED)
         passed_s = bank.next_line_time(circuits, c, station) - table[row, bank.LINE_TIME]
         gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
         acceleration = pace * pace * gained / max(passed_s, 1e-6)
+        speed = max(vx, gains.steering_speed_floor_mps)
         steering = _steering_rad(
-            state,
-            car,
-            max(vx, gains.steering_speed_floor_mps),
-            kappa,
-            offset,
-            heading,
-            vehicle,
-            gains,
-        )
+            state, car, speed, kappa, offset, course, vehicle, gains, feedback
+        )  # fmt: skip
         force = _pedals_n(state, car, target, acceleration, vehicle, gains)
         out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)
         full = vehicle.drive_force_max_n if force > 0.0 else vehicle.brake_force_max_n
@@ -159,9 +176,6 @@ def gains_for(scales: Scales) -> Gains:
     reference = Gains()
     return reference._replace(
         preview_s=reference.preview_s * scales.time,
-        tracking_radps=reference.tracking_radps * scales.turn_rate,
-        gain_speed_floor_mps=reference.gain_speed_floor_mps * scales.speed,
-        yaw_s=reference.yaw_s * scales.time,
         speed_per_s=reference.speed_per_s * scales.turn_rate,
         steering_speed_floor_mps=reference.steering_speed_floor_mps * scales.speed,
     )
@@ -176,6 +190,7 @@ def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
         simulator.circuits,
         paces,
         gains_for(simulator.circuits.scales),
+        steering_feedback(simulator.vehicle, simulator.task.control_step_s),
         actions,
     )
     return actions

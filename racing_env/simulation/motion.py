@@ -197,6 +197,7 @@ def move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
     """
     if not _clipped_to_action_space(actions):
         return False
-    dyn.step_dynamics(state, actions, circuits.vehicle, dt_s, dyn.SUBSTEPS, scratch)
+    substeps = dyn.substeps_of(circuits.vehicle, dt_s)
+    dyn.step_dynamics(state, actions, circuits.vehicle, dt_s, substeps, scratch)
     _after_motion(state, cars, circuits, weights, dt_s, run_off_m)
     return True

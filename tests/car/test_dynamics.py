@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, on_both_axles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import compiled_and_not
@@ -12,8 +12,10 @@ from scipy.optimize import brentq
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.loads import wheel_loads_n
+from racing_env.car.scales import scales_of
 from racing_env.car.tyre import axle_tyres, peak_side_force_n, wheel_force_n
 from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
+from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.simulation.task import CONTROL_STEP_S
 
 STEP_S = CONTROL_STEP_S
@@ -134,8 +136,8 @@ def test_braking_distance_with_all_wheels_at_the_limit(start_mps):
     """m v dv/dx = -(mu (m g + l v^2) + d v^2), all four wheels at full grip."""
     state = at_rest(VX=start_mps, BRAKE=RACECAR.brake_force_max_n)
     states = drive(state, hold(0.0, -1.0, 8.0))
-    square = RACECAR.friction * LIFT_KGPM + RACECAR.drag_kgpm
-    grip = RACECAR.friction * WEIGHT_N
+    square = RACECAR.friction_front * LIFT_KGPM + RACECAR.drag_kgpm
+    grip = RACECAR.friction_front * WEIGHT_N
     expected = RACECAR.mass_kg / (2.0 * square) * math.log1p(square * start_mps**2 / grip)
     assert states[-1, dyn.X, 0] == pytest.approx(expected, rel=1e-3, abs=0.02)
     assert abs(states[-1, dyn.VX, 0]) < 1e-6
@@ -317,6 +319,34 @@ def test_error_of_the_substeps(low, high, median_m, ninth_decile_m):
     error = np.hypot(coarse[dyn.X] - fine[dyn.X], coarse[dyn.Y] - fine[dyn.Y])
     assert np.median(error) < median_m
     assert np.quantile(error, 0.9) < ninth_decile_m
+
+
+def substeps_of(vehicle: Vehicle) -> int:
+    return dyn.substeps_of.py_func(vehicle, CONTROL_STEP_S * scales_of(vehicle).time)
+
+
+def test_a_stiffer_or_nimbler_car_has_more_substeps():
+    assert substeps_of(RACECAR) == dyn.SUBSTEPS
+    nimble = RACECAR._replace(yaw_inertia_kgm2=0.25 * RACECAR.yaw_inertia_kgm2)
+    assert substeps_of(nimble) == 4 * dyn.SUBSTEPS
+    stiff = RACECAR._replace(**on_both_axles(tyre_b=2.0 * RACECAR.tyre_b_front))
+    assert substeps_of(stiff) == 2 * dyn.SUBSTEPS
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_slow_car_with_its_steering_held_settles(name):
+    """What a substep too long for the stiff tyres of a slow car would shake."""
+    vehicle = read_vehicle(name)
+    scales = scales_of(vehicle)
+    dt_s, n = CONTROL_STEP_S * scales.time, 6
+    state = at_rest(n, VX=np.linspace(5.0, 12.0, n) * scales.speed)
+    rates, scratch = [], np.zeros((5, n))
+    for _ in range(60):
+        action = np.tile([0.2, 0.02], (n, 1))
+        dyn.step_dynamics(state, action, vehicle, dt_s, substeps_of(vehicle), scratch)
+        rates.append(state[dyn.YAW_RATE].copy())
+    steps = np.abs(np.diff(np.stack(rates[-20:]), axis=0)).max(axis=0)
+    assert (steps < 0.02 * np.abs(state[dyn.YAW_RATE])).all()
 
 
 @settings(max_examples=25)

@@ -101,7 +101,7 @@ def test_an_updated_source_is_not_met_by_its_old_kernels(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     mass, inertia = (
         next(i for i, line in enumerate(lines) if line.startswith(f"    {name}:"))
-        for name in ("friction", "tyre_b")
+        for name in ("friction_front", "tyre_b_front")
     )
     lines[mass], lines[inertia] = lines[inertia], lines[mass]
     path.write_text("".join(lines))

@@ -40,7 +40,7 @@ def test_at_constant_speed_the_wheels_carry_their_axles(vx):
     fl, fr, rl, rr = ld.wheel_loads_n(vx, 0.0, 0.0, CAR)
     assert (fl, rl) == (fr, rr)
     assert (fl + fr, rl + rr) == (front, rear)
-    assert ld.grip_n(vx, CAR) == pytest.approx(CAR.friction * (front + rear), rel=1e-12)
+    assert ld.grip_n(vx, CAR) == pytest.approx(CAR.friction_front * (front + rear), rel=1e-12)
 
 
 @given(

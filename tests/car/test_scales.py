@@ -1,7 +1,7 @@
 """The scales of a car: 1 for the reference car, Froude's for one that is smaller in every way."""
 
 import pytest
-from cars import RACECAR, scaled
+from cars import RACECAR, on_both_axles, scaled
 
 from racing_env.car.scales import REFERENCE, Scales, scales_of
 
@@ -27,7 +27,7 @@ def test_a_tenth_of_all_lengths_has_froudes_scales():
 
 @pytest.mark.parametrize("friction", [0.5, 2.0])
 def test_grip_makes_everything_faster(friction):
-    scales = scales_of(RACECAR._replace(friction=friction))
+    scales = scales_of(RACECAR._replace(**on_both_axles(friction=friction)))
     assert scales.acceleration == scales.force == friction
     assert scales.speed == pytest.approx(friction**0.5)
     assert scales.time == pytest.approx(friction**-0.5)
@@ -36,7 +36,8 @@ def test_grip_makes_everything_faster(friction):
 
 def test_scales_fit_each_other():
     """Whatever the car, a length is a speed times a time, a speed an acceleration times one."""
-    scales = scales_of(RACECAR._replace(cog_to_front_m=0.7, cog_to_rear_m=0.9, friction=1.4))
+    tyre = on_both_axles(friction=1.4)
+    scales = scales_of(RACECAR._replace(cog_to_front_m=0.7, cog_to_rear_m=0.9, **tyre))
     assert scales.speed * scales.time == pytest.approx(scales.length)
     assert scales.acceleration * scales.time == pytest.approx(scales.speed)
     assert scales.turn_rate * scales.time == pytest.approx(1.0)

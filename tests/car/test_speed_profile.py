@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, on_both_axles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -28,7 +28,7 @@ POINT_MASS = RACECAR._replace(
     cog_height_m=1e-9,
     cog_to_front_m=1.5,
     cog_to_rear_m=1.5,
-    tyre_load_sensitivity=0.0,
+    **on_both_axles(tyre_load_sensitivity=0.0),
     brake_share_front=0.5,
 )
 
@@ -96,7 +96,7 @@ def test_kinetic_energy_grows_by_the_work_of_drive_force_and_resistance() -> Non
 
 def test_full_braking_uses_at_most_the_grip_of_every_wheel() -> None:
     deceleration = -grip_table(CAR).braking_mps2[0, 0]
-    assert 0.95 * GRAVITY_MPS2 < deceleration <= CAR.friction * GRAVITY_MPS2 + 1e-9
+    assert 0.95 * GRAVITY_MPS2 < deceleration <= CAR.friction_front * GRAVITY_MPS2 + 1e-9
     weak = CAR._replace(brake_force_max_n=3000.0)
     expected = 3000.0 / CAR.mass_kg + CAR.rolling_resistance * GRAVITY_MPS2
     assert -grip_table(weak).braking_mps2[0, 0] == pytest.approx(expected, rel=1e-6)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, on_both_axles
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,15 +127,15 @@ def test_a_standing_car_has_no_slip_but_its_steering():
     assert ty.axle_slips_rad(0.0, 0.0, 0.0, 0.2, RACECAR) == (0.2, 0.0)
 
 
-def test_an_axle_has_the_tyre_of_the_car():
-    front, rear = ty.axle_tyres(RACECAR._replace(friction=0.8, tyre_b=7.0))
-    assert (front.friction, front.b, front.c) == (0.8, 7.0, RACECAR.tyre_c)
-    assert front == rear
+def test_each_axle_has_its_own_tyre():
+    front, rear = ty.axle_tyres(RACECAR._replace(friction_front=0.8, tyre_b_rear=7.0))
+    assert (front.friction, front.b, front.c) == (0.8, RACECAR.tyre_b_front, RACECAR.tyre_c_front)
+    assert (rear.friction, rear.b, rear.c) == (RACECAR.friction_rear, 7.0, RACECAR.tyre_c_rear)
 
 
 @pytest.mark.parametrize("c", [0.5, 1.3, 1.5])
 def test_a_curve_that_rises_for_ever_has_its_peak_at_a_finite_slip(c: float):
-    tyre, _ = ty.axle_tyres(RACECAR._replace(tyre_c=c, tyre_e=1.0))
+    tyre, _ = ty.axle_tyres(RACECAR._replace(**on_both_axles(tyre_c=c, tyre_e=1.0)))
     assert 0.1 < ty.peak_slip_rad(tyre) <= ty.MOST_SLIP_RAD
     for force_n in (-2500.0, 2500.0):
         assert abs(ty.slip_of_force_rad(force_n, 3000.0, tyre)) <= ty.MOST_SLIP_RAD

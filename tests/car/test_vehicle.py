@@ -6,7 +6,12 @@ import pytest
 from cars import RACECAR, LaterVehicle
 
 from racing_env.car import vehicle as module
-from racing_env.car.vehicle import LIMITS, Vehicle, vehicle_from_record
+from racing_env.car.vehicle import (
+    LIMITS,
+    TYRE_PARAMETERS,
+    Vehicle,
+    vehicle_from_record,
+)
 from racing_env.common.errors import InputError
 
 
@@ -45,6 +50,15 @@ def test_what_is_no_parameter_is_named_and_so_are_those_there_are(name):
     assert len(message) < 1000
 
 
+@pytest.mark.parametrize("name", TYRE_PARAMETERS)
+def test_a_tyre_on_both_axles_may_be_given_once(name):
+    record = RACECAR._asdict()
+    value = record.pop(f"{name}_front")
+    assert record.pop(f"{name}_rear") == value  # of the racecar
+    assert vehicle_from_record(record | {name: value}, "here") == RACECAR
+    assert f"has both {name} and {name}_rear" in refused({name: value}, without=f"{name}_front")
+
+
 @pytest.mark.parametrize("name", Vehicle._fields)
 @pytest.mark.parametrize(
     "value",
@@ -81,6 +95,6 @@ def test_lift_may_be_negative_and_resistance_nothing():
 def test_a_younger_field_with_a_neutral_value_leaves_older_records_readable(monkeypatch):
     monkeypatch.setattr(module, "Vehicle", LaterVehicle)
     older = vehicle_from_record(RACECAR._asdict(), "here")
-    assert older.rear_friction == 1.0 and older[:-1] == tuple(RACECAR)
-    younger = vehicle_from_record(RACECAR._asdict() | {"rear_friction": 0.9}, "here")
-    assert younger.rear_friction == 0.9
+    assert older.wet_friction == 1.0 and older[:-1] == tuple(RACECAR)
+    younger = vehicle_from_record(RACECAR._asdict() | {"wet_friction": 0.9}, "here")
+    assert younger.wet_friction == 0.9

@@ -12,6 +12,7 @@ from racing_env.car.vehicle_files import (
     SHIPPED,
     read_vehicle,
     shipped_names,
+    write_vehicle,
 )
 from racing_env.common.errors import InputError
 
@@ -62,7 +63,7 @@ def test_neither_a_car_nor_a_file(tmp_path, monkeypatch, source):
 
 @pytest.mark.parametrize(
     "content",
-    [b"mass_kg", b"mass_kg = ", b"\x00\x01", b"\xff\xfe", b"a = 1\na = 2\n", b"{}",
+    [b"mass_kg", b"mass_kg = ", b"\x00\x01", b"a = 1\na = 2\n", b"{}",
      b"x = " + b"[" * 100_000, b"x = " + b"9" * 5000, b"# x\n" + b"a" * 500],
     ids=lambda content: repr(content[:12]),
 )  # fmt: skip
@@ -92,8 +93,22 @@ def test_toml_that_is_no_car(tmp_path, content, message):
     assert message in refused(path)
 
 
+def test_what_is_not_text(tmp_path):
+    path = tmp_path / "car.toml"
+    path.write_bytes(b"\xff\xfe")
+    assert f"{path}: is not text" in refused(path)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_car_is_written_and_read_back_exactly(tmp_path, name):
+    vehicle = read_vehicle(name)
+    write_vehicle(vehicle, tmp_path / "car.toml", "made\nhere")
+    assert read_vehicle(tmp_path / "car.toml") == vehicle
+    assert (tmp_path / "car.toml").read_text().startswith("# made here\n")
+
+
 def test_folders_pipes_and_devices_are_refused_and_not_waited_for(tmp_path):
-    assert "is not the TOML file of a car" in refused(tmp_path)
+    assert "is not the file of a car" in refused(tmp_path)
     os.mkfifo(tmp_path / "pipe.toml")
     assert "is not an ordinary file" in refused(tmp_path / "pipe.toml")
     assert "is not an ordinary file" in refused("/dev/zero")
@@ -103,7 +118,7 @@ def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "huge.toml"
     with path.open("wb") as file:
         file.truncate(FILE_SIZE_MAX_BYTES + 1)  # sparse
-    assert "is not the TOML file of a car" in refused(path)
+    assert "is not the file of a car" in refused(path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

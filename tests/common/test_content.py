@@ -50,12 +50,12 @@ def test_the_first_difference_has_a_name_and_both_values(found, wanted, differen
 
 def test_a_missing_key_differs_from_either_side():
     """A car with a parameter more or less."""
-    less = {name: value for name, value in VEHICLE.items() if name != "friction"}
+    less = {name: value for name, value in VEHICLE.items() if name != "friction_front"}
     assert first_difference({"vehicle": less}, {"vehicle": VEHICLE}) == (
-        "vehicle.friction", "nothing", 1.0
+        "vehicle.friction_front", "nothing", 1.0
     )  # fmt: skip
     assert first_difference({"vehicle": VEHICLE}, {"vehicle": less}) == (
-        "vehicle.friction", 1.0, "nothing"
+        "vehicle.friction_front", 1.0, "nothing"
     )  # fmt: skip
 
 
@@ -94,11 +94,13 @@ def test_what_json_makes_of_a_record_is_the_same_record():
 def test_the_refusal_is_one_line_with_the_way_out():
     with pytest.raises(InputError) as error:
         refuse_difference(
-            "runs/x/manifest.json", {"vehicle": VEHICLE | {"friction": 0.8}}, {"vehicle": VEHICLE},
+            "runs/x/manifest.json",
+            {"vehicle": VEHICLE | {"friction_front": 0.8}},
+            {"vehicle": VEHICLE},
             "use another --out",
         )  # fmt: skip
     assert str(error.value) == (
-        "runs/x/manifest.json: was made with vehicle.friction 0.8, asked for is 1.0; "
+        "runs/x/manifest.json: was made with vehicle.friction_front 0.8, asked for is 1.0; "
         "use another --out"
     )
 

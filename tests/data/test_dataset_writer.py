@@ -53,7 +53,8 @@ CHANGED = {
     "seed": ({"settings": {"seed": 4}}, "settings.seed 3, asked for is 4"),
     "another setting": ({"settings": {"seed": 3, "x": 1}}, "settings.x nothing, asked for is 1"),
     "car": (
-        {"vehicle": RACECAR._replace(friction=0.9)}, "vehicle.friction 1.0, asked for is 0.9"
+        {"vehicle": RACECAR._replace(friction_front=0.9)},
+        "vehicle.friction_front 1.0, asked for is 0.9",
     ),
     "layout": (
         {"task": TASK._replace(layout="centre-preview-1")},
@@ -109,8 +110,8 @@ def test_an_older_data_set_is_gone_on_with_by_a_car_with_a_younger_field(folder,
     later = replace(made_up_origin(), vehicle=LaterVehicle(*RACECAR))
     assert read_dataset(folder).vehicle == later.vehicle
     assert DatasetWriter(folder, later, resume=True).episodes == 3
-    other = replace(later, vehicle=later.vehicle._replace(rear_friction=0.9))
-    with pytest.raises(InputError, match=r"vehicle\.rear_friction 1\.0, asked for is 0\.9"):
+    other = replace(later, vehicle=later.vehicle._replace(wet_friction=0.9))
+    with pytest.raises(InputError, match=r"vehicle\.wet_friction 1\.0, asked for is 0\.9"):
         DatasetWriter(folder, other, resume=True)
 
 

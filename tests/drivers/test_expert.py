@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, scaled, simulator_on
+from cars import RACECAR, circuit_named, on_both_axles, scaled, simulator_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,7 +107,7 @@ def test_fastest_paces_finish_close_to_the_profile(circuits, fastest):
 def test_fastest_paces_where_none_finishes(circuits):
     """Half the grip that the profile counts on: no pace gets round."""
     packed = pack_circuits(circuits[1:2])
-    bank: CircuitBank = packed._replace(vehicle=RACECAR._replace(friction=0.35))
+    bank: CircuitBank = packed._replace(vehicle=RACECAR._replace(**on_both_axles(friction=0.35)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         paces, lap_s = expert.fastest_paces(bank, laps=1)
@@ -144,8 +144,8 @@ def test_gains_are_to_the_scale_of_the_car():
     assert expert.gains_for(REFERENCE) == expert.Gains()
     model = expert.gains_for(scales_of(scaled(RACECAR, 0.25)))
     ours = expert.Gains()
-    times = {"preview_s": 0.5, "yaw_s": 0.5, "tracking_radps": 2.0, "speed_per_s": 2.0}
-    speeds = {"gain_speed_floor_mps": 0.5, "steering_speed_floor_mps": 0.5}
+    times = {"preview_s": 0.5, "speed_per_s": 2.0}
+    speeds = {"steering_speed_floor_mps": 0.5}
     assert model == ours._replace(
         **{name: factor * getattr(ours, name) for name, factor in (times | speeds).items()}
     )

@@ -235,8 +235,8 @@ def test_a_policy_for_something_else_is_refused(path, name, value):
 @pytest.mark.parametrize(
     ("vehicle", "word"),
     [
-        ({"friction": -1.0}, "friction is -1"),
-        ({"friction": None}, "friction is None"),
+        ({"friction_rear": -1.0}, "friction_rear is -1"),
+        ({"friction_front": None}, "friction_front is None"),
         ({"colour": 1.0}, "'colour' is no parameter"),
         ({"mass_kg": "heavy"}, "mass_kg is 'heavy'"),
         ({"mass_kg": 10**400}, "mass_kg is 1000"),

@@ -150,8 +150,8 @@ def test_one_from_before_the_car_had_a_field_is_read(tmp_path, monkeypatch):
     save_checkpoint(path, {"settings": made_with(RACECAR), "timesteps": 3})
     monkeypatch.setattr(vehicle, "Vehicle", LaterVehicle)
     assert load_checkpoint(path, made_with(LaterVehicle(*RACECAR)), CPU)["timesteps"] == 3
-    with pytest.raises(InputError, match="vehicle.rear_friction 1.0, asked for is 0.9"):
-        load_checkpoint(path, made_with(LaterVehicle(*RACECAR, rear_friction=0.9)), CPU)
+    with pytest.raises(InputError, match="vehicle.wet_friction 1.0, asked for is 0.9"):
+        load_checkpoint(path, made_with(LaterVehicle(*RACECAR, wet_friction=0.9)), CPU)
 
 
 def test_a_copy_shares_no_tensor():

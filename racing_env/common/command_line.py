@@ -18,8 +18,8 @@ from tqdm import tqdm
 from racing_env.common.errors import FileError, InputError
 
 VEHICLE_HELP = (
-    "the car: a shipped one by its name, such as f1tenth, or a file: TOML, TU Munich's racecar.ini, "
-    "F1TENTH's or CommonRoad's flat YAML"
+    "the car: a shipped one by its name, such as f1tenth, or a file: TOML, TU Munich's "
+    "racecar.ini, F1TENTH's or CommonRoad's flat YAML"
 )
 
 EXIT_BAD_INPUT = 2

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.simulation.simulator import Simulator
@@ -13,6 +14,7 @@ from racing_env.simulation.task import Task, racing_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
+from racing_env.tracks.geometry import scaled_track
 
 RACECAR = read_vehicle("racecar")
 
@@ -65,10 +67,13 @@ def scaled(vehicle: Vehicle, size: float) -> Vehicle:
 
 
 def circuit_named(name: str | int, vehicle: Vehicle = RACECAR) -> Circuit:
-    """A built-in circuit by its name, or a generated one by its seed, ready to drive on."""
+    """A built-in circuit by its name, or one generated for the racecar by its seed, to the car's
+    scale, ready to drive on.
+    """
     if name in BUILT_IN:
         return prepare_circuit(built_in_track(str(name), vehicle), vehicle)
-    return prepare_circuit(generate_track(int(name), vehicle), vehicle)
+    track = scaled_track(generate_track(int(name), RACECAR), scales_of(vehicle).length)
+    return prepare_circuit(track, vehicle)
 
 
 def simulator_on(

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.tracks.circuit import Circuit
 
@@ -17,9 +18,9 @@ TIGHTER_THAN_FULL_LOCK = 0.9  # a line's radius over that of full lock that a ca
 WIDTH_OVER_CAR_MIN = 1.25
 
 
-def full_lock_radius_m(circuit: Circuit) -> float:
+def full_lock_radius_m(vehicle: Vehicle) -> float:
     """Radius that the middle of the rear axle turns on at full lock, without slip."""
-    return circuit.vehicle.wheelbase_m / math.tan(circuit.vehicle.steering_max_rad)
+    return vehicle.wheelbase_m / math.tan(vehicle.steering_max_rad)
 
 
 def passable(circuit: Circuit, name: str) -> Circuit:
@@ -38,7 +39,7 @@ def passable(circuit: Circuit, name: str) -> Circuit:
         )
     tightest = int(np.argmax(np.abs(circuit.line_kappa_radpm)))
     radius_m = 1.0 / max(abs(circuit.line_kappa_radpm[tightest]), 1e-9)
-    lock_m = full_lock_radius_m(circuit)
+    lock_m = full_lock_radius_m(vehicle)
     if radius_m < TIGHTER_THAN_FULL_LOCK * lock_m:
         raise InputError(
             f"{name}: the corner {_place(circuit, tightest)} is too tight, a radius of "

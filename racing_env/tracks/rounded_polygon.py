@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-POINT_SPACING_M = 5.0
 # Curvature over normalised arc length: (position, relative curvature), linear in between.
 CORNER_SHAPES = (
     ((0.0, 0.0), (0.3, 1.0), (0.7, 1.0), (1.0, 0.0)),
@@ -41,15 +40,17 @@ def edges_and_turns(vertices: list[Vertex]) -> tuple[np.ndarray, np.ndarray, np.
     return heading, np.hypot(edge[:, 0], edge[:, 1]), turn
 
 
-def round_corners(vertices: list[Vertex], shapes: np.ndarray) -> np.ndarray:
+def round_corners(vertices: list[Vertex], shapes: np.ndarray, spacing_m: float) -> np.ndarray:
     """Points (n, 2) of the polygon with each vertex rounded; `shapes` (m,) index CORNER_SHAPES.
+
+    spacing_m: about what points are apart that are then chosen from these (`resample`).
 
     Where two corners have no room on the edge between them, both shrink to what fits.
     """
     heading, length, turn = edges_and_turns(vertices)
     before = np.roll(heading, 1)
     corners = [
-        _corner(CORNER_SHAPES[shape], float(angle), float(vertex.radius_m or 0.0))
+        _corner(CORNER_SHAPES[shape], float(angle), float(vertex.radius_m or 0.0), spacing_m)
         for shape, angle, vertex in zip(shapes, turn, vertices, strict=True)
     ]
     entry = np.array([corner[1] for corner in corners])
@@ -65,7 +66,7 @@ def round_corners(vertices: list[Vertex], shapes: np.ndarray) -> np.ndarray:
 
 
 def _corner(
-    shape: tuple[tuple[float, float], ...], turn: float, radius_m: float
+    shape: tuple[tuple[float, float], ...], turn: float, radius_m: float, spacing_m: float
 ) -> tuple[np.ndarray, float, float]:
     """Corner through the angle `turn`, radians, whose tightest radius is `radius_m`.
 
@@ -75,7 +76,7 @@ def _corner(
     place, bend = np.array(shape).T
     area = np.trapezoid(bend, place)
     length = abs(turn) * radius_m / area
-    u = np.linspace(0.0, 1.0, max(int(length / 2.0), 12) + 1)
+    u = np.linspace(0.0, 1.0, max(int(length / (0.4 * spacing_m)), 12) + 1)
     bend = np.interp(u, place, bend)
     heading = np.concatenate([[0.0], np.cumsum(0.5 * (bend[1:] + bend[:-1]))])
     heading *= turn / heading[-1]
@@ -90,10 +91,10 @@ def _corner(
     return points, float(points[-1, 0] - leave * math.cos(turn)), float(leave)
 
 
-def resample(points: np.ndarray) -> np.ndarray:
-    """Points (n, 2) along a closed line, about POINT_SPACING_M apart."""
+def resample(points: np.ndarray, spacing_m: float) -> np.ndarray:
+    """Points (n, 2) along a closed line, about spacing_m apart."""
     closed = np.vstack([points, points[:1]])
     s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
-    n = round(s[-1] / POINT_SPACING_M)
+    n = round(s[-1] / spacing_m)
     at = np.arange(n) * (s[-1] / n)
     return np.column_stack([np.interp(at, s, closed[:, 0]), np.interp(at, s, closed[:, 1])])

@@ -13,6 +13,7 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import is_folder, reading
 from racing_env.common.workers import parallel_map
 from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.circuit_kind import kinds_for
 from racing_env.tracks.feasibility import passable
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
 from racing_env.tracks.geometry import Track
@@ -52,8 +53,8 @@ def load_tracks(specs: Sequence[str], vehicle: Vehicle) -> list[Track]:
 
     A spec is the path of a file (see `racing_env.tracks.reader`), a folder (its files by name, but
     for hidden ones and race lines), a built-in name, or `random[:SEED[:COUNT]]` (seed 0, one
-    circuit). Raises InputError for anything else, and for a file that is not a circuit for the
-    vehicle.
+    circuit; such as the car's class races on). Raises InputError for anything else, and for a file
+    that is not a circuit for the vehicle.
     """
     return [maker.make() for maker in track_makers(specs, vehicle)]
 
@@ -100,7 +101,10 @@ def _holds_a_circuit(file: Path) -> bool:
 
 
 def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
-    """The first circuit of a seed is the same however many are asked for."""
+    """The first circuit of a seed is the same however many are asked for.
+
+    They are of the kind that the car's class races on: see `circuit_kind`.
+    """
     match = re.fullmatch(r"random(?::(\d{1,18}))?(?::(\d{1,9}))?", spec, re.ASCII)
     count = int(match[2] or 1) if match else 0
     if match is None or not 1 <= count <= RANDOM_COUNT_MAX:
@@ -108,6 +112,7 @@ def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
             f"track {spec!r}: is not random[:SEED[:COUNT]]; whole numbers are needed, SEED >= 0 "
             f"and COUNT from 1 to {RANDOM_COUNT_MAX}, such as random:7 or random:7:20"
         )
+    kinds_for(vehicle)  # refuses a car for which there are none
     seed = np.random.SeedSequence(int(match[1] or 0))
     return [
         TrackMaker(f"{spec}, number {i + 1}", partial(generate_track, child, vehicle))

@@ -32,7 +32,7 @@ def test_a_corner_tighter_than_full_lock_is_refused_with_its_place(tmp_path):
     )
     with pytest.raises(InputError, match=message):
         passable(circuit, "t.csv")
-    assert full_lock_radius_m(circuit) == pytest.approx(3.0 / np.tan(0.35))
+    assert full_lock_radius_m(RACECAR) == pytest.approx(3.0 / np.tan(0.35))
 
 
 @pytest.mark.parametrize(("radius_m", "half_width_m"), [(7.0, 4.0), (5.0, 6.0), (9.0, 2.5)])

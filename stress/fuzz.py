@@ -1,4 +1,4 @@
-"""Feed damaged and hostile files to the readers of tracks, policies and data sets.
+"""Feed damaged and hostile files to the readers of tracks, cars, policies and data sets.
 
     python -m stress.fuzz --inputs 350000 --json stress/results/fuzz.json
 
@@ -19,6 +19,7 @@ import resource
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.simulation.layouts import DEFAULT, layout_named
 from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.reader import read_track
+from stress.car_seeds import car_seeds
 from stress.circuit_seeds import MAP, circuit_seeds
 
 VEHICLE = read_vehicle(DEFAULT_VEHICLE)
@@ -96,6 +98,10 @@ def circuit_formats(folder: Path) -> Target:
     return Target(circuit_seeds(folder), read)
 
 
+def cars(folder: Path) -> Target:
+    return Target(car_seeds(folder, VEHICLE), read_vehicle)
+
+
 def policies(folder: Path) -> Target:
     path = folder / "policy.safetensors"
     rng = np.random.default_rng(0)
@@ -140,6 +146,7 @@ def data_sets(folder: Path) -> Target:
 TARGETS = {
     "tracks": tracks,
     "circuit_formats": circuit_formats,
+    "cars": cars,
     "policies": policies,
     "data_sets": data_sets,
 }
@@ -237,6 +244,7 @@ def main() -> None:
     flag("--reader", nargs="+", choices=TARGETS, default=list(TARGETS), help="(all)")
     flag("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
+    warnings.simplefilter("ignore")  # what a car's file does not say, a million times
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     memory = Path("/dev/shm")
     scratch = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))

@@ -1,38 +1,45 @@
-"""Make a finished run the one that the README shows, and its driver the one that is shipped.
+"""Make a finished run the one that the README shows for its car, and its driver the one shipped.
 
     python -m pages.publish runs/default --real real.json
 
-Copies the run's records into benchmarks/results (with the machine and the commit it was made with),
-its driver and learning curve into policies/ and docs/, and writes the README's tables from them.
-real.json is what `evaluate.py --driver expert CLONE RL --track FOLDER --reference CSV --json` wrote
-about the run's drivers on real circuits, with their time-optimal laps as the reference.
+Copies the run's records into benchmarks/results/runs/CAR (with the machine and the commit it was
+made with) and its driver into policies/, that of the default car with the pictures of docs/, and
+writes the README's tables from the records of all cars. real.json is what `evaluate.py --driver
+expert CLONE RL --track FOLDER [--reference CSV] --json` wrote about the run's drivers on real
+circuits, with their time-optimal laps as the reference where there are some.
 `python -m pages.animation` makes the README's animation of the driver that is shipped.
 """
 
 import argparse
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from benchmarks.measuring import ROOT
 from pages.marks import between
+from racing_env import DEFAULT_VEHICLE
+from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
 from racing_env.common.run_record import FILE
+from racing_env.drivers.policy import load_policy
 from racing_env.laps.run_table import duration, finished_of, laps_compared
 
-COPIES = {  # from the run's folder to the checkout
-    "benchmarks/results/demonstrations.json": "demonstrations/summary.json",
-    "benchmarks/results/bc.json": "bc/summary.json",
-    "benchmarks/results/bc_curve.csv": "bc/curve.csv",
-    "benchmarks/results/rl.json": "rl/summary.json",
-    "benchmarks/results/rl_curve.csv": "rl/curve.csv",
-    "benchmarks/results/evaluation.json": "evaluation/results.json",
-    "benchmarks/results/memory_of_the_run.json": "memory.json",
-    "policies/racecar.safetensors": "rl/policy.safetensors",
-    "policies/racecar.csv": "rl/curve.csv",
+RESULTS = "benchmarks/results/runs"
+REAL, MACHINE = "real_circuits.json", "machine.json"
+RECORDS = {  # in RESULTS/CAR, from the run's folder
+    "demonstrations.json": "demonstrations/summary.json",
+    "bc.json": "bc/summary.json",
+    "bc_curve.csv": "bc/curve.csv",
+    "rl.json": "rl/summary.json",
+    "rl_curve.csv": "rl/curve.csv",
+    "evaluation.json": "evaluation/results.json",
+    "memory.json": "memory.json",
+}
+PICTURES = {  # of the default car
     "docs/learning_curve.png": "rl/learning_curve.png",
     "docs/lap.png": "evaluation/random-1000-0.png",
 }
@@ -43,7 +50,7 @@ DRIVER_NAMES = {
 }
 
 
-def machine(run: Path) -> dict[str, Any]:
+def machine(run: Path, car: str) -> dict[str, Any]:
     """On what, with what and when the run was made, as the last start of its last stage says.
 
     Raises InputError if it does not say so.
@@ -51,8 +58,9 @@ def machine(run: Path) -> dict[str, Any]:
     path = run / "rl" / FILE
     try:
         start = read_json(path)[-1]
+        named = "" if car == DEFAULT_VEHICLE else f" --vehicle {car}"
         return {
-            "command": "./train_optimized.sh",
+            "command": f"./train_optimized.sh{named}",
             "commit": start["commit"],
             "date": start["started"].partition("T")[0],
             "cores": start["cores"],
@@ -66,65 +74,80 @@ def machine(run: Path) -> dict[str, Any]:
         ) from None
 
 
-def laps_table(results: list[dict[str, Any]]) -> str:
-    drivers, common = laps_compared(results)
+def car_of(policy: Path) -> str:
+    """Name of the shipped car that a policy drives; raises InputError if it is none of them."""
+    vehicle = load_policy(policy).vehicle
+    for name in shipped_names():
+        if read_vehicle(name) == vehicle:
+            return name
+    raise InputError(
+        f"{policy}: drives a car that is not shipped; {', '.join(shipped_names())} are"
+    )
+
+
+def laps_table(folders: list[Path]) -> str:
     lines = [
-        f"Mean of the best flying laps on the {len(common)} circuits that all three finish",
-        "(`benchmarks/results/evaluation.json`):",
+        "Mean of the best flying laps on the circuits that all three drivers of a car finish",
+        f"(`{RESULTS}/*/evaluation.json`):",
         "",
-        "| driver | circuits finished | flying lap | lap / expert's lap | lap / speed profile |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| car | driver | circuits finished | lap / expert's lap | lap / speed profile |",
+        "| --- | --- | ---: | ---: | ---: |",
     ]
-    for driver, laps in drivers.items():
-        times = [laps[track]["flying_lap_s"] for track in common]
-        expert = [drivers["expert"][track]["flying_lap_s"] for track in common]
-        profile = [laps[track]["profile_lap_s"] for track in common]
+    for folder in folders:
+        drivers, common = laps_compared(read_json(folder / "evaluation.json"))
+        for driver, laps in drivers.items():
+            times = [laps[track]["flying_lap_s"] for track in common]
+            expert = [drivers["expert"][track]["flying_lap_s"] for track in common]
+            profile = [laps[track]["profile_lap_s"] for track in common]
+            lines.append(
+                f"| {folder.name} | {DRIVER_NAMES[driver]} | {finished_of(laps.values())} "
+                f"| {mean(a / b for a, b in zip(times, expert, strict=True)):.3f} "
+                f"| {mean(a / b for a, b in zip(times, profile, strict=True)):.3f} |"
+            )
+    return "\n".join(lines)
+
+
+def real_table(folders: list[Path]) -> str:
+    lines = [
+        f"On real circuits, a standing and three flying laps each (`{RESULTS}/*/{REAL}`):",
+        "",
+        "| car | driver | circuits finished | lap / speed profile | lap / time-optimal lap |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for folder in folders:
+        if not (folder / REAL).exists():
+            continue
+        drivers, common = laps_compared(read_json(folder / REAL))
+        for driver, laps in drivers.items():
+            found = [laps[track] for track in common]
+            profile = mean(lap["flying_lap_s"] / lap["profile_lap_s"] for lap in found)
+            known = all(lap["ratio_to"].endswith(".csv") for lap in found)
+            optimal = f"{mean(lap['ratio'] for lap in found):.3f}" if known else "–"
+            lines.append(f"| {folder.name} | {DRIVER_NAMES[driver]} | {finished_of(laps.values())} "
+                         f"| {profile:.3f} | {optimal} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def stages_table(folders: list[Path]) -> str:
+    lines = [
+        f"A run of each car (`{RESULTS}/*/`), wall time and throughput:",
+        "",
+        "| command | machine | demonstrations | cloning | reinforcement learning | peak memory |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for folder in folders:
+        on, demos, bc, rl, memory = (
+            read_json(folder / name)
+            for name in (MACHINE, "demonstrations.json", "bc.json", "rl.json", "memory.json")
+        )
         lines.append(
-            f"| {DRIVER_NAMES[driver]} | {finished_of(laps.values())} | {mean(times):.2f} s "
-            f"| {mean(a / b for a, b in zip(times, expert, strict=True)):.3f} "
-            f"| {mean(a / b for a, b in zip(times, profile, strict=True)):.3f} |"
+            f"| `{on['command']}` | {on['cores']} cores ({on['processor']}), {on['date']} "
+            f"| {duration(demos['wall_s'])}, {demos['transitions_per_s']:,.0f} transitions/s "
+            f"| {duration(bc['wall_s'])}, {bc['examples_per_s']:,.0f} examples/s "
+            f"| {duration(rl['wall_s'])}, {rl['steps_per_s']:,.0f} steps/s "
+            f"| {memory['peak_bytes'] / 1e6:,.0f} MB |"
         )
     return "\n".join(lines)
-
-
-def real_table(results: list[dict[str, Any]]) -> str:
-    drivers, common = laps_compared(results)
-    lines = [
-        f"On {len(results) // len(drivers)} real circuits, a standing and three flying laps each "
-        "(`benchmarks/results/real_circuits.json`):",
-        "",
-        "| driver | circuits finished | flying lap / time-optimal lap | worst circuit |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for driver, laps in drivers.items():
-        ratios = [laps[track]["ratio"] for track in common]
-        lines.append(f"| {DRIVER_NAMES[driver]} | {finished_of(laps.values())} "
-                     f"| {mean(ratios):.3f} | {max(ratios):.3f} |")  # fmt: skip
-    return "\n".join(lines)
-
-
-def stages_table(run: Path, on: dict[str, Any]) -> str:
-    demos, bc, rl = (
-        read_json(run / stage / "summary.json") for stage in ("demonstrations", "bc", "rl")
-    )
-    memory = read_json(run / "memory.json")
-    return "\n".join(
-        [
-            f"One `{on['command']}` on {on['cores']} cores ({on['processor']}), {on['date']}",
-            "(`benchmarks/results/*.json`):",
-            "",
-            "| stage | workers | wall time | throughput |",
-            "| --- | ---: | ---: | ---: |",
-            f"| demonstrations | {demos['workers']} | {duration(demos['wall_s'])} "
-            f"| {demos['transitions_per_s']:,.0f} transitions/s |",
-            f"| bc | {bc['workers']} | {duration(bc['wall_s'])} "
-            f"| {bc['examples_per_s']:,.0f} examples/s |",
-            f"| rl | {rl['envs']} | {duration(rl['wall_s'])} | {rl['steps_per_s']:,.0f} steps/s |",
-            "",
-            f"Peak memory of all processes: {memory['peak_bytes'] / 1e6:,.0f} MB (proportional "
-            "set size).",
-        ]
-    )
 
 
 def main() -> None:
@@ -132,29 +155,50 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--real", type=Path, required=True, metavar="JSON",
-                        help="the drivers' laps on real circuits")  # fmt: skip
+    parser.add_argument("--real", type=Path, metavar="JSON",
+                        help="the drivers' laps on real circuits, if there are some")  # fmt: skip
     args = parser.parse_args()
     publish(args.run, args.real, ROOT)
 
 
-def publish(run: Path, real: Path, checkout: Path) -> None:
+def publish(run: Path, real: Path | None, checkout: Path) -> None:
     """Copy and write all, or nothing if something is lacking: then InputError names it."""
-    copies = {target: run / source for target, source in COPIES.items()}
-    copies["benchmarks/results/real_circuits.json"] = real
-    for source in copies.values():
-        if not source.is_file():
-            raise InputError(f"{source}: not there; expected a file that a finished run has")
-    on = machine(run)
-    readme = checkout / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    text = between(text, "laps", laps_table(read_json(run / "evaluation/results.json")))
-    text = between(text, "real", real_table(read_json(real)))
-    text = between(text, "stages", stages_table(run, on))
+    driver = run / "rl" / "policy.safetensors"
+    require([driver])
+    car = car_of(driver)
+    folder = f"{RESULTS}/{car}"
+    copies = {f"{folder}/{target}": run / source for target, source in RECORDS.items()}
+    copies[f"policies/{car}.safetensors"] = driver
+    copies[f"policies/{car}.csv"] = run / "rl/curve.csv"
+    if real is not None:
+        copies[f"{folder}/{REAL}"] = real
+    if car == DEFAULT_VEHICLE:
+        copies |= {target: run / source for target, source in PICTURES.items()}
+    on = machine(run, car)
+    require(copies.values())
     for target, source in copies.items():
+        (checkout / target).parent.mkdir(parents=True, exist_ok=True)
         with replaced_atomically(checkout / target) as temporary:
             shutil.copyfile(source, temporary)
-    write_json(checkout / "benchmarks/results/machine.json", on)
+    write_json(checkout / folder / MACHINE, on)
+    write_tables(checkout)
+
+
+def require(files: Iterable[Path]) -> None:
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: not there; expected a file that a finished run has")
+
+
+def write_tables(checkout: Path) -> None:
+    """The README's tables anew, from the records of all cars that have some, the default first."""
+    names = sorted(shipped_names(), key=lambda name: (name != DEFAULT_VEHICLE, name))
+    folders = [checkout / RESULTS / name for name in names]
+    folders = [folder for folder in folders if (folder / MACHINE).exists()]
+    readme = checkout / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    for name, written in (("laps", laps_table), ("real", real_table), ("stages", stages_table)):
+        text = between(text, name, written(folders))
     with replaced_atomically(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -75,7 +75,7 @@ def generate_track(
 
 
 def _of_one_width(rng: np.random.Generator, kind: CircuitKind) -> CircuitKind:
-    """Where inner borders may not be tight, the mean width comes first, and corners fit it."""
+    """Where inner borders have a least radius, the mean width comes first, and corners fit it."""
     if kind.inside_m < 0.0:
         return kind
     width_m = rng.uniform(*kind.drawn_width_m)

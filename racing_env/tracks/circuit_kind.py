@@ -43,6 +43,7 @@ class CircuitKind(NamedTuple):
     inside_m: float  # least radius of an inner border; below 0 there is none, it has an edge
     curvature_99_radpm: Range
     gap_m: float  # of ground between the borders of two parts
+    wide_lines: bool  # a line through a hairpin lies as far outside of the centre as there is room
     # The polygon that it begins as: vertices, and length (mean, deviation, least, most).
     right_angles: bool
     vertices: tuple[int, int]
@@ -85,6 +86,7 @@ FULL_SIZE = CircuitKind(
     inside_m=-math.inf,
     curvature_99_radpm=(0.030, 0.085),
     gap_m=3.0,
+    wide_lines=True,
     right_angles=False,
     vertices=(6, 13),
     perimeter_m=(5900.0, 1400.0, 2600.0, 7900.0),
@@ -144,6 +146,7 @@ RACE_TRACKS = sized(FULL_SIZE, 0.1)._replace(
     perimeter_m=(470.0, 100.0, 260.0, 650.0),
     detail_shares=(0.38, 0.14, 0.10, 0.13, 0.12, 0.13),
     gap_m=0.3,
+    wide_lines=False,
     drawn_width_m=(1.8, 2.6),
     width_deviation=(0.0, 0.03),
     ripple_m=(0.002, 0.015),
@@ -210,6 +213,7 @@ CONES = FULL_SIZE._replace(
     inside_m=1.0,
     curvature_99_radpm=(0.11, 0.33),
     gap_m=1.0,
+    wide_lines=False,
     vertices=(6, 11),
     perimeter_m=(340.0, 70.0, 220.0, 480.0),
     hairpin_across_m=(6.0, 14.0),
@@ -272,9 +276,9 @@ def _fitted(kind: CircuitKind, vehicle: Vehicle) -> CircuitKind | None:
         kind = kind._replace(width_m=(narrowest, kind.width_m[1]), drawn_width_m=drawn)
     elif narrowest > kind.width_m[0]:
         kind = kind._replace(width_m=(narrowest, kind.width_m[1]))
-    # A line through a half circle may lie as far outside of the centre line as there is room.
-    room = 0.5 * (narrowest - vehicle.width_m) - BORDER_OVER_CAR * vehicle.width_m
-    least = LINE_OVER_FULL_LOCK * full_lock_radius_m(vehicle) - room
+    least = LINE_OVER_FULL_LOCK * full_lock_radius_m(vehicle)
+    if kind.wide_lines:
+        least -= 0.5 * (narrowest - vehicle.width_m) - BORDER_OVER_CAR * vehicle.width_m
     if least <= kind.tightest_m[0]:
         return kind
     return with_corners_from(kind, least) if least < kind.tightest_m[1] else None

@@ -32,6 +32,7 @@ from racing_env.tracks.rounded_polygon import (
 from racing_env.tracks.statistics import longest_run, looks_real
 
 CANDIDATES_MAX = 1000  # of a kind, before it is given up for a car
+TIGHTER_WITHOUT_ROOM = 2.0  # than the least corner, before smoothing: one that had to shrink
 
 # Built-in circuits: width, then vertices x, y and the radius there, all in metres.
 BUILT_IN: dict[str, tuple[float, tuple[tuple[float, float, float], ...]]] = {
@@ -74,7 +75,7 @@ def generate_track(
 
 
 def _of_one_width(rng: np.random.Generator, kind: CircuitKind) -> CircuitKind:
-    """Where inner borders may not be tight, the mean width comes first, and corners fit it."""
+    """Where inner borders have a least radius, the mean width comes first, and corners fit it."""
     if kind.inside_m < 0.0:
         return kind
     width_m = rng.uniform(*kind.drawn_width_m)
@@ -91,6 +92,8 @@ def _candidate(
     _draw_radii(rng, vertices, kind)
     shapes = rng.choice(len(CORNER_SHAPES), size=len(vertices), p=kind.corner_shares)
     centre = resample(round_corners(vertices, shapes, kind.spacing_m), kind.spacing_m)
+    if np.abs(_turns(centre)).max() * kind.least_corner_m > TIGHTER_WITHOUT_ROOM * kind.spacing_m:
+        return None
     centre = _ripple(rng, _start_on_straight(centre, kind), kind)
     length_m = centre.shape[0] * kind.spacing_m
     if not kind.length_m[0] < length_m < kind.length_m[1]:
@@ -190,12 +193,18 @@ def _widths(rng: np.random.Generator, n: int, kind: CircuitKind) -> tuple[np.nda
     return total * share, total * (1.0 - share)
 
 
-def _start_on_straight(centre: np.ndarray, kind: CircuitKind) -> np.ndarray:
-    """The line (n, 2) beginning in the middle of its longest straight, as the laps of real ones."""
+def _turns(centre: np.ndarray) -> np.ndarray:
+    """Angle by which the line (n, 2) turns at each of its points, radians, left > 0."""
     step = np.roll(centre, -1, axis=0) - centre
     heading = np.arctan2(step[:, 1], step[:, 0])
-    turn = (heading - np.roll(heading, 1) + math.pi) % (2.0 * math.pi) - math.pi
-    first, count = longest_run(np.abs(turn) < 0.5 * kind.nearly_straight_radpm * kind.spacing_m)
+    return (heading - np.roll(heading, 1) + math.pi) % (2.0 * math.pi) - math.pi
+
+
+def _start_on_straight(centre: np.ndarray, kind: CircuitKind) -> np.ndarray:
+    """The line (n, 2) beginning in the middle of its longest straight, as the laps of real ones."""
+    first, count = longest_run(
+        np.abs(_turns(centre)) < 0.5 * kind.nearly_straight_radpm * kind.spacing_m
+    )
     return np.roll(centre, -(first + count // 2), axis=0)
 
 

@@ -122,8 +122,8 @@ def test_corridors_of_small_cars():
     for value in values:
         assert 20 <= value["length_m"] <= 550
         assert value["width_min_m"] >= 1.49 and value["width_max_m"] <= 3.01
-        assert value["inside_radius_m"] >= 0.5
-        assert value["radius_min_m"] <= 3.5
+        assert value["inside_radius_m"] >= (0.5 if value["length_m"] < 200 else -0.3)
+        assert 0.75 <= value["radius_min_m"] <= 3.5
     lengths = np.array([value["length_m"] for value in values])
     assert lengths.min() < 60 and lengths.max() > 300  # hallways, and circuits at 1:10
     assert np.sum((lengths > 60) & (lengths < 250)) >= 4

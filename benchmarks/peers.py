@@ -18,7 +18,6 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 
 from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, spread, write_results
+from benchmarks.peer_venvs import install, python_of
 from benchmarks.throughput import simulator
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
@@ -34,11 +34,6 @@ from racing_env.common import command_line as cli
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
-VENVS = ROOT / "benchmarks" / ".peers-venv"
-REQUIREMENTS = {
-    "gymnasium": ("gymnasium[box2d]==1.4.0", "highway-env==1.12.1"),
-    "gymkhana": ("gymkhana==1.2.0",),  # needs an older Gymnasium
-}
 OURS = "racing_env/Race-v0"
 CARS = 256
 
@@ -55,31 +50,6 @@ PEERS = {
     "CarRacing-v3": Peer("gymnasium", (), "Gymnasium: Box2D car, pictures"),
     "racetrack-v0": Peer("gymnasium", ("highway_env",), "highway-env: cars on a track"),
 }
-
-
-def install() -> dict[str, str]:
-    """Make what is missing; what could not be made, and why."""
-    failed = {}
-    for name, requirements in REQUIREMENTS.items():
-        if python_of(name).exists():
-            continue
-        print(f"installing {' '.join(requirements)}", file=sys.stderr)
-        unfinished = VENVS / f"{name}-unfinished"
-        venv.create(unfinished, with_pip=True, clear=True, symlinks=True)
-        done = subprocess.run(
-            [unfinished / "bin" / "python", "-m", "pip", "install", "--quiet",
-             "--disable-pip-version-check", *requirements],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode:
-            failed[name] = done.stderr.strip().splitlines()[-1]
-        else:
-            unfinished.rename(VENVS / name)
-    return failed
-
-
-def python_of(name: str) -> Path:
-    return VENVS / name / "bin" / "python"
 
 
 def stepped(python: Path | str, env: str, modules: tuple[str, ...], seconds: float) -> Any:

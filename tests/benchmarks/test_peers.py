@@ -5,12 +5,12 @@ import json
 import pytest
 from processes import ROOT
 
-from benchmarks import peers
+from benchmarks import peer_venvs, peers
 
 
 @pytest.mark.slow
 def test_peers_run_without_any_peer(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(peers, "VENVS", tmp_path)
+    monkeypatch.setattr(peer_venvs, "VENVS", tmp_path)
     path = tmp_path / "peers.json"
     arguments = ["peers.py", "--seconds", "0.1", "--repeats", "1", "--json", str(path)]
     monkeypatch.setattr("sys.argv", arguments)
@@ -24,4 +24,4 @@ def test_peers_run_without_any_peer(tmp_path, monkeypatch, capsys):
 
 def test_what_is_installed_for_peers_is_ignored_by_git():
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert f"{peers.VENVS.relative_to(ROOT)}/" in ignored
+    assert f"{peer_venvs.VENVS.relative_to(ROOT)}/" in ignored

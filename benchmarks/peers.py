@@ -10,6 +10,11 @@ CPU time decide, so that other programs on the machine do not.
 They do not do the same work: CarRacing draws a picture each step, highway-env drives other cars,
 gymkhana (the published fork of f1tenth_gym) scans 1,080 laser beams and its step is five times
 shorter than ours. What a learner waits for is a step all the same.
+
+gymkhana's car is our f1tenth (its single-track model has the same published numbers), so a second
+table has both on one circuit, with simulated time per CPU time. Its scan cannot be switched off: a
+row has it with the fewest beams, observing the state, at our control step and with the least that
+its configuration allows to be done in one.
 """
 
 import argparse
@@ -18,99 +23,155 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 
+import numpy as np
+
 from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, spread, write_results
-from benchmarks.throughput import simulator
+from benchmarks.peer_venvs import VENVS, install, python_of
+from benchmarks.throughput import circuits_of, simulator
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
-from racing_env.tracks.bank import pack_circuits
-from racing_env.tracks.sources import load_circuits
+from racing_env.simulation.task import practice_task
+from racing_env.tracks.sources import load_tracks
 
-VENVS = ROOT / "benchmarks" / ".peers-venv"
-REQUIREMENTS = {
-    "gymnasium": ("gymnasium[box2d]==1.4.0", "highway-env==1.12.1"),
-    "gymkhana": ("gymkhana==1.2.0",),  # needs an older Gymnasium
-}
 OURS = "racing_env/Race-v0"
 CARS = 256
+BATCH = f"{OURS}, batch of {CARS}"
+TRACK, TENTH = "club", "f1tenth"  # the circuit and the car that gymkhana shares
+TENTH_ALONE, TENTH_BATCH = f"{OURS}, {TENTH}", f"{OURS}, {TENTH}, batch of {CARS}"
+GYMKHANA, GYMKHANA_FEW_BEAMS = "gymkhana-v0", "gymkhana-v0, 2 beams"
+SAME_CAR = (TENTH_BATCH, TENTH_ALONE, GYMKHANA, GYMKHANA_FEW_BEAMS)
+CENTRE_LINE = VENVS / f"{TRACK}.csv"
 
 
 class Peer(NamedTuple):
-    venv: str
+    venv: str  # empty: this one
+    env: str
     modules: tuple[str, ...]  # that register it
     what: str
+    arguments: dict[str, Any]
+
+
+def gymkhana(what: str, **config: Any) -> Peer:
+    config |= {"map": str(CENTRE_LINE), "num_agents": 1}
+    return Peer("gymkhana", "gymkhana-v0", ("gymkhana",), what, {"config": config})
+
+
+def ours(what: str, **arguments: Any) -> Peer:
+    return Peer("", OURS, ("racing_env",), what, {"track": TRACK, **arguments})
 
 
 PEERS = {
-    "Pendulum-v1": Peer("gymnasium", (), "Gymnasium: what Python alone costs"),
-    "gymkhana-v0": Peer("gymkhana", ("gymkhana",), "f1tenth_gym's fork: car, laser scan"),
-    "CarRacing-v3": Peer("gymnasium", (), "Gymnasium: Box2D car, pictures"),
-    "racetrack-v0": Peer("gymnasium", ("highway_env",), "highway-env: cars on a track"),
+    "Pendulum-v1": Peer("gymnasium", "Pendulum-v1", (), "Gymnasium: what Python alone costs", {}),
+    GYMKHANA: gymkhana("f1tenth_gym's fork: car, laser scan"),
+    GYMKHANA_FEW_BEAMS: gymkhana(
+        "the same: state, our control step",
+        num_beams=2,
+        predictive_collision=True,  # by the scan, which leaves out a search for the car's place
+        observation_config={"type": "dynamic_state"},
+        timestep=practice_task(read_vehicle(TENTH)).control_step_s,
+    ),
+    "CarRacing-v3": Peer("gymnasium", "CarRacing-v3", (), "Gymnasium: Box2D car, pictures", {}),
+    "racetrack-v0": Peer(
+        "gymnasium", "racetrack-v0", ("highway_env",), "highway-env: cars on a track", {}
+    ),
+}
+OUR_BATCHES = {
+    BATCH: (DEFAULT_VEHICLE, "this project: the simulator, many cars a call"),
+    TENTH_BATCH: (TENTH, "this project: the same, 1:10 cars"),
+}
+OUR_ENVIRONMENTS = {
+    OURS: ours("this project: one car"),
+    TENTH_ALONE: ours("this project: one 1:10 car", vehicle=TENTH),
 }
 
 
-def install() -> dict[str, str]:
-    """Make what is missing; what could not be made, and why."""
-    failed = {}
-    for name, requirements in REQUIREMENTS.items():
-        if python_of(name).exists():
-            continue
-        print(f"installing {' '.join(requirements)}", file=sys.stderr)
-        unfinished = VENVS / f"{name}-unfinished"
-        venv.create(unfinished, with_pip=True, clear=True, symlinks=True)
-        done = subprocess.run(
-            [unfinished / "bin" / "python", "-m", "pip", "install", "--quiet",
-             "--disable-pip-version-check", *requirements],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode:
-            failed[name] = done.stderr.strip().splitlines()[-1]
-        else:
-            unfinished.rename(VENVS / name)
-    return failed
-
-
-def python_of(name: str) -> Path:
-    return VENVS / name / "bin" / "python"
-
-
-def stepped(python: Path | str, env: str, modules: tuple[str, ...], seconds: float) -> Any:
+def stepped(peer: Peer, seconds: float) -> Any:
     """What step_peer.py measured; RuntimeError with its last line if it failed."""
+    python = python_of(peer.venv) if peer.venv else sys.executable
     done = subprocess.run(
-        [python, "-m", "benchmarks.step_peer", env, str(seconds), *modules],
+        [python, "-m", "benchmarks.step_peer", peer.env, str(seconds), json.dumps(peer.arguments),
+         *peer.modules],
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"{env}: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{peer.env}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def batched(seconds: float) -> dict[str, float]:
-    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
-    return simulator(bank, CARS, seconds)
+def batched(vehicle: str, seconds: float) -> dict[str, float]:
+    bank = circuits_of(vehicle)
+    step_s = practice_task(bank.vehicle).control_step_s
+    return {**simulator(bank, CARS, seconds), "step_s": step_s}
 
 
 def compared(cases: dict[str, dict[str, Any]]) -> str:
     """Steps per CPU-second, and how many times ours takes more in that time."""
-    ours = cases[OURS]["per_cpu_s"]
-    best = max(case["per_cpu_s"] for case in cases.values())
+    one, batch = cases[OURS]["per_cpu_s"], cases[BATCH]["per_cpu_s"]
     rows = [
         [name, case["what"], f"{case['per_cpu_s']:,.0f}", f"{case['per_wall_s']:,.0f}",
-         spread(case, "per_cpu_s"), f"{ours / case['per_cpu_s']:,.1f}",
-         f"{best / case['per_cpu_s']:,.0f}"]
+         spread(case, "per_cpu_s"), f"{one / case['per_cpu_s']:,.1f}",
+         f"{batch / case['per_cpu_s']:,.0f}"]
         for name, case in cases.items()
     ]  # fmt: skip
     columns = ["environment", "what", "steps per CPU-second", "per second", "spread",
                "ours, one car, to it", "ours, batch, to it"]  # fmt: skip
     return table(columns, rows)
+
+
+def same_car(cases: dict[str, dict[str, Any]]) -> str:
+    """Simulated seconds per CPU-second of all that steps the 1:10 car, and our one car to it."""
+    simulated = {
+        name: cases[name]["step_s"] * cases[name]["per_cpu_s"] for name in SAME_CAR if name in cases
+    }
+    rows = [
+        [name, f"{1e3 * cases[name]['step_s']:.1f} ms", f"{cases[name]['per_cpu_s']:,.0f}",
+         f"{seconds:,.0f}", f"{simulated[TENTH_ALONE] / seconds:,.1f}"]
+        for name, seconds in simulated.items()
+    ]  # fmt: skip
+    columns = ["the 1:10 car", "step", "steps per CPU-second", "simulated s per CPU-second",
+               "ours, one car, to it"]  # fmt: skip
+    return table(columns, rows)
+
+
+def tables(cases: dict[str, dict[str, Any]]) -> str:
+    """All environments by steps, then those with the same car by simulated time."""
+    if TENTH_ALONE not in cases:  # results of an earlier form
+        return compared(cases)
+    return f"{compared(cases)}\n\n{same_car(cases)}"
+
+
+def write_centre_line() -> None:
+    """The circuit as gymkhana reads it, a point each 0.4 m as in F1TENTH's maps: its cost a step
+    grows with their number.
+    """
+    track = load_tracks([TRACK], read_vehicle(TENTH))[0]
+    points = np.column_stack([track.x_m, track.y_m, track.width_right_m, track.width_left_m])
+    np.savetxt(CENTRE_LINE, points[:: round(0.4 / track.step_m)], delimiter=",")
+
+
+def runnable(missing: dict[str, str]) -> dict[str, Peer]:
+    """The peers that are there and run on this machine; the others' reasons go into missing."""
+    if python_of("gymkhana").exists():
+        write_centre_line()
+    found = {}
+    for name, peer in PEERS.items():
+        if name in missing:
+            continue
+        try:
+            stepped(peer, 0.5)
+        except RuntimeError as error:
+            missing[name] = str(error)
+        else:
+            found[name] = peer
+    return found
 
 
 def main() -> None:
@@ -129,28 +190,17 @@ def main() -> None:
         for name, peer in PEERS.items()
         if not python_of(peer.venv).exists()
     }
-    descriptions = {
-        f"{OURS}, batch of {CARS}": "this project: the simulator, many cars a call",
-        OURS: "this project: one car",
-    }
     cases: dict[str, Callable[[], Any]] = {
-        f"{OURS}, batch of {CARS}": functools.partial(batched, args.seconds),
-        OURS: functools.partial(stepped, sys.executable, OURS, ("racing_env",), args.seconds),
+        name: functools.partial(batched, vehicle, args.seconds)
+        for name, (vehicle, _) in OUR_BATCHES.items()
     }
-    for name, peer in PEERS.items():
-        if name in missing:
-            continue
-        python = python_of(peer.venv)
-        try:  # a package that is installed may still not run on this machine
-            stepped(python, name, peer.modules, 0.5)
-        except RuntimeError as error:
-            missing[name] = str(error)
-            continue
-        cases[name] = functools.partial(stepped, python, name, peer.modules, args.seconds)
-        descriptions[name] = peer.what
+    alone = OUR_ENVIRONMENTS | runnable(missing)
+    cases |= {name: functools.partial(stepped, peer, args.seconds) for name, peer in alone.items()}
+    descriptions = {name: what for name, (_, what) in OUR_BATCHES.items()}
+    descriptions |= {name: peer.what for name, peer in alone.items()}
     measured = in_turn(cases, args.repeats)
     results = {name: {"what": descriptions[name], **case} for name, case in measured.items()}
-    print(compared(results))
+    print(tables(results))
     for name, reason in missing.items():
         print(f"missing: {name} ({reason})")
     write_results(args.json, {"cases": results, "missing": missing})

@@ -1,6 +1,6 @@
 """Steps per second of one Gymnasium environment, as JSON. Started by peers.py.
 
-    python -m benchmarks.step_peer racing_env/Race-v0 3.0 racing_env
+    python -m benchmarks.step_peer racing_env/Race-v0 3.0 '{"track": "club"}' racing_env
 
 Needs nothing but Gymnasium and what registers the environment, so that it runs in a peer's own
 virtual environment: one car, one thread, resets included, actions drawn before the clock runs.
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,26 +20,49 @@ import gymnasium as gym
 import numpy as np
 
 ACTIONS = 1000
+CELL_M = 0.05  # of a map
 
 
-def arguments_of(name: str) -> dict[str, Any]:
-    """What an environment needs to start without files that its package does not bring."""
-    if name == "racing_env/Race-v0":
-        return {"track": "club"}
-    if name == "gymkhana-v0":  # its maps are downloads: an oval of the same package's making
-        from gymkhana.envs.track import Track  # type: ignore[import-not-found]
+def made(name: str, arguments: dict[str, Any]) -> Any:
+    """The environment; gymkhana's configuration names a file with the centre line of its map."""
+    config = arguments.get("config", {})
+    if "map" in config:
+        config["map"] = corridor(Path(config["map"]))
+    return gym.make(name, **arguments)
 
-        angle = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
-        oval = Track.from_refline(20.0 * np.cos(angle), 10.0 * np.sin(angle), np.full(400, 3.0))
-        return {"config": {"map": oval, "num_agents": 1, "predictive_collision": True}}
-    return {}
+
+def corridor(centre_line: Path) -> Any:
+    """A circuit as gymkhana has it: its own maps are downloads. Walls are where the borders are."""
+    import cv2  # type: ignore[import-not-found]
+    from gymkhana.envs.track import Raceline  # type: ignore[import-not-found]
+    from gymkhana.envs.track.track import Track, TrackSpec  # type: ignore[import-not-found]
+
+    line = Raceline.from_centerline_file(centre_line)
+    points_m = np.column_stack([line.xs, line.ys])
+    width_m = float(np.mean(line.w_lefts + line.w_rights))
+    corner_m = points_m.min(axis=0) - width_m
+    cells = np.rint((points_m - corner_m) / CELL_M).astype(np.int32)
+    columns, rows = cells.max(axis=0) + round(width_m / CELL_M)
+    free = np.zeros((rows, columns), dtype=np.float32)
+    cv2.polylines(free, [cells], True, 255.0, round(width_m / CELL_M))
+    spec = TrackSpec(
+        name=centre_line.stem, image=None, resolution=CELL_M, origin=(*corner_m, 0.0), negate=0,
+        occupied_thresh=0.65, free_thresh=0.196,
+    )  # fmt: skip
+    return Track(spec, free, centerline=line)
+
+
+def control_step_s(env: Any) -> float | None:
+    """Simulated seconds a step, of those that say it: ours and gymkhana."""
+    task = getattr(env, "task", None)
+    return task.control_step_s if task else getattr(env, "timestep", None)
 
 
 def main() -> None:
-    name, seconds, *modules = sys.argv[1:]
+    name, seconds, arguments, *modules = sys.argv[1:]
     for module in modules:
         importlib.import_module(module)
-    env = gym.make(name, **arguments_of(name))
+    env = made(name, json.loads(arguments))
     env.action_space.seed(0)
     # gentle ones: a car that crashes at once would be measured resetting
     still: Any = env.action_space.sample() * 0
@@ -61,6 +85,8 @@ def main() -> None:
         "per_wall_s": steps / (time.perf_counter() - wall),
         "resets": resets,
     }
+    if step_s := control_step_s(env.unwrapped):
+        measured["step_s"] = step_s
     print(json.dumps(measured))
 
 

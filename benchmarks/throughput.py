@@ -25,9 +25,11 @@ from benchmarks.markdown import table
 from benchmarks.measuring import ROOT, in_turn, spread, write_results
 from benchmarks.scaling import counts
 from racing_env import DEFAULT_VEHICLE
-from racing_env.car.vehicle_files import read_vehicle
+from racing_env.car.scales import scales_of
+from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.common import command_line as cli
 from racing_env.common.workers import descendants_cpu_s, parallel_map
+from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import load_policy
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
@@ -74,16 +76,23 @@ def timed(
 def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
     """The batched core with observations, rewards, ends and new starts.
 
-    The shipped driver's actions, recorded before, so that the cars are where cars are driven.
+    The shipped driver's actions, for other cars than his the expert's, recorded before, so that the
+    cars are where cars are driven.
     """
     batch, driver = Simulator(bank, cars, training_task(bank.vehicle)), load_policy(DRIVER)
-    seen = batch.observe()
+    seen, scales = batch.observe(), scales_of(bank.vehicle)
+    paces = np.full(cars, DEMONSTRATION_PACE)
     actions: list[np.ndarray] = []
     count = 0
 
     def place(some: Iterable[int]) -> None:
         for car in some:
-            batch.place(car, car % len(bank.count), 40.0 * car, speed_mps=20.0)
+            batch.place(
+                car,
+                car % len(bank.count),
+                40.0 * scales.length * car,
+                speed_mps=20.0 * scales.speed,
+            )
 
     def step() -> None:
         nonlocal count
@@ -91,7 +100,8 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
             place(range(cars))
             batch.observe(out=seen)
         if count < EPISODE_STEPS:
-            actions.append(driver.act(seen))
+            own = bank.vehicle == driver.vehicle
+            actions.append(driver.act(seen) if own else expert_actions(batch, paces))
         batch.step(actions[count % EPISODE_STEPS], out=seen)
         place(map(int, np.flatnonzero(batch.cars.ended)))
         count += 1
@@ -153,11 +163,23 @@ def vector(
     return result
 
 
-def cases(bank: CircuitBank, seconds: float) -> dict[str, Callable[[], dict[str, float]]]:
+def circuits_of(vehicle: str) -> CircuitBank:
+    """Circuits such as the car's class races on, on which its simulator is timed."""
+    return pack_circuits(load_circuits(["random:1:20"], read_vehicle(vehicle)))
+
+
+def cases(
+    banks: dict[str, CircuitBank], seconds: float
+) -> dict[str, Callable[[], dict[str, float]]]:
+    """What is timed, by name; banks: circuits of each car."""
+    bank = banks[DEFAULT_VEHICLE]
     measures: dict[str, Any] = {
         f"simulator, cars: {cars}": functools.partial(simulator, bank, cars, seconds)
         for cars in BATCHES
     }
+    for vehicle in sorted(banks.keys() - {DEFAULT_VEHICLE}):
+        run = functools.partial(simulator, banks[vehicle], 256, seconds)
+        measures[f"simulator, cars: 256, {vehicle}"] = run
     for count in counts(cli.available_cores()):
         run = functools.partial(side_by_side, bank, 256, count, seconds)
         measures[f"simulator, 256 cars in each of {count} processes"] = run
@@ -189,8 +211,8 @@ def main() -> None:
     flag("--repeats", type=cli.positive_int, default=3, help="turns (3)")
     flag("--json", type=Path, help="file for the results")
     args = parser.parse_args()
-    bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
-    results = in_turn(cases(bank, args.seconds), args.repeats)
+    banks = {vehicle: circuits_of(vehicle) for vehicle in shipped_names()}
+    results = in_turn(cases(banks, args.seconds), args.repeats)
     print(steps_table(results))
     write_results(args.json, {"cases": results})
 

@@ -25,7 +25,7 @@ def scaling_tables(results: dict[str, Any]) -> str:
 
 
 def peers_table(results: dict[str, Any]) -> str:
-    lines = [peers.compared(results["cases"])]
+    lines = [peers.tables(results["cases"])]
     lines += [f"- {name}: missing, {why}" for name, why in results["missing"].items()]
     return "\n".join(lines)
 

@@ -12,3 +12,4 @@ def test_throughput_runs(tmp_path):
     assert results["cases"]["simulator, cars: 256"]["per_cpu_s"] > 0
     table = performance.TABLES["throughput"](results)
     assert table in said and "subproc, processes: 8" in table
+    assert all(f"simulator, cars: 256, {car}" in table for car in ("f1tenth", "formula_student"))

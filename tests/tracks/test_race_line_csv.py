@@ -6,8 +6,8 @@ from cars import RACECAR, circuit_named
 from processes import run
 
 from racing_env.common.errors import InputError
+from racing_env.tracks.line_geometry import line_geometry
 from racing_env.tracks.race_line_csv import F1TENTH_COLUMNS, PLANNER_COLUMNS, write_race_line
-from racing_env.tracks.racing_line import line_geometry
 from racing_env.tracks.reader import read_track
 
 

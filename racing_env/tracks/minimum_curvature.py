@@ -78,8 +78,8 @@ def best_step(
         rows = sparse.csc_matrix(sparse.vstack([rows, limits[0]]))
         lower, upper = np.append(lower, limits[1]), np.append(upper, limits[2])
     solver = piqp.SparseSolver()
-    solver.settings.eps_abs = 1e-7
-    solver.settings.eps_rel = 1e-7
+    solver.settings.eps_abs = 1e-6
+    solver.settings.eps_rel = 1e-6
     solver.setup(hessian, gradient, None, None, rows, lower / length, upper / length)
     if solver.solve() != piqp.PIQP_SOLVED:
         return None

@@ -27,9 +27,9 @@ from racing_env.tracks.minimum_curvature import (
 )
 
 # With a dimension: for the reference car; another's are scaled.
-BUILD_UP_S = 0.5  # of as much lateral acceleration as there is grip, see `_price_of_changes`
+BUILD_UP_S = 0.7  # for the grip's lateral acceleration, see `_price_of_changes`
 MAX_ITERATIONS = 12
-TOLERANCE = 1e-4  # relative improvement that ends the iteration
+TOLERANCE = 5e-4  # relative improvement that ends the iteration
 SMOOTHING_STATIONS = 4.0  # of the gradient: the slowest station of a bend stands for those about it
 WEIGHT_EVERYWHERE = 0.3  # of squared curvature, over its mean weight
 STRAIGHT_RADPM = 1e-3  # curvature below which a weight would grow without bound
@@ -61,21 +61,15 @@ def racing_line(track: Track, vehicle: Vehicle, margin_m: float) -> np.ndarray:
     line = best = _line(problem, control, prices, vehicle)
     tightest = FULL_LOCK_SHARE * math.tan(vehicle.steering_max_rad) / vehicle.wheelbase_m
     tightest = max(tightest, np.abs(line.kappa_radpm).max())
+    damping = problem.damping * line.weights.mean() * sparse.identity(len(control))
     stiffness = STIFFNESS
     for _ in range(MAX_ITERATIONS):
-        middle = sparse.diags(stiffness * line.weights) + prices
-        hessian = line.kappa_by_control.T @ (middle @ line.kappa_by_control)
-        hessian = hessian + problem.damping * line.weights.mean() * sparse.identity(
-            len(line.control)
-        )
+        weights = sparse.diags(stiffness * line.weights) + prices
+        hessian = line.kappa_by_control.T @ (weights @ line.kappa_by_control) + damping
         solution = best_step(
-            problem,
-            hessian,
-            line.gradient,
-            line.control,
-            problem.radius_m,
+            problem, hessian, line.gradient, line.control, problem.radius_m,
             _curvature_limits(line, tightest),
-        )
+        )  # fmt: skip
         if solution is None:
             break
         step = solution - line.control
@@ -84,10 +78,10 @@ def racing_line(track: Track, vehicle: Vehicle, margin_m: float) -> np.ndarray:
         gain = line.cost - trial.cost
         too_tight = np.abs(trial.kappa_radpm).max() > 1.001 * tightest
         if gain < 0.1 * expected or too_tight:
-            stiffness *= 4.0
+            stiffness *= 3.0
             continue
-        if gain > 0.5 * expected:
-            stiffness /= 3.0
+        if gain > 0.7 * expected:
+            stiffness /= 2.0
         elif gain < 0.25 * expected:
             stiffness *= 2.0
         line = trial

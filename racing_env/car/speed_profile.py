@@ -181,6 +181,23 @@ def _look_up(table, lateral_limit_mps2, speed_step_mps, speed_mps, lateral_mps2)
     )
 
 
+@inlined
+def next_speed(
+    speed_mps, kappa, kappa_next, step_m, direction, table, lateral_limit_mps2, speed_step_mps
+):
+    """Speed [m/s] at the next station, in the direction of a pass, by one of the tables."""
+    square = speed_mps * speed_mps
+    gain = direction * _look_up(
+        table, lateral_limit_mps2, speed_step_mps, speed_mps, kappa * square
+    )
+    middle = max(square + gain * step_m, 0.0)
+    at_middle = 0.5 * (kappa + kappa_next) * middle
+    gain = direction * _look_up(
+        table, lateral_limit_mps2, speed_step_mps, math.sqrt(middle), at_middle
+    )
+    return math.sqrt(max(square + 2.0 * gain * step_m, 0.0))
+
+
 @kernel
 def _pass(speed, kappa, steps, start, direction, table, lateral_limit, speed_step):
     """Limit `speed` in place, once round from `start`, by one of the acceleration tables."""
@@ -189,13 +206,19 @@ def _pass(speed, kappa, steps, start, direction, table, lateral_limit, speed_ste
         i = (start + direction * k) % n
         following = (i + direction) % n
         step = steps[i] if direction > 0 else steps[following]
-        square = speed[i] * speed[i]
-        gain = direction * _look_up(table, lateral_limit, speed_step, speed[i], kappa[i] * square)
-        middle = max(square + gain * step, 0.0)
-        kappa_middle = 0.5 * (kappa[i] + kappa[following])
-        at_middle = kappa_middle * middle
-        gain = direction * _look_up(table, lateral_limit, speed_step, math.sqrt(middle), at_middle)
-        speed[following] = min(speed[following], math.sqrt(max(square + 2.0 * gain * step, 0.0)))
+        reached = next_speed(
+            speed[i], kappa[i], kappa[following], step, direction, table, lateral_limit, speed_step
+        )
+        speed[following] = min(speed[following], reached)
+
+
+class ProfilePasses(NamedTuple):
+    """The profile as it comes about: each speed (n,) is at most the one before."""
+
+    start: int  # station from which both passes go round
+    cornering_mps: np.ndarray  # in steady state
+    forward_mps: np.ndarray  # that can be reached, accelerating
+    speed_mps: np.ndarray  # from which the car can still brake: the profile
 
 
 def cornering_speed(curvature_radpm: np.ndarray, vehicle: Vehicle) -> np.ndarray:
@@ -209,23 +232,31 @@ def cornering_speed(curvature_radpm: np.ndarray, vehicle: Vehicle) -> np.ndarray
     return np.minimum(speed, table.top_speed_mps)
 
 
-def speed_profile(
+def profile_passes(
     curvature_radpm: np.ndarray, step_lengths_m: np.ndarray, vehicle: Vehicle
-) -> np.ndarray:
-    """Quasi-steady-state speed (n,) [m/s] along a closed line.
+) -> ProfilePasses:
+    """Quasi-steady-state speed along a closed line, and what it comes from.
 
     curvature_radpm: (n,) at the stations; step_lengths_m: (n,) from station i to i + 1 (cyclic).
     """
     table = grip_table(vehicle)
     kappa = np.ascontiguousarray(curvature_radpm, dtype=np.float64)
     steps = np.ascontiguousarray(step_lengths_m, dtype=np.float64)
-    speed = cornering_speed(kappa, vehicle)
+    speeds = [cornering_speed(kappa, vehicle)]
     # The slowest station keeps its speed in both passes, so one round from there closes the loop.
-    start = int(np.argmin(speed))
+    start = int(np.argmin(speeds[0]))
     for direction, limits in ((1, table.forward_mps2), (-1, table.braking_mps2)):
-        _pass(speed, kappa, steps, start, direction, limits, table.lateral_mps2,
+        speeds.append(speeds[-1].copy())
+        _pass(speeds[-1], kappa, steps, start, direction, limits, table.lateral_mps2,
               table.speed_step_mps)  # fmt: skip
-    return speed
+    return ProfilePasses(start, *speeds)
+
+
+def speed_profile(
+    curvature_radpm: np.ndarray, step_lengths_m: np.ndarray, vehicle: Vehicle
+) -> np.ndarray:
+    """Quasi-steady-state speed (n,) [m/s] along a closed line, as `profile_passes` finds it."""
+    return profile_passes(curvature_radpm, step_lengths_m, vehicle).speed_mps
 
 
 def profile_time(speed_mps: np.ndarray, step_lengths_m: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ from racing_env.car.speed_profile import profile_time, speed_profile
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.files import replaced_atomically
 from racing_env.tracks.geometry import Track, mirror_track
-from racing_env.tracks.racing_line import line_geometry, minimum_curvature_line
+from racing_env.tracks.line_geometry import line_geometry
+from racing_env.tracks.racing_line import racing_line
 
 LINE_MARGIN_M = 0.5  # between the border and the car on its line; another's goes with its width
 TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
@@ -34,7 +35,10 @@ LINE_ARRAYS = (
 SOURCES = sources_digest(
     [
         Path(__file__),
-        Path(__file__).with_name("racing_line.py"),
+        *(
+            Path(__file__).with_name(name)
+            for name in ("line_geometry.py", "minimum_curvature.py", "racing_line.py")
+        ),
         *(Path(__file__).parents[1] / "car").glob("*.py"),
     ]
 )
@@ -118,7 +122,7 @@ def mirror_circuit(circuit: Circuit) -> Circuit:
 
 
 def _compute(track: Track, vehicle: Vehicle) -> Circuit:
-    offset = minimum_curvature_line(track, vehicle, LINE_MARGIN_M * scales_of(vehicle).width)
+    offset = racing_line(track, vehicle, LINE_MARGIN_M * scales_of(vehicle).width)
     line = line_geometry(track, offset)
     speed = speed_profile(line.kappa_radpm, line.step_m, vehicle)
     time = profile_time(speed, line.step_m)

@@ -12,7 +12,7 @@ import numpy as np
 
 from racing_env.common.files import replaced_atomically
 from racing_env.tracks.circuit import Circuit
-from racing_env.tracks.racing_line import line_geometry
+from racing_env.tracks.line_geometry import line_geometry
 
 PLANNER_COLUMNS = (
     "x_ref_m", "y_ref_m", "width_right_m", "width_left_m", "x_normvec_m", "y_normvec_m", "alpha_m",

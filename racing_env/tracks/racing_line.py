@@ -1,183 +1,155 @@
-"""Minimum-curvature racing line: where on the track to drive.
+"""Racing line: where on the track a lap of the speed profile takes least time.
 
-The lateral offset n(s) from the centre line is a periodic uniform cubic B-spline, so the curvature
-of the line is continuous. Gauss-Newton minimises the integral of the squared curvature over the
-arc length, with the borders as bounds at every station (after Heilmeier et al., "Minimum curvature
-trajectory planning and control for an autonomous race car", Vehicle System Dynamics, 2020, but on
-the exact curvature and repeated until it converges).
+It begins as the minimum-curvature line. Each iteration moves it by a quadratic program: the
+gradient is that of the lap time, the Hessian that of a weighted squared curvature, whose weights
+have the lap time's own gradient by the curvature where the tyres limit the speed. A profile knows
+nothing of how fast a car can change its lateral acceleration, so such changes have a price.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-import piqp
 from scipy import sparse
+from scipy.ndimage import gaussian_filter1d
 
+from racing_env.car.profile_gradient import lap_time_gradient
 from racing_env.car.scales import scales_of
-from racing_env.car.vehicle import Vehicle
+from racing_env.car.speed_profile import speed_profile
+from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
 from racing_env.tracks.geometry import Track
+from racing_env.tracks.line_geometry import Linearised, line_geometry, linearise
+from racing_env.tracks.minimum_curvature import (
+    LineProblem,
+    best_step,
+    line_problem,
+    minimum_curvature_line,
+)
 
 # With a dimension: for the reference car; another's are scaled.
-KNOT_SPACING_M = 3.0
-MIN_STRETCH = 0.2  # lower bound of 1 - kappa n, so that neighbouring normals do not cross
-MAX_ITERATIONS = 40
-TRUST_RADIUS_M = 4.0  # largest change of the offset in the first iteration
-TOLERANCE = 1e-4  # relative improvement of the objective that ends the iteration
-DAMPING = 1e-9  # (1/m^4) keeps the quadratic programs strictly convex
+BUILD_UP_S = 1.0  # for the grip's lateral acceleration, see `_price_of_changes`
+MAX_ITERATIONS = 12
+TOLERANCE = 5e-4  # relative improvement that ends the iteration
+SMOOTHING_STATIONS = 4.0  # of the gradient: the slowest station of a bend stands for those about it
+WEIGHT_EVERYWHERE = 0.3  # of squared curvature, over its mean weight
+STRAIGHT_RADPM = 1e-3  # curvature below which a weight would grow without bound
+FULL_LOCK_SHARE = 0.9  # of the curvature at full lock: the rest is for slip and for errors
+STIFFNESS = 10.0  # factor on the Hessian in the first iteration
 
 
-class LineGeometry(NamedTuple):
-    """A line at the stations of its track, all arrays (n,)."""
+class _Line(NamedTuple):
+    """A line and what the next is found from."""
 
-    heading_rad: np.ndarray  # relative to the tangent of the centre line
-    kappa_radpm: np.ndarray  # positive to the left
-    step_m: np.ndarray  # arc length of the line from station i to station i + 1
-
-
-class _Basis(NamedTuple):
-    """Periodic uniform cubic B-spline at the stations, four non-zero weights a station."""
-
-    columns: np.ndarray  # (n, 4) indices of the control points
-    value: np.ndarray  # (n, 4)
-    first: np.ndarray  # (n, 4) per metre of centre line
-    second: np.ndarray  # (n, 4) per square metre
-    size: int  # number of control points
-
-    def matrix(self, weights: np.ndarray) -> sparse.csc_matrix:
-        n = len(weights)
-        pointers = np.arange(0, 4 * n + 1, 4)
-        shape = (n, self.size)
-        return sparse.csr_matrix((weights.ravel(), self.columns.ravel(), pointers), shape).tocsc()
+    control: np.ndarray  # (size,)
+    lap_time_s: float  # of its profile
+    cost: float  # lap time and price of changes [s]
+    gradient: np.ndarray  # (size,) of the cost
+    kappa_radpm: np.ndarray  # (n,)
+    kappa_by_control: sparse.csc_matrix  # (n, size)
+    weights: np.ndarray  # (n,) of squared curvature [s m^2]
 
 
-def _spline_basis(stations: int, step_m: float, spacing_m: float) -> _Basis:
-    size = max(8, round(stations * step_m / spacing_m))
-    knot_m = stations * step_m / size
-    position = np.arange(stations) * size / stations
-    cell = np.floor(position).astype(int)
-    t = position - cell
-    columns = (cell[:, None] + np.arange(-1, 3)) % size
-    value = np.stack(
-        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
-    )
-    first = np.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=1)
-    second = np.stack([1 - t, 3 * t - 2, 1 - 3 * t, t], axis=1)
-    return _Basis(columns, value / 6, first / (2 * knot_m), second / knot_m**2, size)
-
-
-def _slope(values: np.ndarray, step_m: float) -> np.ndarray:
-    """Periodic derivative of fourth order."""
-    near = np.roll(values, -1) - np.roll(values, 1)
-    far = np.roll(values, -2) - np.roll(values, 2)
-    return (8.0 * near - far) / (12.0 * step_m)
-
-
-def line_geometry(track: Track, offset_m: np.ndarray) -> LineGeometry:
-    """Heading, curvature and arc length of the line at `offset_m` (n,), left of the centre line.
-
-    With T, N the tangent and normal of the centre line and a = 1 - kappa n, the line has
-    p' = a T + n' N and p'' = (-kappa' n - 2 kappa n') T + (a kappa + n'') N.
-    """
-    kappa = track.kappa_radpm
-    first = _slope(offset_m, track.step_m)
-    second = _slope(first, track.step_m)
-    stretch = 1.0 - kappa * offset_m
-    turn = _slope(kappa, track.step_m) * offset_m + 2.0 * kappa * first
-    speed = np.hypot(stretch, first)
-    kappa_line = (stretch * (stretch * kappa + second) + first * turn) / speed**3
-    step = 0.5 * track.step_m * (speed + np.roll(speed, -1))
-    return LineGeometry(np.arctan2(first, stretch), kappa_line, step)
-
-
-def offset_bounds(
-    track: Track, vehicle: Vehicle, margin_m: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest offset (n,) [m] that keep the car `margin_m` inside both borders.
-
-    Where the track is too narrow for the margin, half of the room there is remains.
-    """
-    room = track.width_right_m + track.width_left_m - vehicle.width_m
-    inset = 0.5 * vehicle.width_m + np.minimum(margin_m, 0.25 * np.maximum(room, 0.0))
-    lower = inset - track.width_right_m
-    upper = track.width_left_m - inset
-    crossing = (1.0 - MIN_STRETCH) / np.maximum(np.abs(track.kappa_radpm), 1e-6)
-    left = np.where(track.kappa_radpm > 0, np.minimum(upper, crossing), upper)
-    right = np.where(track.kappa_radpm < 0, np.maximum(lower, -crossing), lower)
-    return np.minimum(right, upper), np.maximum(left, lower)
-
-
-def _linearise(
-    track: Track, basis: _Basis, control: np.ndarray
-) -> tuple[np.ndarray, sparse.csc_matrix]:
-    """Residual kappa_line sqrt(ds / step) (n,) and its Jacobian by the control points."""
-    offset, first, second = (
-        np.einsum("ij,ij->i", weights, control[basis.columns])
-        for weights in (basis.value, basis.first, basis.second)
-    )
-    kappa = track.kappa_radpm
-    slope = _slope(kappa, track.step_m)
-    stretch = 1.0 - kappa * offset
-    bend = stretch * kappa + second
-    turn = slope * offset + 2.0 * kappa * first
-    area = stretch * bend + first * turn
-    square = stretch**2 + first**2
-    scale = square**-1.25
-    shrink = 2.5 * area / square
-    by_offset = first * slope - kappa * bend - kappa**2 * stretch + shrink * stretch * kappa
-    by_first = turn + 2.0 * kappa * first - shrink * first
-    jacobian = basis.matrix(
-        (scale * by_offset)[:, None] * basis.value
-        + (scale * by_first)[:, None] * basis.first
-        + (scale * stretch)[:, None] * basis.second
-    )
-    return scale * area, jacobian
-
-
-def _solve(hessian, gradient, bounds_matrix, lower, upper):
-    """Minimise x' H x / 2 + g' x with lower <= G x <= upper; None if there is no solution."""
-    solver = piqp.SparseSolver()
-    solver.settings.eps_abs = 1e-7
-    solver.settings.eps_rel = 1e-7
-    solver.setup(hessian, gradient, None, None, bounds_matrix, lower, upper)
-    if solver.solve() != piqp.PIQP_SOLVED:
-        return None
-    return solver.result.x.copy()
-
-
-def minimum_curvature_line(track: Track, vehicle: Vehicle, margin_m: float) -> np.ndarray:
+def racing_line(track: Track, vehicle: Vehicle, margin_m: float) -> np.ndarray:
     """Lateral offset (n,) [m] of the racing line from the centre line, positive to the left.
 
-    Everywhere within `offset_bounds`: the car's side stays `margin_m` inside both borders.
+    Everywhere within `offset_bounds`: the car's side stays `margin_m` inside both borders. Its lap
+    is never slower than that of the minimum-curvature line.
     """
-    scales = scales_of(vehicle)
-    basis = _spline_basis(len(track.x_m), track.step_m, KNOT_SPACING_M * scales.length)
-    damping = DAMPING * scales.curvature**4
-    offsets_of = basis.matrix(basis.value)
-    lower, upper = offset_bounds(track, vehicle, margin_m)
-
-    control = np.zeros(basis.size)
-    offset = np.zeros(len(track.x_m))
-    residual, rows = _linearise(track, basis, control)
-    cost = np.inf  # the centre line need not be inside the bounds: any first step is accepted
-    radius_m = TRUST_RADIUS_M * scales.width
+    problem = line_problem(track, vehicle, margin_m)
+    control = minimum_curvature_line(problem)
+    prices = _price_of_changes(problem, control, vehicle)
+    line = best = _line(problem, control, prices, vehicle)
+    tightest = FULL_LOCK_SHARE * math.tan(vehicle.steering_max_rad) / vehicle.wheelbase_m
+    tightest = max(tightest, np.abs(line.kappa_radpm).max())
+    damping = problem.damping * line.weights.mean() * sparse.identity(len(control))
+    stiffness = STIFFNESS
     for _ in range(MAX_ITERATIONS):
-        solution = _solve(
-            (rows.T @ rows + damping * sparse.identity(basis.size)).tocsc(),
-            rows.T @ (residual - rows @ control) - damping * control,
-            offsets_of,
-            np.clip(offset - radius_m, lower, upper),
-            np.clip(offset + radius_m, lower, upper),
-        )
+        weights = sparse.diags(stiffness * line.weights) + prices
+        hessian = line.kappa_by_control.T @ (weights @ line.kappa_by_control) + damping
+        solution = best_step(
+            problem, hessian, line.gradient, line.control, problem.radius_m,
+            _curvature_limits(line, tightest),
+        )  # fmt: skip
         if solution is None:
             break
-        trial_residual, trial_rows = _linearise(track, basis, solution)
-        trial_cost = trial_residual @ trial_residual
-        if trial_cost > cost:
-            radius_m *= 0.3
+        step = solution - line.control
+        expected = -(line.gradient @ step + 0.5 * step @ (hessian @ step))
+        trial = _line(problem, solution, prices, vehicle)
+        gain = line.cost - trial.cost
+        too_tight = np.abs(trial.kappa_radpm).max() > 1.001 * tightest
+        if gain < 0.1 * expected or too_tight:
+            stiffness *= 3.0
             continue
-        gain = cost - trial_cost
-        control, cost, residual, rows = solution, trial_cost, trial_residual, trial_rows
-        offset = offsets_of @ control
-        if gain < TOLERANCE * cost:
+        if gain > 0.7 * expected:
+            stiffness /= 2.0
+        elif gain < 0.25 * expected:
+            stiffness *= 2.0
+        line = trial
+        best = min(best, line, key=lambda line: line.lap_time_s)
+        if gain < TOLERANCE * line.cost:
             break
-    return np.clip(offset, lower, upper)
+    return problem.within_bounds(best.control)
+
+
+def _curvature_limits(
+    line: _Line, tightest_radpm: float
+) -> tuple[sparse.csc_matrix, np.ndarray, np.ndarray]:
+    """For `best_step`: curvature at most the tightest, where the line comes near to that."""
+    near = np.flatnonzero(np.abs(line.kappa_radpm) > 0.5 * tightest_radpm)
+    rows = line.kappa_by_control[near]
+    constant = line.kappa_radpm[near] - rows @ line.control
+    limit = np.maximum(tightest_radpm, np.abs(line.kappa_radpm[near]))
+    return rows, -limit - constant, limit - constant
+
+
+def _price_of_changes(
+    problem: LineProblem, control: np.ndarray, vehicle: Vehicle
+) -> sparse.csc_matrix:
+    """Q (n, n) for which kappa' Q kappa / 2 is the price [s] of changes of lateral acceleration.
+
+    With b the build-up time over the grip, times d(kappa v^2)/dt at the speeds v of the profile on
+    the line of these control points, it is the integral of b^2 over time. Where borders force that
+    line to change faster than the grip in the build-up time, the price grows with b alone.
+    """
+    line = line_geometry(problem.track, problem.within_bounds(control))
+    speed = speed_profile(line.kappa_radpm, line.step_m, vehicle)
+    scales = scales_of(vehicle)
+    time_s = BUILD_UP_S * scales.time
+    per_change = time_s * speed**3 / (scales.acceleration * GRAVITY_MPS2 * line.step_m)
+    build_up = per_change * (np.roll(line.kappa_radpm, -1) - line.kappa_radpm)
+    prices = 2.0 * per_change**2 * line.step_m / speed / np.hypot(1.0, build_up)
+    n = len(speed)
+    changes = sparse.csr_matrix((np.ones(n), (np.arange(n), np.roll(np.arange(n), -1))))
+    changes = changes - sparse.identity(n)
+    return sparse.csc_matrix(changes.T @ sparse.diags(prices) @ changes)
+
+
+def _line(
+    problem: LineProblem, control: np.ndarray, prices: sparse.csc_matrix, vehicle: Vehicle
+) -> _Line:
+    geometry = line_geometry(problem.track, problem.within_bounds(control))
+    lap = lap_time_gradient(geometry.kappa_radpm, geometry.step_m, vehicle)
+    line = linearise(problem.track, problem.spline, control)
+    by_kappa = gaussian_filter1d(lap.by_curvature, SMOOTHING_STATIONS, mode="wrap")
+    by_stretch = 0.5 * problem.track.step_m * (lap.by_step + np.roll(lap.by_step, 1))
+    change = prices @ line.kappa_radpm
+    kappa_by_control = problem.spline.matrix(line.kappa_rows)
+    stretch_by_control = problem.spline.matrix(line.stretch_rows)
+    return _Line(
+        control,
+        lap.lap_time_s,
+        lap.lap_time_s + 0.5 * float(line.kappa_radpm @ change),
+        kappa_by_control.T @ (by_kappa + change) + stretch_by_control.T @ by_stretch,
+        line.kappa_radpm,
+        kappa_by_control,
+        _weights(line, by_kappa, scales_of(vehicle).curvature),
+    )
+
+
+def _weights(line: Linearised, by_kappa: np.ndarray, curvature_scale: float) -> np.ndarray:
+    """Weights w (n,) for which w kappa is the gradient, and some weight where there is none."""
+    kappa = line.kappa_radpm
+    own = np.maximum(by_kappa * np.sign(kappa), 0.0)
+    own = own / np.maximum(np.abs(kappa), STRAIGHT_RADPM * curvature_scale)
+    mean = np.abs(by_kappa @ kappa) / (kappa**2 @ line.stretch)
+    return (own + WEIGHT_EVERYWHERE * mean * line.stretch) / (1.0 + WEIGHT_EVERYWHERE)

@@ -110,7 +110,9 @@ def test_changed_constants_are_other_entries(tmp_path: Path) -> None:
 
     found = [sources()]
     for source, constant in (
-        ("tracks/racing_line.py", "TOLERANCE"),
+        ("tracks/racing_line.py", "BUILD_UP_S"),
+        ("tracks/minimum_curvature.py", "TOLERANCE"),
+        ("tracks/line_geometry.py", "MIN_STRETCH"),
         ("tracks/circuit.py", "LINE_MARGIN_M"),
         ("car/speed_profile.py", "LATERAL_POINTS"),
         ("car/similarity.py", "REFERENCE_FRICTION"),
@@ -120,7 +122,7 @@ def test_changed_constants_are_other_entries(tmp_path: Path) -> None:
         assert f"\n{constant} = " in text
         path.write_text(text.replace(f"\n{constant} = ", f"\n{constant} = 2 * "))
         found.append(sources())
-    assert len(set(found)) == 5
+    assert len(set(found)) == 7
 
 
 def test_content_tells_circuits_apart(prepared: tuple[Circuit, bytes]) -> None:

@@ -14,8 +14,8 @@ from processes import run
 from benchmarks import peer_venvs
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common.errors import InputError
+from racing_env.tracks.line_geometry import line_geometry
 from racing_env.tracks.race_line_csv import F1TENTH_COLUMNS, PLANNER_COLUMNS, write_race_line
-from racing_env.tracks.racing_line import line_geometry
 from racing_env.tracks.reader import read_track, write_track
 
 F1TENTH = read_vehicle("f1tenth")

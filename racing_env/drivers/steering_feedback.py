@@ -36,8 +36,8 @@ class Tuning(NamedTuple):
     offset_m: float = 0.5
     heading_rad: float = 0.1
     steering_rad: float = 0.03  # with 0.05 some cars begin to weave
-    # Of the time from straight to full lock: corrections are small, and soon made. Gains that expect
-    # more of a lag shake the wheel at every step.
+    # Of the time from straight to full lock: corrections are small, and soon made. Gains that
+    # expect more of a lag shake the wheel at every step.
     lag_share: float = 0.03
     stiffness_share: float = 0.7  # of a tyre that rolls straight: near the limit it is softer
 

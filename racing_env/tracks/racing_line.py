@@ -33,7 +33,7 @@ TOLERANCE = 5e-4  # relative improvement that ends the iteration
 SMOOTHING_STATIONS = 4.0  # of the gradient: the slowest station of a bend stands for those about it
 WEIGHT_EVERYWHERE = 0.3  # of squared curvature, over its mean weight
 STRAIGHT_RADPM = 1e-3  # curvature below which a weight would grow without bound
-FULL_LOCK_SHARE = 0.9  # of the curvature at full lock: the rest is for slip and for errors
+FULL_LOCK_SHARE = 0.8  # of the curvature at full lock: the rest is for slip and for errors
 STIFFNESS = 10.0  # factor on the Hessian in the first iteration
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, on_both_axles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import ROOT
@@ -85,7 +85,8 @@ def test_second_call_reads_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_another_vehicle_or_track_is_another_entry(tmp_path: Path) -> None:
     prepare_circuit(make_track(), RACECAR, cache_dir=tmp_path)
-    weak = prepare_circuit(make_track(), RACECAR._replace(friction=0.7), cache_dir=tmp_path)
+    worn = RACECAR._replace(**on_both_axles(friction=0.7))
+    weak = prepare_circuit(make_track(), worn, cache_dir=tmp_path)
     prepare_circuit(mirror_track(make_track()), RACECAR, cache_dir=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     assert weak.lap_time_s > prepare_circuit(make_track(), RACECAR, cache_dir=tmp_path).lap_time_s

@@ -170,7 +170,7 @@ def test_a_prepared_circuit_is_similar(name: str | int, size: float):
     """Line and profile computed anew; where the line may lie without a loss, it may differ."""
     ours, theirs = circuit_named(name), circuit_named(name, scaled(RACECAR, size))
     assert theirs.lap_time_s == pytest.approx(size**0.5 * ours.lap_time_s, rel=3e-4)
-    np.testing.assert_allclose(theirs.line_offset_m, size * ours.line_offset_m, atol=0.5 * size)
+    np.testing.assert_allclose(theirs.line_offset_m, size * ours.line_offset_m, atol=2.0 * size)
 
 
 # --- what is seen, paid and driven --------------------------------------------------------------

@@ -13,6 +13,7 @@ from benchmarks import learning, peers, scaling, throughput
 from benchmarks.markdown import table
 from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
+from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
 from racing_env.laps.run_table import duration
@@ -32,8 +33,9 @@ def peers_table(results: dict[str, Any]) -> str:
 
 def run_table() -> str:
     """The published run: wall time of its stages, and memory; empty columns for other machines."""
-    on, memory = (read_json(RESULTS / f"{name}.json") for name in ("machine", "memory_of_the_run"))
-    stages = {name: read_json(RESULTS / f"{name}.json") for name in ("demonstrations", "bc", "rl")}
+    folder = RESULTS / "runs" / DEFAULT_VEHICLE
+    on, memory = (read_json(folder / f"{name}.json") for name in ("machine", "memory"))
+    stages = {name: read_json(folder / f"{name}.json") for name in ("demonstrations", "bc", "rl")}
     walls = {name: stage["wall_s"] for name, stage in stages.items()}
     rows = [[name, duration(wall), "", ""] for name, wall in walls.items()]
     rows.append(["the three stages", duration(sum(walls.values())), "", ""])

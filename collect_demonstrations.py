@@ -52,19 +52,20 @@ def main() -> None:
 
 
 def collect(args: argparse.Namespace) -> None:
-    import numpy as np
+    with cli.interrupts_held():
+        import numpy as np
 
-    from racing_env.car.vehicle_files import read_vehicle
-    from racing_env.common.files import read_json
-    from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import worker_context
-    from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
-    from racing_env.data.recording import compile_kernels, record_episodes
-    from racing_env.simulation.layouts import layout_named
-    from racing_env.simulation.task import demonstration_task
-    from racing_env.tracks.bank import pack_circuits
-    from racing_env.tracks.circuit import circuits_content
-    from racing_env.tracks.sources import load_circuits
+        from racing_env.car.vehicle_files import read_vehicle
+        from racing_env.common.files import read_json
+        from racing_env.common.run_record import write_run_record
+        from racing_env.common.workers import worker_context
+        from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
+        from racing_env.data.recording import compile_kernels, record_episodes
+        from racing_env.simulation.layouts import layout_named
+        from racing_env.simulation.task import demonstration_task
+        from racing_env.tracks.bank import pack_circuits
+        from racing_env.tracks.circuit import circuits_content
+        from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     refuse_existing(args.out, args.resume)

@@ -48,14 +48,15 @@ def evaluate(args: argparse.Namespace) -> None:
         raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
     if args.video and (is_folder(args.video) or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
-    from tqdm import tqdm
+    with cli.interrupts_held():
+        from tqdm import tqdm
 
-    from racing_env.common.run_record import write_run_record
-    from racing_env.drivers.policy import load_policy
-    from racing_env.laps import evaluation as ev
-    from racing_env.laps.ghosts import write_ghosts
-    from racing_env.laps.report import write_report
-    from racing_env.tracks.sources import load_circuits
+        from racing_env.common.run_record import write_run_record
+        from racing_env.drivers.policy import load_policy
+        from racing_env.laps import evaluation as ev
+        from racing_env.laps.ghosts import write_ghosts
+        from racing_env.laps.report import write_report
+        from racing_env.tracks.sources import load_circuits
 
     if args.video:
         from racing_env.drawing.video import write_video  # now: what it needs may be missing

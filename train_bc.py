@@ -58,31 +58,32 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    import numpy as np
-    import torch
+    with cli.interrupts_held():
+        import numpy as np
+        import torch
 
-    from racing_env.car.scales import scales_of
-    from racing_env.common.content import refuse_difference
-    from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import descendants_cpu_s, worker_context
-    from racing_env.data.dataset import read_dataset
-    from racing_env.data.dataset_writer import DatasetWriter, Origin
-    from racing_env.data.recording import record_episodes
-    from racing_env.drivers.policy import Policy, save_policy
-    from racing_env.laps.evaluation import drive_laps, policy_driver, summary
-    from racing_env.learning import cloning
-    from racing_env.learning.batches import BatchLoader, Demonstrations
-    from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
-    from racing_env.learning.network import (
-        choose_device,
-        linear_layers,
-        policy_from_layers,
-        policy_network,
-    )
-    from racing_env.simulation.task import demonstration_task
-    from racing_env.tracks.bank import pack_circuits
-    from racing_env.tracks.circuit import circuits_content
-    from racing_env.tracks.sources import load_circuits
+        from racing_env.car.scales import scales_of
+        from racing_env.common.content import refuse_difference
+        from racing_env.common.run_record import write_run_record
+        from racing_env.common.workers import descendants_cpu_s, worker_context
+        from racing_env.data.dataset import read_dataset
+        from racing_env.data.dataset_writer import DatasetWriter, Origin
+        from racing_env.data.recording import record_episodes
+        from racing_env.drivers.policy import Policy, save_policy
+        from racing_env.laps.evaluation import drive_laps, policy_driver, summary
+        from racing_env.learning import cloning
+        from racing_env.learning.batches import BatchLoader, Demonstrations
+        from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
+        from racing_env.learning.network import (
+            choose_device,
+            linear_layers,
+            policy_from_layers,
+            policy_network,
+        )
+        from racing_env.simulation.task import demonstration_task
+        from racing_env.tracks.bank import pack_circuits
+        from racing_env.tracks.circuit import circuits_content
+        from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     started = time.perf_counter()

@@ -93,28 +93,29 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
-    import torch
-    from stable_baselines3.common.logger import configure
+    with cli.interrupts_held():
+        import torch
+        from stable_baselines3.common.logger import configure
 
-    from racing_env.common.allocator import keep_freed_memory
-    from racing_env.common.content import file_digest, refuse_difference
-    from racing_env.common.run_record import write_run_record
-    from racing_env.common.workers import descendants_cpu_s, worker_context
-    from racing_env.data.dataset import read_dataset
-    from racing_env.drivers.policy import load_policy
-    from racing_env.laps.evaluation import demonstrated_laps
-    from racing_env.laps.plots import learning_curve
-    from racing_env.learning.callbacks import LogEpisodes, LogNumbers
-    from racing_env.learning.checkpoint_file import load_checkpoint
-    from racing_env.learning.checkpoints import Checkpoints, restore
-    from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
-    from racing_env.learning.network import HIDDEN_SIZES, choose_device
-    from racing_env.learning.vector_env import make_vec_env
-    from racing_env.learning.weights_and_biases import require_wandb, tracked
-    from racing_env.simulation.task import training_task
-    from racing_env.tracks.bank import pack_circuits
-    from racing_env.tracks.circuit import circuits_content
-    from racing_env.tracks.sources import load_circuits
+        from racing_env.common.allocator import keep_freed_memory
+        from racing_env.common.content import file_digest, refuse_difference
+        from racing_env.common.run_record import write_run_record
+        from racing_env.common.workers import descendants_cpu_s, worker_context
+        from racing_env.data.dataset import read_dataset
+        from racing_env.drivers.policy import load_policy
+        from racing_env.laps.evaluation import demonstrated_laps
+        from racing_env.laps.plots import learning_curve
+        from racing_env.learning.callbacks import LogEpisodes, LogNumbers
+        from racing_env.learning.checkpoint_file import load_checkpoint
+        from racing_env.learning.checkpoints import Checkpoints, restore
+        from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
+        from racing_env.learning.network import HIDDEN_SIZES, choose_device
+        from racing_env.learning.vector_env import make_vec_env
+        from racing_env.learning.weights_and_biases import require_wandb, tracked
+        from racing_env.simulation.task import training_task
+        from racing_env.tracks.bank import pack_circuits
+        from racing_env.tracks.circuit import circuits_content
+        from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
     out = Path(args.out)

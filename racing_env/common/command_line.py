@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -52,6 +53,29 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
         way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
         print(f"interrupted; {way_on}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Meet Ctrl-C and SIGTERM at the end of the block instead of within: for imports.
+
+    Raised while an extension module loads, KeyboardInterrupt may be swallowed by its C or C++, or
+    end the process there without a word.
+    """
+    caught = False
+
+    def note(*_: Any) -> None:
+        nonlocal caught
+        caught = True
+
+    earlier = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def _has_cause_outside(error: BaseException | None) -> bool:

@@ -32,6 +32,27 @@ def ended_with(error: BaseException) -> int:
     return code
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_are_met_after_the_block(number):
+    earlier = signal.getsignal(number)
+    done = False
+    with pytest.raises(KeyboardInterrupt), cli.interrupts_held():
+        os.kill(os.getpid(), number)
+        done = True
+    assert done and signal.getsignal(number) is earlier
+
+
+def test_an_error_in_the_block_comes_before_the_interrupt():
+    with pytest.raises(ValueError, match="own"), cli.interrupts_held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("own")
+
+
+def test_without_a_signal_a_block_is_only_a_block():
+    with cli.interrupts_held():
+        pass
+
+
 def test_a_main_that_returns_just_returns():
     called = []
     cli.run(lambda: called.append(True))

@@ -17,10 +17,17 @@ from racing_env.laps.evaluation import drive_laps, policy_driver, summary
 from racing_env.tracks.circuit import Circuit
 
 
-def rank(row: Mapping[str, Any]) -> tuple[int, float]:
-    """Orders the rows of a learning curve: by laps finished, then by lap time."""
-    ratio = row["lap_ratio"]
-    return row["finished"], -math.inf if ratio is None else -ratio
+# What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.6 % if
+# that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
+# price.
+LOST_LAP_RATIO = 2.0
+
+
+def rank(row: Mapping[str, Any]) -> float:
+    """Orders the rows of a learning curve, the best last: minus the mean lap over the profile's."""
+    lost = row["circuits"] - row["finished"]
+    driven = row["finished"] * row["lap_ratio"] if row["finished"] else 0.0
+    return -(driven + lost * LOST_LAP_RATIO) / row["circuits"]
 
 
 def is_finite(model: BaseAlgorithm) -> bool:

@@ -38,7 +38,7 @@ from racing_env.simulation.task import Task
 class Numbers(NamedTuple):
     """docs/recipe.md says where each comes from."""
 
-    timesteps: int = 24_000_000
+    timesteps: int = 36_000_000
     cars: int = 128
     rollout_steps: int = 160  # eight seconds
     # three seconds, of which all must be known of what followed an action

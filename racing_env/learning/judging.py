@@ -16,7 +16,6 @@ from racing_env.drivers.policy import Policy, save_policy
 from racing_env.laps.evaluation import drive_laps, policy_driver, summary
 from racing_env.tracks.circuit import Circuit
 
-
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.6 % if
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
 # price.

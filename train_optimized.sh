@@ -8,8 +8,9 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
   --dry-run  print worker counts and commands, run nothing
   --vehicle NAME|FILE  the car: a shipped one by its name, or a file: TOML, racecar.ini, F1TENTH's
              YAML (racecar)
-  --out DIR  where everything goes (runs/default; with --quick runs/quick); a second start with the
-             same folder skips the stages that are finished and goes on with the others
+  --out DIR  where everything goes (runs/default, with --quick runs/quick; with --vehicle runs/NAME,
+             runs/NAME-quick); a second start with the same folder skips the stages that are
+             finished and goes on with the others
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."
 
 bad_input() {
@@ -51,7 +52,11 @@ if [[ $mode == quick ]]; then
     rl_budget=(--timesteps 600000 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then
-    if [[ $mode == quick ]]; then out=runs/quick; else out=runs/default; fi
+    case $mode$vehicle in
+    full) out=runs/default ;;
+    quick) out=runs/quick ;;
+    *) out=${vehicle##*/} out=runs/${out%.*} && if [[ $mode == quick ]]; then out+=-quick; fi ;;
+    esac
 elif [[ $out != /* && $start_folder != "$PWD" ]]; then
     out=$start_folder/$out
 fi

@@ -242,6 +242,25 @@ def test_a_file_of_a_car_is_looked_for_where_the_user_stands(tmp_path: Path) -> 
     assert planned_car("--vehicle", "./racecar", cwd=folder) == f"{folder}/./racecar"
 
 
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [
+        ([], "default"),
+        (["--quick"], "quick"),
+        (["--vehicle", "f1tenth"], "f1tenth"),
+        (["--vehicle", "f1tenth", "--quick"], "f1tenth-quick"),
+        (["--vehicle", "cars/mine.v2.toml"], "mine.v2"),
+        (["--vehicle", "f1tenth", "--out", "runs/other"], "other"),
+    ],
+)
+def test_a_car_of_its_own_has_a_folder_of_its_own(tmp_path: Path, flags, folder) -> None:
+    (tmp_path / "cars").mkdir()
+    (tmp_path / "cars" / "mine.v2.toml").touch()
+    result = run("bash", ROOT / "train_optimized.sh", "--dry-run", *flags, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert f"runs/{folder}/demonstrations" in result.stdout
+
+
 @pytest.mark.parametrize("vehicle", ["lorry", "racing_env", "../racecar", "/nowhere/car.toml"])
 def test_a_car_that_is_not_there_is_refused_before_anything_is_made(
     checkout: Path, vehicle: str

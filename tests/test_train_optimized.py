@@ -256,7 +256,7 @@ def test_a_file_of_a_car_is_looked_for_where_the_user_stands(tmp_path: Path) -> 
 def test_a_car_of_its_own_has_a_folder_of_its_own(tmp_path: Path, flags, folder) -> None:
     (tmp_path / "cars").mkdir()
     (tmp_path / "cars" / "mine.v2.toml").touch()
-    result = run("bash", ROOT / "train_optimized.sh", "--dry-run", *flags, cwd=tmp_path)
+    result = train("--dry-run", *flags, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert f"runs/{folder}/demonstrations" in result.stdout
 

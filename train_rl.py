@@ -4,8 +4,8 @@
     python train_rl.py --policy runs/first/bc/policy.safetensors --out runs/first/rl
 
 Starts from the cloned policy exactly, drives on generated circuits here and in `--envs` worker
-processes, and keeps the best driver by lap time, a lap that is not finished counting double, on
-circuits held back, in OUT/policy.safetensors. OUT/curve.csv and OUT/learning_curve.png have the
+processes, and keeps the best driver by lap time, a lap that is not finished counting one and a
+half, on circuits held back, in OUT/policy.safetensors. OUT/curve.csv and OUT/learning_curve.png have the
 learning curve, OUT/tensorboard the scalars, OUT/checkpoint what --resume needs.
 """
 

@@ -39,7 +39,7 @@ def results(monkeypatch):
 
 def test_rank():
     """A lap more is worth some pace, and no more than some."""
-    results = [(0, None), (150, 1.01), (160, 1.05), (158, 1.03), (158, 1.02), (159, 1.018)]
+    results = [(0, None), (140, 1.01), (160, 1.05), (158, 1.03), (158, 1.02), (159, 1.018)]
     rows = [
         {"finished": finished, "lap_ratio": ratio, "circuits": 160} for finished, ratio in results
     ]
@@ -47,7 +47,7 @@ def test_rank():
 
 
 def test_best_driver_is_kept(results, tmp_path):
-    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.3), (3, 1.1)]
+    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.25), (3, 1.18)]
     model = new_model()
     judge = new_judge(model, tmp_path, every=16)
     kept = []
@@ -65,7 +65,7 @@ def test_best_driver_is_kept(results, tmp_path):
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["timesteps"] for row in rows] == ["0", "16", "32", "48", "64"]
-    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.3", "1.1"]
+    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.25", "1.18"]
     json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
     assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
 

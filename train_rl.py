@@ -5,8 +5,8 @@
 
 Starts from the cloned policy exactly, drives on generated circuits here and in `--envs` worker
 processes, and keeps the best driver by lap time, a lap that is not finished counting one and a
-half, on circuits held back, in OUT/policy.safetensors. OUT/curve.csv and OUT/learning_curve.png have the
-learning curve, OUT/tensorboard the scalars, OUT/checkpoint what --resume needs.
+half, on circuits held back, in OUT/policy.safetensors. OUT/curve.csv and OUT/learning_curve.png
+have the learning curve, OUT/tensorboard the scalars, OUT/checkpoint what --resume needs.
 """
 
 import argparse

@@ -33,7 +33,7 @@ class Scales(NamedTuple):
     turn_rate: float  # rad/s, Hz
     curvature: float
     force: float  # mass times grip
-    slip: float  # of the front tyre where its side force is largest
+    slip: float  # of the first axle whose side force is largest
 
 
 REFERENCE = Scales(*(1.0 for _ in Scales._fields))
@@ -54,5 +54,5 @@ def scales_of(vehicle: Vehicle) -> Scales:
         turn_rate=1.0 / time,
         curvature=1.0 / length,
         force=mass_scale(vehicle) * acceleration,
-        slip=peak_slip_rad(axle_tyres(vehicle)[0]) / peak_slip_rad(REFERENCE_TYRE),
+        slip=min(map(peak_slip_rad, axle_tyres(vehicle))) / peak_slip_rad(REFERENCE_TYRE),
     )

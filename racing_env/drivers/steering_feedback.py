@@ -28,6 +28,8 @@ from racing_env.car.vehicle import Vehicle
 
 ERRORS = ("offset_m", "offset_mps", "heading_rad", "yaw_rate_radps", "steering_rad")
 SPEEDS = 24
+# Of the scale of slip: a tyre without much of a peak has it far beyond what a car steers.
+SOFTEST_TYRE = 2.3
 
 
 class Tuning(NamedTuple):
@@ -74,7 +76,8 @@ def _gains(speed_mps: float, vehicle: Vehicle, dt_s: float) -> np.ndarray:
     price = np.zeros((size, size))
     price[0, 0] = (tuning.offset_m * scales.width) ** -2
     price[2, 2] = tuning.heading_rad**-2
-    asked = np.array([[(tuning.steering_rad * scales.slip) ** -2]])
+    softness = min(scales.slip, SOFTEST_TYRE)
+    asked = np.array([[(tuning.steering_rad * softness) ** -2]])
     cost = solve_discrete_are(a, b, price, asked)
     return np.linalg.solve(asked + b.T @ cost @ b, b.T @ cost @ a)[0]
 

@@ -25,7 +25,7 @@ LOST_LAP_RATIO = 1.5
 def rank(row: Mapping[str, Any]) -> float:
     """Orders the rows of a learning curve, the best last: minus the mean lap over the profile's."""
     lost = row["circuits"] - row["finished"]
-    driven = row["finished"] * row["lap_ratio"] if row["finished"] else 0.0
+    driven = row["finished"] * min(row["lap_ratio"], LOST_LAP_RATIO) if row["finished"] else 0.0
     return -(driven + lost * LOST_LAP_RATIO) / row["circuits"]
 
 

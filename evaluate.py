@@ -51,6 +51,7 @@ def evaluate(args: argparse.Namespace) -> None:
     with cli.interrupts_held():
         from tqdm import tqdm
 
+        from racing_env.car.vehicle_files import name_of_vehicle
         from racing_env.common.run_record import write_run_record
         from racing_env.drivers.policy import load_policy
         from racing_env.laps import evaluation as ev
@@ -65,6 +66,7 @@ def evaluate(args: argparse.Namespace) -> None:
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
     vehicle = vehicle_of(args.vehicle, policies)
+    car = args.vehicle or name_of_vehicle(vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
     circuits = load_circuits(tracks_named, vehicle, args.workers)
     ev.refuse_same_names(circuits)
@@ -99,6 +101,8 @@ def evaluate(args: argparse.Namespace) -> None:
     records = [
         result.record()
         | {
+            "vehicle": car,
+            "condition": {},  # nominal
             "ratio": ev.lap_ratio(result, references),
             "ratio_to": compared_with,
             "reference_lap_s": ev.reference_lap_s(result, references),

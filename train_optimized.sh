@@ -113,6 +113,7 @@ if command -v flock >/dev/null; then
     flock -n 9 || bad_input "another start is at work in $out"
 fi
 plan="$mode, seed $seed${vehicle:+, vehicle $vehicle}"
+if [[ $vehicle == */* ]]; then plan+=", checksum $(cksum <"$vehicle")"; fi
 if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 [[ $(<"$out/plan.txt") == "$plan" ]] ||
     bad_input "$out was begun as '$(<"$out/plan.txt")', not '$plan'; give another --out"

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.measuring import ROOT
 from pages.marks import between
 from racing_env import DEFAULT_VEHICLE
-from racing_env.car.vehicle_files import read_vehicle, shipped_names
+from racing_env.car.vehicle_files import name_of_vehicle, shipped_names
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
@@ -76,10 +76,9 @@ def machine(run: Path, car: str) -> dict[str, Any]:
 
 def car_of(policy: Path) -> str:
     """Name of the shipped car that a policy drives; raises InputError if it is none of them."""
-    vehicle = load_policy(policy).vehicle
-    for name in shipped_names():
-        if read_vehicle(name) == vehicle:
-            return name
+    name = name_of_vehicle(load_policy(policy).vehicle)
+    if name in shipped_names():
+        return name
     raise InputError(
         f"{policy}: drives a car that is not shipped; {', '.join(shipped_names())} are"
     )
@@ -176,6 +175,9 @@ def publish(run: Path, real: Path | None, checkout: Path) -> None:
         copies |= {target: run / source for target, source in PICTURES.items()}
     on = machine(run, car)
     require(copies.values())
+    for laps in (run / RECORDS["evaluation.json"], real):
+        if laps is not None:
+            require_comparison(laps)
     for target, source in copies.items():
         (checkout / target).parent.mkdir(parents=True, exist_ok=True)
         with replaced_atomically(checkout / target) as temporary:
@@ -188,6 +190,15 @@ def require(files: Iterable[Path]) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: not there; expected a file that a finished run has")
+
+
+def require_comparison(laps: Path) -> None:
+    drivers, common = laps_compared(read_json(laps))
+    if set(drivers) != set(DRIVER_NAMES) or not common:
+        raise InputError(
+            f"{laps}: has {', '.join(drivers) or 'no driver'} with {len(common)} circuits that all "
+            f"finish; {', '.join(DRIVER_NAMES)} and one circuit are needed"
+        )
 
 
 def write_tables(checkout: Path) -> None:

@@ -25,8 +25,8 @@ STATE_SIZE = 11
 
 SUBSTEPS = 2  # at least, of a control step
 # Runge-Kutta is stable up to 2.79 of a substep times the fastest rate. The reference car has 3.43
-# at the floor of its slip's speed, so that below 5 m/s it turns by itself, by 0.025 rad/s. It is let
-# off, as a third substep would cost a half more; a car that is stiffer gets what it needs.
+# at the floor of its slip's speed, so that below 5 m/s it turns by itself, by 0.025 rad/s. It is
+# let off, as a third substep would cost a half more; a car that is stiffer gets what it needs.
 SUBSTEP_RATE_MAX = 2.5
 TOLERATED_RATE = 3.5
 

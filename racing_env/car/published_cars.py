@@ -15,7 +15,7 @@ import yaml
 
 from racing_env.car.similarity import REFERENCE_FRICTION, REFERENCE_WHEELBASE_M
 from racing_env.car.vehicle import GRAVITY_MPS2
-from racing_env.common.errors import InputError
+from racing_env.common.errors import InputError, shown
 
 # Of the reference car, with which times go by similarity.
 LOAD_FILTER_S = 0.03
@@ -73,15 +73,23 @@ YAML_NEEDED = (
 YAML_OPTIONAL = ("T_f", "T_r", "T_sb", "T_se")
 # Limits of planners, of driving backwards, and of models that this one is not.
 YAML_UNUSED = ("v_min", "kappa_dot_max", "kappa_dot_dot_max", "j_max", "j_dot_max")
+# What is taken over as it is, for messages.
+YAML_NAMES = {
+    "mass_kg": "m", "yaw_inertia_kgm2": "I", "cog_to_front_m": "lf", "cog_to_rear_m": "lr",
+    "cog_height_m": "h", "length_m": "length", "width_m": "width", "top_speed_mps": "v_max",
+    "steering_max_rad": "s_max", "friction_front": "mu", "friction_rear": "mu",
+    "brake_share_front": "T_sb", "drive_share_front": "T_se",
+}  # fmt: skip
 # CommonRoad's own tyre has these where its single-track model has a straight line: p_cy1 and p_ey1
 # of parameters_vehicle2.yaml, by whose p_ky1 and p_dy1 it has its C_S too.
 LATERAL_SHAPE, LATERAL_CURVATURE = 1.3507, -0.0074722
 
 
 class PublishedCar(NamedTuple):
-    """A car's record, as `vehicle_from_record` takes it, and which of it the file does not say."""
+    """What `vehicle_from_record` takes, and which of it the file does not say."""
 
     record: dict[str, Any]
+    known_as: dict[str, str]  # parameters by the file's own names
     taken: tuple[str, ...]
 
 
@@ -106,10 +114,11 @@ def car_of_ini(text: str, where: object) -> PublishedCar:
     for name, (group, key) in INI_KEYS.items():
         found[name] = _needed(records[group], key, f"{where}: {group}")
     motion = records["vehicle_params_mintime"]
-    tracks = [
-        _number(_needed(motion, key, f"{where}: vehicle_params_mintime"), key, where)
-        for key in ("track_width_front", "track_width_rear")
-    ]
+    tracks = []
+    for key in ("track_width_front", "track_width_rear"):
+        tracks.append(_number(_needed(motion, key, f"{where}: vehicle_params_mintime"), key, where))
+        if tracks[-1] <= 0.0:
+            raise InputError(f"{where}: {key} is {tracks[-1]:g}; it must be above 0")
     found["axle_track_m"] = 0.5 * sum(tracks)
     lengths = [_number(found[key], key, where) for key in ("cog_to_front_m", "cog_to_rear_m")]
     slower = _time_scale(sum(lengths), _number(found["friction"], "mue", where), where)
@@ -117,7 +126,10 @@ def car_of_ini(text: str, where: object) -> PublishedCar:
     taken = ["load_filter_s"]
     if tracks[0] != tracks[1]:
         taken.append("axle_track_m (the mean of both)")
-    return PublishedCar(found, tuple(taken))
+    known_as = {name: f"{group}: {key}" for name, (group, key) in INI_KEYS.items()}
+    for axle in ("front", "rear"):
+        known_as[f"friction_{axle}"] = known_as["friction"]
+    return PublishedCar(found, known_as, tuple(taken))
 
 
 def car_of_yaml(text: str, where: object) -> PublishedCar:
@@ -130,11 +142,14 @@ def car_of_yaml(text: str, where: object) -> PublishedCar:
     given = _flat_yaml(text, where)
     number = {key: _number(_needed(given, key, where), key, where) for key in YAML_NEEDED}
     for least, most in (("s_min", "s_max"), ("sv_min", "sv_max")):
-        if number[least] != -number[most] or number[most] <= 0.0:
+        if not math.isclose(number[least], -number[most], rel_tol=1e-3) or number[most] <= 0.0:
             raise InputError(
-                f"{where}: {least} is {number[least]:g} and {most} is {number[most]:g}; this model "
+                f"{where}: {least} is {number[least]} and {most} is {number[most]}; this model "
                 "steers as far and as fast to both sides"
             )
+    for key in set(YAML_NEEDED) - {"s_min", "sv_min"}:
+        if number[key] <= 0.0:
+            raise InputError(f"{where}: {key} is {number[key]:g}; it must be above 0")
     mass, width = number["m"], number["width"]
     force = mass * number["a_max"]
     wheelbase = number["lf"] + number["lr"]
@@ -172,25 +187,40 @@ def car_of_yaml(text: str, where: object) -> PublishedCar:
         if key in optional:
             found[name] = optional[key]
     left = {name: value for name, value in taken.items() if name not in found}
-    return PublishedCar(found | left, tuple(left))
+    return PublishedCar(found | left, dict(YAML_NAMES), tuple(left))
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice; YAML's own takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise ValueError(f"{name:.40} is given twice")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _flat_yaml(text: str, where: object) -> dict[str, Any]:
     """The file's keys and values; raises InputError for what is no flat YAML of a car."""
     try:
-        given = yaml.safe_load(text)
+        given = yaml.load(text, _UniqueKeys)  # a safe loader
     except Exception as error:  # a hostile one raises anything, down to RecursionError
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: is not YAML ({reason:.80}); that of a car is needed") from None
     if not isinstance(given, dict):
         raise InputError(f"{where}: is no car; {', '.join(YAML_NEEDED)} are needed")
     if "I_z" in given:
-        given.setdefault("I", given.pop("I_z"))
+        if "I" in given:
+            raise InputError(f"{where}: has both I and I_z; one of them is right")
+        given["I"] = given.pop("I_z")
     known = {*YAML_NEEDED, *YAML_OPTIONAL, *YAML_UNUSED}
     for key in given:
         if key not in known:
             raise InputError(
-                f"{where}: {str(key)!r:.60} is no parameter of a car in F1TENTH's or CommonRoad's "
+                f"{where}: {shown(key)} is no parameter of a car in F1TENTH's or CommonRoad's "
                 f"flat YAML; they are {', '.join(YAML_NEEDED + YAML_OPTIONAL)}"
             )
     return given
@@ -204,8 +234,8 @@ def _needed(record: Any, key: str, where: object) -> Any:
 
 def _number(value: Any, key: str, where: object) -> float:
     """A value that is calculated with here; its range is checked with the whole record."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
-        raise InputError(f"{where}: {key} is {value!r:.60}; a finite number is needed")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise InputError(f"{where}: {key} is {shown(value)}; a finite number is needed")
     return float(value)
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from racing_env.common.errors import InputError
+from racing_env.common.errors import InputError, shown
 
 GRAVITY_MPS2 = 9.81
 KPH_PER_MPS = 3.6
@@ -71,42 +71,104 @@ class Vehicle(NamedTuple):
 # Parameters that a record may give once, without the axle, where both axles have the same tyre.
 TYRE_PARAMETERS = ("friction", "tyre_b", "tyre_c", "tyre_e", "tyre_load_sensitivity")
 
-# What a parameter may be where it is not simply above zero: least and most, both included.
+# What a parameter may be: least and most, both included. So wide that any car is within, from a
+# model of a hundredth of the size to a lorry; what is beyond is a slip of unit or of sign.
 LIMITS = {
-    "drag_kgpm": (0.0, math.inf),
-    "lift_front_kgpm": (-math.inf, math.inf),
-    "lift_rear_kgpm": (-math.inf, math.inf),
+    "mass_kg": (1e-3, 1e5),
+    "yaw_inertia_kgm2": (1e-9, 1e7),
+    "cog_to_front_m": (1e-3, 20.0),
+    "cog_to_rear_m": (1e-3, 20.0),
+    "axle_track_m": (1e-3, 10.0),
+    "cog_height_m": (1e-4, 5.0),
+    "length_m": (1e-3, 30.0),
+    "width_m": (1e-3, 10.0),
+    "drag_kgpm": (0.0, 100.0),
+    "lift_front_kgpm": (-100.0, 100.0),
+    "lift_rear_kgpm": (-100.0, 100.0),
     "roll_share_front": (0.0, 1.0),
     "rolling_resistance": (0.0, 1.0),
     "brake_share_front": (0.0, 1.0),
     "drive_share_front": (0.0, 1.0),
+    "power_max_w": (1e-4, 1e8),
+    "top_speed_mps": (0.1, 200.0),
+    "drive_force_max_n": (1e-4, 1e7),
+    "brake_force_max_n": (1e-4, 1e7),
     "steering_max_rad": (0.01, 1.2),
+    "friction_front": (0.01, 10.0),
+    "friction_rear": (0.01, 10.0),
+    "tyre_b_front": (0.1, 200.0),
+    "tyre_b_rear": (0.1, 200.0),
     "tyre_c_front": (0.5, 4.0),
     "tyre_c_rear": (0.5, 4.0),
     "tyre_e_front": (-20.0, 1.0),
     "tyre_e_rear": (-20.0, 1.0),
     "tyre_load_sensitivity_front": (-1.0, 1.0),
     "tyre_load_sensitivity_rear": (-1.0, 1.0),
+    "tyre_nominal_load_n": (1e-4, 1e7),
+    "steering_full_s": (1e-4, 10.0),
+    "drive_full_s": (1e-4, 10.0),
+    "brake_full_s": (1e-4, 10.0),
+    "load_filter_s": (1e-4, 10.0),
 }
+# Yaw inertia over m l_f l_r: 1 where both axles bear point masses, a fifth to a half for real cars.
+INERTIA_SHARES = (0.05, 20.0)
+LEAST_GRIP_SHARE = 0.2  # of the friction that a load sensitivity may leave of it under the weight
 
 
-def vehicle_from_record(record: Mapping[str, Any], where: object) -> Vehicle:
+def vehicle_from_record(
+    record: Mapping[str, Any], where: object, known_as: Mapping[str, str] | None = None
+) -> Vehicle:
     """A car from its parameters by name; one of TYRE_PARAMETERS is that of both axles.
 
-    Raises InputError that begins with `where` for a parameter that is missing, unknown, given twice
-    or out of range.
+    known_as: what a parameter is called where the record comes from. Raises InputError that begins
+    with `where` for a parameter that is missing, unknown, given twice or out of range.
     """
     record = _with_both_axles(record, where)
     for name in record:
         if name not in Vehicle._fields:
             raise InputError(
-                f"{where}: {str(name)!r:.60} is no parameter of a car; they are "
+                f"{where}: {shown(name)} is no parameter of a car; they are "
                 f"{', '.join(Vehicle._fields)}"
             )
     for name in Vehicle._fields:
         if name not in record and name not in Vehicle._field_defaults:
             raise InputError(f"{where}: {name} is missing; a car needs it")
-    return Vehicle(**{name: _checked(name, value, where) for name, value in record.items()})
+    called = known_as or {}
+    return Vehicle(
+        **{
+            name: _checked(name, value, f"{where}: {called.get(name, name)}")
+            for name, value in record.items()
+        }
+    )
+
+
+def refuse_undrivable(vehicle: Vehicle, where: object) -> None:
+    """Raise InputError, one line, for parameters that do not go together in any car."""
+    front, rear = vehicle.cog_to_front_m, vehicle.cog_to_rear_m
+    weight_n = vehicle.mass_kg * GRAVITY_MPS2
+    whole = vehicle.mass_kg * front * rear
+    least, most = (share * whole for share in INERTIA_SHARES)
+    if not least <= vehicle.yaw_inertia_kgm2 <= most:
+        raise InputError(
+            f"{where}: yaw_inertia_kgm2 is {vehicle.yaw_inertia_kgm2:g}; a car of this mass and "
+            f"wheelbase has {least:.3g} to {most:.3g}"
+        )
+    loads = {"front": weight_n * rear / (front + rear), "rear": weight_n * front / (front + rear)}
+    for axle, load_n in loads.items():
+        sensitivity = getattr(vehicle, f"tyre_load_sensitivity_{axle}")
+        left = 1.0 + sensitivity * 0.5 * load_n / vehicle.tyre_nominal_load_n
+        if left < LEAST_GRIP_SHARE:
+            raise InputError(
+                f"{where}: tyre_load_sensitivity_{axle} {sensitivity:g} for each "
+                f"{vehicle.tyre_nominal_load_n:g} N (tyre_nominal_load_n) leaves {left:.2g} of the "
+                f"grip under {0.5 * load_n:.4g} N; at least {LEAST_GRIP_SHARE:g} is needed"
+            )
+    needed_n = vehicle.rolling_resistance * weight_n
+    if vehicle.drive_force_max_n <= needed_n:
+        raise InputError(
+            f"{where}: drive_force_max_n is {vehicle.drive_force_max_n:g}; rolling alone takes "
+            f"{needed_n:.4g} N"
+        )
 
 
 def _with_both_axles(record: Mapping[str, Any], where: object) -> dict[str, Any]:
@@ -126,13 +188,12 @@ def _with_both_axles(record: Mapping[str, Any], where: object) -> dict[str, Any]
     return spread
 
 
-def _checked(name: str, value: Any, where: object) -> float:
+def _checked(name: str, value: Any, label: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise InputError(f"{where}: {name} is {value!r:.60}; a finite number is needed")
-    least, most = LIMITS.get(name, (0.0, math.inf))
-    if not least <= value <= most or (name not in LIMITS and value == 0.0):
-        right = f"from {least:g} to {most:g}" if name in LIMITS else "above 0"
-        raise InputError(f"{where}: {name} is {value:g}; it must be {right}")
+        raise InputError(f"{label} is {shown(value)}; a finite number is needed")
+    least, most = LIMITS.get(name, (-math.inf, math.inf))
+    if not least <= value <= most:
+        raise InputError(f"{label} is {value:g}; it must be from {least:g} to {most:g}")
     return float(value)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from racing_env.car.published_cars import PublishedCar, car_of_ini, car_of_yaml
-from racing_env.car.vehicle import Vehicle, vehicle_from_record
+from racing_env.car.vehicle import Vehicle, refuse_undrivable, vehicle_from_record
 from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file, replaced_atomically, writing
 
@@ -47,15 +47,23 @@ def read_vehicle(source: str | Path) -> Vehicle:
     text = _text_of(path, str(source))
     reader = PUBLISHED.get(path.suffix.lower())
     if reader is None:
-        return vehicle_from_record(_toml_record(text, path), path)
+        vehicle = vehicle_from_record(_toml_record(text, path), path)
+        refuse_undrivable(vehicle, path)
+        return vehicle
     car = reader(text, path)
-    vehicle = vehicle_from_record(car.record, path)
+    vehicle = vehicle_from_record(car.record, path, car.known_as)
+    refuse_undrivable(vehicle, path)
     warnings.warn(
         f"{path}: does not say {', '.join(car.taken)}; taken as of a car of this size "
         "(docs/files.md; export.py vehicle writes a file with every number)",
         stacklevel=2,
     )
     return vehicle
+
+
+def name_of_vehicle(vehicle: Vehicle) -> str:
+    """Name of the shipped car that this one is, "own" for any other."""
+    return next((name for name in shipped_names() if read_vehicle(name) == vehicle), "own")
 
 
 def write_vehicle(vehicle: Vehicle, path: Path, origin: str) -> None:
@@ -76,7 +84,7 @@ def _text_of(path: Path, asked_for: str) -> str:
     try:
         if path.is_dir() or path.stat().st_size > FILE_SIZE_MAX_BYTES:
             raise InputError(f"{path}: is not the file of a car; one is needed")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
     except UnicodeDecodeError as error:

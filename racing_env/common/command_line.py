@@ -60,7 +60,7 @@ def interrupts_held() -> Iterator[None]:
     """Meet Ctrl-C and SIGTERM at the end of the block instead of within: for imports.
 
     Raised while an extension module loads, KeyboardInterrupt may be swallowed by its C or C++, or
-    end the process there without a word.
+    end the process there without a word. A signal that the process ignores stays ignored.
     """
     caught = False
 
@@ -68,7 +68,11 @@ def interrupts_held() -> Iterator[None]:
         nonlocal caught
         caught = True
 
-    earlier = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    left_alone = (signal.SIG_IGN, None)  # None: not Python's
+    earlier = {number: handler for number, handler in handlers.items() if handler not in left_alone}
+    for number in earlier:
+        signal.signal(number, note)
     try:
         yield
     finally:

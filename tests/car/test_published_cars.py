@@ -52,7 +52,8 @@ def ini_text(records: dict, comment: str = "# mass: [kg]") -> str:
 def refused(reader, text: str) -> str:
     """The one line with which a text is refused, by the reader or as no car."""
     with pytest.raises(InputError) as caught:
-        vehicle_from_record(reader(text, "car.file").record, "car.file")
+        car = reader(text, "car.file")
+        vehicle_from_record(car.record, "car.file", car.known_as)
     message = str(caught.value)
     assert message.startswith("car.file: ") and len(message.splitlines()) == 1
     assert len(message) < 700
@@ -66,6 +67,58 @@ def test_the_racecar_from_its_own_file():
     car = pc.car_of_ini(ini_text(ini_records()), "racecar.ini")
     assert vehicle_from_record(car.record, "racecar.ini") == RACECAR
     assert car.taken == ("load_filter_s",)  # which that model does not have
+
+
+MUNICH = """\ufeff# a comment
+[GENERAL_OPTIONS]
+ggv_file="ggv.csv"
+stepsize_opts={"stepsize_prep": 1.0,
+               "stepsize_reg": 3.0}
+# v_max: [m/s] maximum vehicle speed
+veh_params = {"v_max": 70.0,
+              "length": 4.7,
+              "width": 2.0,
+              "mass": 1200.0,
+              "dragcoeff": 0.75,
+              "curvlim": 0.12,
+              "g": 9.81}
+
+[OPTIMIZATION_OPTIONS]
+optim_opts_mintime={"width_opt": 3.4,
+                    "mue": 1.0,
+                    "limit_energy": false,
+                    "ax_pos_safe": null}
+vehicle_params_mintime = {"wheelbase_front": 1.6,
+                          "wheelbase_rear": 1.4,
+                          "track_width_front": 1.6,
+                          "track_width_rear": 1.6,
+                          "cog_z": 0.38,
+                          "I_z": 1200.0,
+                          "liftcoeff_front": 0.45,
+                          "liftcoeff_rear": 0.75,
+                          "k_brake_front": 0.6,
+                          "k_drive_front": 0.0,
+                          "k_roll": 0.5,
+                          "t_delta": 0.2,
+                          "t_drive": 0.05,
+                          "t_brake": 0.05,
+                          "power_max": 230000.0,
+                          "f_drive_max": 7000.0,
+                          "f_brake_max": 20000.0,
+                          "delta_max": 0.35}
+# tyres
+tire_params_mintime = {"c_roll": 0.013, "f_z0": 3000.0,
+                       "B_front": 10.0, "C_front": 2.5, "eps_front": -0.1, "E_front": 1.0,
+                       "B_rear": 10.0, "C_rear": 2.5, "eps_rear": -0.1, "E_rear": 1.0}
+"""
+
+
+def test_a_file_as_munich_writes_them(tmp_path):
+    """Keys as they stand in such files, not as this project's table has them."""
+    path = tmp_path / "racecar.ini"
+    path.write_text(MUNICH, encoding="utf-8")
+    with pytest.warns(UserWarning, match="does not say load_filter_s; "):
+        assert read_vehicle(path) == RACECAR
 
 
 def test_tyres_front_and_rear_are_their_own():
@@ -96,11 +149,12 @@ def test_each_key_of_the_ini_is_needed(group, key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"veh_params": {"mass": -1.0}}, "mass_kg is -1"),
-        ({"veh_params": {"mass": "heavy"}}, "mass_kg is 'heavy'"),
+        ({"veh_params": {"mass": -1.0}}, "veh_params: mass is -1; it must be from"),
+        ({"veh_params": {"mass": "heavy"}}, "veh_params: mass is 'heavy'"),
+        ({"vehicle_params_mintime": {"track_width_front": -1.6}}, "track_width_front is -1.6"),
         ({"optim_opts_mintime": {"mue": 0}}, "friction must be above 0"),
         ({"optim_opts_mintime": {"mue": None}}, "mue is None"),
-        ({"vehicle_params_mintime": {"track_width_front": []}}, "track_width_front is []"),
+        ({"vehicle_params_mintime": {"track_width_front": []}}, "track_width_front is a list"),
     ],
 )
 def test_values_of_the_ini_out_of_range(change, message):
@@ -198,12 +252,17 @@ def test_each_key_of_the_yaml_is_needed(key):
         ({"m": "heavy"}, "m is 'heavy'; a finite number"),
         ({"m": True}, "m is True"),
         ({"m": math.nan}, "m is nan"),
-        ({"m": -1.0}, "is -"),
-        ({"mu": 0.0}, "friction must be above 0"),
+        ({"m": -1.0}, "m is -1; it must be above 0"),
+        ({"mu": 0.0}, "mu is 0; it must be above 0"),
+        ({"a_max": -9.51}, "a_max is -9.51; it must be above 0"),
+        ({"lf": -0.1}, "lf is -0.1; it must be above 0"),
+        ({"I_z": 0.04712}, "has both I and I_z"),
+        ({"m": [1.0]}, "m is a list; a finite number"),
+        ({"m": 1e8}, "m is 1e+08; it must be from 0.001 to 100000"),
         ({"s_min": -0.3}, "s_min is -0.3 and s_max is 0.4189"),
         ({"sv_min": 3.2, "sv_max": -3.2}, "sv_min is 3.2"),
-        ({"width": 0.0}, "is 0; it must be above 0"),
-        ({"T_se": 2.0}, "drive_share_front is 2"),
+        ({"width": 0.0}, "width is 0; it must be above 0"),
+        ({"T_se": 2.0}, "T_se is 2; it must be from 0 to 1"),
     ],
 )
 def test_values_of_the_yaml_out_of_range(changes, message):
@@ -218,6 +277,24 @@ def test_values_of_the_yaml_out_of_range(changes, message):
 )  # fmt: skip
 def test_what_is_no_such_yaml(text):
     refused(pc.car_of_yaml, text)
+
+
+def test_a_key_given_twice_is_refused_and_not_chosen_from():
+    text = yaml.safe_dump(ONE_TO_TEN) + "m: 99\n"
+    assert "m is given twice" in refused(pc.car_of_yaml, text)
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 5000, "0b" + "1" * 20_000])
+def test_a_number_of_thousands_of_digits(number):
+    text = yaml.safe_dump({k: v for k, v in ONE_TO_TEN.items() if k != "m"}) + f"m: {number}\n"
+    refused(pc.car_of_yaml, text)
+
+
+def test_anchors_that_multiply_are_not_written_out():
+    levels = ["h: [&a0 [x]"] + [f"&a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    text = yaml.safe_dump({k: v for k, v in ONE_TO_TEN.items() if k not in ("h", "m")})
+    message = refused(pc.car_of_yaml, text + ", ".join(levels) + "]\nm: *a8\n")
+    assert "is a list; a finite number is needed" in message
 
 
 @given(st.text(max_size=60))

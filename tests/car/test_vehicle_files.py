@@ -78,11 +78,12 @@ def test_what_is_not_toml(tmp_path, content):
     ("content", "message"),
     [
         ("", "mass_kg is missing"),
-        ("[mass_kg]\nvalue = 1\n", "mass_kg is {'value': 1}; a finite number"),
+        ("[mass_kg]\nvalue = 1\n", "mass_kg is a dict; a finite number"),
         ("mass_kg = '1200'", "mass_kg is '1200'; a finite number"),
         ("mass_kg = 1200\ncolour = 'red'", "'colour' is no parameter of a car"),
         ("mass_kg = nan", "mass_kg is nan; a finite number"),
         (f"mass_kg = {10**400}", "a finite number is needed"),
+        (f"mass_kg = 0x{'f' * 5000}", "a number of more than a thousand digits; a finite number"),
     ],
 )
 def test_toml_that_is_no_car(tmp_path, content, message):
@@ -97,6 +98,26 @@ def test_what_is_not_text(tmp_path):
     path = tmp_path / "car.toml"
     path.write_bytes(b"\xff\xfe")
     assert f"{path}: is not text" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"yaw_inertia_kgm2": 1.0}, "yaw_inertia_kgm2 is 1; a car of this mass and wheelbase has"),
+        ({"tyre_nominal_load_n": 100.0}, "leaves -1.7 of the grip under 2747 N"),
+        ({"drive_force_max_n": 100.0}, "drive_force_max_n is 100; rolling alone takes 153 N"),
+    ],
+)
+def test_parameters_that_go_together_in_no_car(tmp_path, changes, message):
+    path = tmp_path / "car.toml"
+    write_vehicle(RACECAR._replace(**changes), path, "wrong")
+    assert message in refused(path)
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(tmp_path):
+    path = tmp_path / "car.toml"
+    path.write_text("\ufeff" + (SHIPPED / "racecar.toml").read_text(encoding="utf-8"), "utf-8")
+    assert read_vehicle(path) == RACECAR
 
 
 @pytest.mark.parametrize("name", shipped_names())

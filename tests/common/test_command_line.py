@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -40,6 +41,22 @@ def test_interrupts_are_met_after_the_block(number):
         os.kill(os.getpid(), number)
         done = True
     assert done and signal.getsignal(number) is earlier
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cli.interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def test_a_warning_is_one_line_without_the_place_in_the_source(capsys):
+    with pytest.raises(SystemExit):
+        cli.run(lambda: (warnings.warn("two\nlines", stacklevel=1), sys.exit(0)))
+    assert capsys.readouterr().err == "warning: two lines\n"
 
 
 def test_an_error_in_the_block_comes_before_the_interrupt():

@@ -120,6 +120,18 @@ def test_a_car_that_is_not_shipped_is_not_published(tmp_path, checkout):
         publish.publish(run, None, checkout)
 
 
+@pytest.mark.parametrize("what", ["evaluation/results.json", "real.json"])
+@pytest.mark.parametrize("change", ["no expert", "no common circuit"])
+def test_laps_that_cannot_be_compared_are_not_published(tmp_path, checkout, what, change):
+    run = finished_run(tmp_path / "run", DEFAULT_VEHICLE)
+    laps = json.loads((run / what).read_text())
+    laps = laps[1:] if change == "no expert" else [lap | {"finished": False} for lap in laps]
+    write_json(run / what, laps)
+    with pytest.raises(InputError, match="and one circuit are needed"):
+        publish.publish(run, run / "real.json", checkout)
+    assert [path for path in checkout.rglob("*") if path.is_file()] == [checkout / "README.md"]
+
+
 @pytest.mark.parametrize(
     "lost", ["rl/learning_curve.png", "rl/run.json", "rl/policy.safetensors", "real.json", "cores"]
 )

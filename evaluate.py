@@ -205,12 +205,12 @@ def print_table(
 ) -> None:
     """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
     from racing_env.laps.evaluation import summary
-    from racing_env.laps.run_table import labels
+    from racing_env.laps.run_table import labels, length
 
     some = next(iter(results.values()))
     columns = [
         ["circuit", "", *(result.track for result in some), "finished, mean ratio"],
-        ["   km", "", *(f"{result.length_m / 1000:5.2f}" for result in some), ""],
+        ["length", "", *(f"{length(result.length_m):>7}" for result in some), ""],
     ]
     for label, of_driver in zip(labels(list(results)), results.values(), strict=True):
         cells = [label, cell("lap s", "ratio", "laps")]

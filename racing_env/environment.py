@@ -110,8 +110,8 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     - `track`: what the flag `--track` of the scripts takes (`"random:7"`, a built-in name, a
       file, a folder), a `Track`, a `Circuit`, or a list of those.
-    - `vehicle`: what the flag `--vehicle` takes (`"racecar"`, a TOML file), or a `Vehicle`.
-      Circuits given ready-made must have been prepared for it.
+    - `vehicle`: what the flag `--vehicle` takes (a name such as `"racecar"`, a file), or a
+      `Vehicle`. Circuits given ready-made must have been prepared for it.
     - `task`: a `racing_env.simulation.task.Task`: starts, observation layout, weights of the
       reward, border, time limit. By default `practice_task(vehicle)`.
     - `time_limit_s`: simulated seconds after which the episode is truncated, not the task's.

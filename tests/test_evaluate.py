@@ -16,6 +16,7 @@ from racing_env.drivers.policy import Policy, save_policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.tracks.generator import built_in_track
 from racing_env.tracks.reader import write_track
+from stress.car_seeds import YAML
 
 FIELDS = {
     "driver": str, "track": str, "finished": bool, "flying_lap_s": (float, type(None)),
@@ -101,6 +102,27 @@ def test_reference_file_gives_the_ratio(tmp_path):
     assert oval["ratio"] == pytest.approx(oval["flying_lap_s"] / 10.0)
     assert club["ratio"] is None
     assert oval["reference_lap_s"] == 10.0 and club["reference_lap_s"] is None
+    assert oval["vehicle"] == "racecar" and oval["condition"] == {}
+
+
+def test_a_car_is_written_as_toml_and_driven(tmp_path):
+    """export.py vehicle, of a car in another's format: what it drives with, in the open."""
+    (tmp_path / "car.yaml").write_text(YAML)
+    out = ("--out", "car.toml")
+    done = run("export.py", "vehicle", "--vehicle", "car.yaml", *out, cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout == "car.toml: the car of car.yaml, all numbers\n"
+    assert done.stderr.startswith("warning: car.yaml: does not say axle_track_m, ")
+    assert len(done.stderr.splitlines()) == 1
+    laps = {}
+    for car in ("car.yaml", "car.toml"):
+        done = evaluate("--vehicle", car, "--track", "random:1", "--laps", 1,
+                        "--json", "laps.json", cwd=tmp_path)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        laps[car] = json.loads((tmp_path / "laps.json").read_text())
+        assert laps[car][0]["vehicle"] == car and laps[car][0]["finished"]
+    assert laps["car.yaml"][0]["lap_times_s"] == laps["car.toml"][0]["lap_times_s"]
+    done = run("export.py", "vehicle", "--vehicle", "car.yaml", "--out", ".", cwd=tmp_path)
+    assert done.returncode == 2 and "is a folder" in done.stderr
 
 
 BAD_CALLS = {

@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from racing_env.car.vehicle import KPH_PER_MPS
 from racing_env.common.files import read_columns, replaced_atomically
 from racing_env.laps.evaluation import LapResult, Telemetry
+from racing_env.laps.run_table import length, unit_of_length
 from racing_env.tracks.circuit import Circuit
 from racing_env.tracks.geometry import borders
 
@@ -43,7 +44,7 @@ def plot_circuit(circuit: Circuit, results: Sequence[LapResult], path: str | Pat
     grid = figure.add_gridspec(3, 2, width_ratios=(1.75, 1), height_ratios=(6, 3, 1.7))
     best = min(range(len(results)), key=lambda i: _rank(results[i]))
     figure.suptitle(
-        f"{circuit.track.name}   {circuit.track.length_m / 1000:.2f} km",
+        f"{circuit.track.name}   {length(circuit.track.length_m)}",
         fontsize=17, fontweight="bold", color=TEXT_COLOUR, x=0.01, ha="left",
     )  # fmt: skip
     lap = results[best].required_telemetry()
@@ -53,17 +54,19 @@ def plot_circuit(circuit: Circuit, results: Sequence[LapResult], path: str | Pat
     corner = lap.x_m[slowest] - 0.5 * side, lap.y_m[slowest] - 0.5 * side
     square = Rectangle(corner, side, side, fill=False, ec=TEXT_COLOUR, lw=1)
     _draw_map(figure, figure.add_subplot(grid[0, 0]), circuit, results, best, square)
+    unit_m, unit = unit_of_length(circuit.track.length_m)
+    digits = 2 if unit_m > 1.0 else 0
     close_up = figure.add_subplot(grid[0, 1])
     _draw_close_up(close_up, circuit, results, square)
     close_up.set_title(
-        f"slowest corner (square on the map), at {lap.s_m[slowest] / 1000:.2f} km",
+        f"slowest corner (square on the map), at {lap.s_m[slowest] / unit_m:.{digits}f} {unit}",
         fontsize=10, color=TEXT_COLOUR,
     )  # fmt: skip
     speed = figure.add_subplot(grid[1, :])
     _draw_speed(speed, results)
     _draw_gap(figure.add_subplot(grid[2, :], sharex=speed), results, best)
     speed.tick_params(labelbottom=False)
-    speed.set_xlim(0.0, circuit.track.length_m / 1000)
+    speed.set_xlim(0.0, circuit.track.length_m / unit_m)
     _save(figure, path)
 
 
@@ -199,10 +202,11 @@ def _slowest(lap: Telemetry, start_m: float) -> int:
 def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
     for i, result in enumerate(results):
         lap = result.required_telemetry()
+        unit_m, _ = unit_of_length(result.length_m)
         speed = KPH_PER_MPS * lap.vx_mps
-        axes.plot(lap.s_m / 1000, speed, label=_label(result), **_line_style(i))
+        axes.plot(lap.s_m / unit_m, speed, label=_label(result), **_line_style(i))
         if not result.finished and result.laps < 2:
-            axes.plot(lap.s_m[-1] / 1000, speed[-1], "X", ms=9, color=_line_style(i)["color"])
+            axes.plot(lap.s_m[-1] / unit_m, speed[-1], "X", ms=9, color=_line_style(i)["color"])
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("speed [km/h]")
     axes.legend(
@@ -215,13 +219,14 @@ def _draw_speed(axes: Axes, results: Sequence[LapResult]) -> None:
 def _draw_gap(axes: Axes, results: Sequence[LapResult], best: int) -> None:
     """Time behind the fastest driver at the same place."""
     fastest = results[best].required_telemetry()
+    unit_m, unit = unit_of_length(results[best].length_m)
     for i, result in enumerate(results):
         lap = result.required_telemetry()
         if result.laps > 1:
             reached = np.interp(lap.s_m, fastest.s_m, fastest.time_s)
-            axes.plot(lap.s_m / 1000, lap.time_s - reached, **_line_style(i))
+            axes.plot(lap.s_m / unit_m, lap.time_s - reached, **_line_style(i))
     axes.set_ylabel("behind [s]")
-    axes.set_xlabel("distance along the centre line [km]")
+    axes.set_xlabel(f"distance along the centre line [{unit}]")
     _style(axes)
 
 

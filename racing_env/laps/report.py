@@ -27,6 +27,7 @@ from racing_env.laps.run_table import (
     short_path,
     stage_rows,
 )
+from racing_env.laps.run_table import length as written_length
 
 PAGE = Path(__file__).parent / "report_page"
 SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
@@ -122,7 +123,7 @@ def lap_section(circuits: Sequence[Sequence[Record]], names: Sequence[str]) -> s
 
 
 def header_cell(record: Record) -> str:
-    length = f" <small>{record['length_m'] / 1000:.2f} km</small>" if "length_m" in record else ""
+    length = f" <small>{written_length(record['length_m'])}</small>" if "length_m" in record else ""
     return f'<th scope="row">{escaped(record["track"])}{length}</th>'
 
 

@@ -98,6 +98,17 @@ def mean_of(laps: Iterable[dict[str, Any]], key: str) -> float | None:
     return mean(values) if values else None
 
 
+def unit_of_length(length_m: float) -> tuple[float, str]:
+    """Metres of the unit in which distances on a circuit of this length are shown, and its name."""
+    return (1000.0, "km") if length_m >= 1000.0 else (1.0, "m")
+
+
+def length(metres: float) -> str:
+    """A circuit's length: 4.98 km, or 43 m."""
+    unit_m, unit = unit_of_length(metres)
+    return f"{metres / unit_m:.{2 if unit_m > 1.0 else 0}f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `m:ss`."""
     minutes, rest = divmod(round(seconds), 60)

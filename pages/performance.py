@@ -33,7 +33,7 @@ def peers_table(results: dict[str, Any]) -> str:
 
 def run_table() -> str:
     """The published run: wall time of its stages, and memory; empty columns for other machines."""
-    folder = RESULTS / "runs" / DEFAULT_VEHICLE
+    folder = RESULTS / "cars" / DEFAULT_VEHICLE
     on, memory = (read_json(folder / f"{name}.json") for name in ("machine", "memory"))
     stages = {name: read_json(folder / f"{name}.json") for name in ("demonstrations", "bc", "rl")}
     walls = {name: stage["wall_s"] for name, stage in stages.items()}

@@ -2,7 +2,7 @@
 
     python -m pages.publish runs/default --real real.json
 
-Copies the run's records into benchmarks/results/runs/CAR (with the machine and the commit it was
+Copies the run's records into benchmarks/results/cars/CAR (with the machine and the commit it was
 made with) and its driver into policies/, that of the default car with the pictures of docs/, and
 writes the README's tables from the records of all cars. real.json is what `evaluate.py --driver
 expert CLONE RL --track FOLDER [--reference CSV] --json` wrote about the run's drivers on real
@@ -28,7 +28,7 @@ from racing_env.common.run_record import FILE
 from racing_env.drivers.policy import load_policy
 from racing_env.laps.run_table import duration, finished_of, laps_compared
 
-RESULTS = "benchmarks/results/runs"
+RESULTS = "benchmarks/results/cars"
 REAL, MACHINE = "real_circuits.json", "machine.json"
 RECORDS = {  # in RESULTS/CAR, from the run's folder
     "demonstrations.json": "demonstrations/summary.json",

@@ -57,7 +57,7 @@ def result(name: str, folder: str = "benchmarks") -> Any:
 
 def test_figures_in_the_text_are_those_of_the_results():
     performance = (ROOT / "docs/performance.md").read_text()
-    peak_mb = f"{result('runs/racecar/memory')['peak_bytes'] / 1e6:,.0f} MB"
+    peak_mb = f"{result('cars/racecar/memory')['peak_bytes'] / 1e6:,.0f} MB"
     assert peak_mb in performance and peak_mb in (ROOT / "README.md").read_text()
     cloning = result("learning")["cases"]["bc, loader workers: 0"]
     update_ms = 1000.0 / cloning["updates_per_s"]

@@ -159,8 +159,8 @@ def test_counts_that_need_more_memory_than_there_is_are_lowered(stage: str) -> N
 
 
 def test_what_the_published_run_took_is_not_too_little_for_it() -> None:
-    peak_bytes = json.loads((RESULTS / "runs/racecar/memory.json").read_text())["peak_bytes"]
-    envs = json.loads((RESULTS / "runs/racecar/rl.json").read_text())["envs"]
+    peak_bytes = json.loads((RESULTS / "cars/racecar/memory.json").read_text())["peak_bytes"]
+    envs = json.loads((RESULTS / "cars/racecar/rl.json").read_text())["envs"]
     assert planned("rl", envs + 1, peak_bytes // 10**6) <= envs
 
 

@@ -33,7 +33,8 @@ class Scales(NamedTuple):
     turn_rate: float  # rad/s, Hz
     curvature: float
     force: float  # mass times grip
-    slip: float  # of the first axle whose side force is largest
+    front_slip: float  # where the axle's side force is largest
+    rear_slip: float
 
 
 REFERENCE = Scales(*(1.0 for _ in Scales._fields))
@@ -44,6 +45,7 @@ REFERENCE_TYRE = Tyre(1.0, 10.0, 2.5, 1.0, -0.1, 3000.0, 0.013, 4.0, 0.5)
 def scales_of(vehicle: Vehicle) -> Scales:
     """The scales of a car."""
     length, time = length_scale(vehicle), time_scale(vehicle)
+    front, rear = axle_tyres(vehicle)
     acceleration = grip_scale(vehicle)
     return Scales(
         length=length,
@@ -54,5 +56,6 @@ def scales_of(vehicle: Vehicle) -> Scales:
         turn_rate=1.0 / time,
         curvature=1.0 / length,
         force=mass_scale(vehicle) * acceleration,
-        slip=min(map(peak_slip_rad, axle_tyres(vehicle))) / peak_slip_rad(REFERENCE_TYRE),
+        front_slip=peak_slip_rad(front) / peak_slip_rad(REFERENCE_TYRE),
+        rear_slip=peak_slip_rad(rear) / peak_slip_rad(REFERENCE_TYRE),
     )

@@ -30,8 +30,10 @@ class TyreMarks:
         """Join the wheels' places with those before, where slip is paid for."""
         wheels = on_ground(state, wheel_places(vehicle))
         if self._before is not None and 0.0 < time_s - self._before[0] < GAP_MAX_S:
-            slips = np.repeat(np.abs(dyn.axle_slips(state[:, None], 0, vehicle)), 2)
-            sliding = slips > reward_weights(scales_of(vehicle)).slip_rad
+            weights = reward_weights(scales_of(vehicle))
+            limits = weights.front_slip_rad, weights.rear_slip_rad
+            slips = np.abs(dyn.axle_slips(state[:, None], 0, vehicle))
+            sliding = np.repeat(slips > np.array(limits), 2)
             if sliding.any():
                 segments = np.stack([self._before[1], wheels], axis=1)[sliding]
                 self.segments.append((time_s, segments))

@@ -76,7 +76,7 @@ def _gains(speed_mps: float, vehicle: Vehicle, dt_s: float) -> np.ndarray:
     price = np.zeros((size, size))
     price[0, 0] = (tuning.offset_m * scales.width) ** -2
     price[2, 2] = tuning.heading_rad**-2
-    softness = min(scales.slip, SOFTEST_TYRE)
+    softness = min(scales.front_slip, SOFTEST_TYRE)
     asked = np.array([[(tuning.steering_rad * softness) ** -2]])
     cost = solve_discrete_are(a, b, price, asked)
     return np.linalg.solve(asked + b.T @ cost @ b, b.T @ cost @ a)[0]

@@ -28,7 +28,8 @@ class RewardWeights(NamedTuple):
     border_per_s: float = 0.5  # at the border; grows with the square of the depth in the zone,
     border_zone_m: float = 0.4  # which begins this far inside and goes on outside the track
     slip_per_s: float = 0.1  # an axle's slip angle at twice the following one, where the price
-    slip_rad: float = 0.09  # begins: a little past the tyre's peak
+    front_slip_rad: float = 0.09  # begins: a little past the tyre's peak
+    rear_slip_rad: float = 0.09
     end: float = 1.0  # an episode ended by leaving the track, turning round or standing still
 
 
@@ -40,7 +41,8 @@ def reward_weights(scales: Scales) -> RewardWeights:
         border_per_s=reference.border_per_s * scales.turn_rate,
         border_zone_m=reference.border_zone_m * scales.width,
         slip_per_s=reference.slip_per_s * scales.turn_rate,
-        slip_rad=reference.slip_rad * scales.slip,
+        front_slip_rad=reference.front_slip_rad * scales.front_slip,
+        rear_slip_rad=reference.rear_slip_rad * scales.rear_slip,
     )
 
 
@@ -53,8 +55,8 @@ def pay(rewards, state, car, gained_s, room_m, ended, weights, vehicle, dt_s):
     """
     depth = min(max(1.0 - room_m / weights.border_zone_m, 0.0), BORDER_DEPTH_MAX)
     front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
-    excess = max(abs(front_slip) / weights.slip_rad - 1.0, 0.0)
-    excess += max(abs(rear_slip) / weights.slip_rad - 1.0, 0.0)
+    excess = max(abs(front_slip) / weights.front_slip_rad - 1.0, 0.0)
+    excess += max(abs(rear_slip) / weights.rear_slip_rad - 1.0, 0.0)
     rewards[0] = weights.progress_per_s * gained_s
     rewards[1] = -weights.border_per_s * depth * depth * dt_s
     rewards[2] = -weights.slip_per_s * min(excess, SLIP_EXCESS_MAX) * dt_s

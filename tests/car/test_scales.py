@@ -19,7 +19,8 @@ def test_a_tenth_of_all_lengths_has_froudes_scales():
     assert scales._asdict() == pytest.approx(
         {
             "length": 0.1, "width": 0.1, "acceleration": 1.0, "speed": root, "time": root,
-            "turn_rate": 1.0 / root, "curvature": 10.0, "force": 1.0, "slip": 1.0,
+            "turn_rate": 1.0 / root, "curvature": 10.0, "force": 1.0,
+            "front_slip": 1.0, "rear_slip": 1.0,
         }
     )  # fmt: skip
     assert scales_of(scaled(RACECAR, 0.1)).force == pytest.approx(1e-3)

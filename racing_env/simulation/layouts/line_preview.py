@@ -59,8 +59,8 @@ def quantities(line: str) -> tuple[Quantity, ...]:
                  partner="room_right_m"),
         Quantity("room_right_m", "room to the right of the car", 2.0, "width", cap=2.0,
                  partner="room_left_m"),
-        Quantity("front_slip_rad", "slip angle of the front axle", 0.1, "slip", sign=-1),
-        Quantity("rear_slip_rad", "slip angle of the rear axle", 0.1, "slip", sign=-1),
+        Quantity("front_slip_rad", "slip angle of the front axle", 0.1, "front_slip", sign=-1),
+        Quantity("rear_slip_rad", "slip angle of the rear axle", 0.1, "rear_slip", sign=-1),
     )  # fmt: skip
     return own + tuple(quantity for ahead_s in PREVIEW_S for quantity in _ahead(line, ahead_s))
 

@@ -26,7 +26,7 @@ def rank(row: Mapping[str, Any]) -> float:
     """Orders the rows of a learning curve, the best last: minus the mean lap over the profile's."""
     lost = row["circuits"] - row["finished"]
     driven = row["finished"] * min(row["lap_ratio"], LOST_LAP_RATIO) if row["finished"] else 0.0
-    return -(driven + lost * LOST_LAP_RATIO) / row["circuits"]
+    return -(driven + lost * LOST_LAP_RATIO) / max(row["circuits"], 1)
 
 
 def is_finite(model: BaseAlgorithm) -> bool:

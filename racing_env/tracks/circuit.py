@@ -122,12 +122,17 @@ def mirror_circuit(circuit: Circuit) -> Circuit:
 
 
 def _compute(track: Track, vehicle: Vehicle) -> Circuit:
-    offset = racing_line(track, vehicle, LINE_MARGIN_M * scales_of(vehicle).width)
-    line = line_geometry(track, offset)
+    margin_m = LINE_MARGIN_M * scales_of(vehicle).width
+    return circuit_on_line(track, vehicle, racing_line(track, vehicle, margin_m))
+
+
+def circuit_on_line(track: Track, vehicle: Vehicle, offset_m: np.ndarray) -> Circuit:
+    """A track with a line at these offsets (n,) from its centre line, and the profile on it."""
+    line = line_geometry(track, offset_m)
     speed = speed_profile(line.kappa_radpm, line.step_m, vehicle)
     time = profile_time(speed, line.step_m)
     return Circuit(
-        track, vehicle, offset, line.heading_rad, line.kappa_radpm, speed, time[:-1],
+        track, vehicle, offset_m, line.heading_rad, line.kappa_radpm, speed, time[:-1],
         float(time[-1]),
     )  # fmt: skip
 

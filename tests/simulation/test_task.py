@@ -18,7 +18,7 @@ from racing_env.simulation.task import (
 
 TASKS = (racing_task, practice_task, demonstration_task, training_task)
 every_task = pytest.mark.parametrize("task_for", TASKS, ids=lambda task: task.__name__)
-WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 1.0)
+WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 0.09, 1.0)
 NOWHERE_BACK = {"retry_share": 0.0, "least_retry_back_m": 0.0, "largest_retry_back_m": 0.0}
 
 

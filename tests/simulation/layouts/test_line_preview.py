@@ -13,7 +13,7 @@ from racing_env.simulation.layouts import line_preview as lp
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.simulator import Simulator
 from racing_env.tracks import bank
-from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.circuit import Circuit, circuit_on_line
 
 RADIUS_M = 100.0
 BEARING, CURVATURE, SPEED, LEFT, RIGHT = range(lp.PREVIEW_FEATURES)
@@ -27,8 +27,9 @@ def hairpins() -> Circuit:
 
 @pytest.fixture(scope="module")
 def round_circuit() -> Circuit:
-    """A left-hand circle, 14 m wide."""
-    return prepare_circuit(circle_track(RADIUS_M, 7.0), RACECAR)
+    """A left-hand circle, 14 m wide, with a line that is a circle, too."""
+    track = circle_track(RADIUS_M, 7.0)
+    return circuit_on_line(track, RACECAR, np.full(len(track.x_m), -5.5))
 
 
 def one_car(circuit: Circuit, *place: float, **where: float) -> Simulator:

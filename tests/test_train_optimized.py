@@ -272,14 +272,19 @@ def test_a_car_that_is_not_there_is_refused_before_anything_is_made(
 
 
 def test_a_run_is_not_gone_on_with_in_another_car(checkout: Path) -> None:
-    (checkout / "mine.toml").touch()
-    first = train("--vehicle", "mine.toml", root=checkout, FAIL="train_bc")
+    mine, out = checkout / "mine.toml", ("--out", "runs/mine")
+    mine.touch()
+    first = train("--vehicle", "mine.toml", *out, root=checkout, FAIL="train_bc")
     assert first.returncode == 7
     for flags in ((), ("--vehicle", "racecar")):
-        other = train(*flags, root=checkout)
+        other = train(*flags, *out, root=checkout)
         assert other.returncode == 2 and "at work" not in other.stdout
         assert "mine.toml" in other.stderr and "give another --out" in other.stderr
-    resumed = train("--vehicle", "mine.toml", root=checkout)
+    mine.write_text("# edited\n")
+    edited = train("--vehicle", "mine.toml", *out, root=checkout)
+    assert edited.returncode == 2 and "give another --out" in edited.stderr
+    mine.write_text("")
+    resumed = train("--vehicle", "mine.toml", *out, root=checkout)
     assert resumed.returncode == 0, resumed.stderr
 
 

@@ -28,6 +28,7 @@ from racing_env.common.files import (
     is_folder,
     locked_folder,
     reading,
+    refuse_folder,
     refuse_special_file,
     write_json,
 )
@@ -44,8 +45,8 @@ def main() -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
-    if args.json and is_folder(args.json):
-        raise InputError(f"{args.json}: is a folder; --json needs the name of a file")
+    if args.json:
+        refuse_folder(args.json, "--json")
     if args.video and (is_folder(args.video) or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     with cli.interrupts_held():

@@ -65,14 +65,12 @@ def main() -> None:
 
 
 def export_onnx(source: Path, out: Path, si_units: bool) -> None:
-    from racing_env.common.errors import InputError
-    from racing_env.common.files import is_folder
+    from racing_env.common.files import refuse_folder
     from racing_env.drivers.onnx_export import COMPARED, write_onnx
     from racing_env.drivers.policy import load_policy
 
     policy = load_policy(source)
-    if is_folder(out):
-        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    refuse_folder(out, "--out")
     difference = write_onnx(policy, out, si_units)
     print(f"{out}: {out.stat().st_size:,} bytes; actions differ by at most {difference:.1e} from "
           f"{source} in {COMPARED:,} random observations")  # fmt: skip
@@ -81,12 +79,11 @@ def export_onnx(source: Path, out: Path, si_units: bool) -> None:
 def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> None:
     from racing_env.car.vehicle_files import read_vehicle
     from racing_env.common.errors import InputError
-    from racing_env.common.files import is_folder
+    from racing_env.common.files import refuse_folder
     from racing_env.tracks.race_line_csv import write_race_line
     from racing_env.tracks.sources import load_circuits
 
-    if is_folder(out):
-        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    refuse_folder(out, "--out")
     circuits = load_circuits([track], read_vehicle(vehicle))
     if len(circuits) > 1:
         raise InputError(f"--track {track}: names {len(circuits)} circuits; one is needed")
@@ -98,11 +95,9 @@ def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> N
 
 def export_vehicle(vehicle: str, out: Path) -> None:
     from racing_env.car.vehicle_files import read_vehicle, write_vehicle
-    from racing_env.common.errors import InputError
-    from racing_env.common.files import is_folder
+    from racing_env.common.files import refuse_folder
 
-    if is_folder(out):
-        raise InputError(f"{out}: is a folder; --out needs the name of a file")
+    refuse_folder(out, "--out")
     write_vehicle(read_vehicle(vehicle), out, f"Written from {vehicle} by export.py vehicle.")
     print(f"{out}: the car of {vehicle}, all numbers")
 

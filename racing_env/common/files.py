@@ -137,6 +137,12 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
 
 
+def refuse_folder(path: Path, flag: str) -> None:
+    """Raise InputError if a folder lies where the file of a flag is to be written."""
+    if is_folder(path):
+        raise InputError(f"{path}: is a folder; {flag} needs the name of a file")
+
+
 def refuse_special_file(path: Path) -> None:
     """Raise InputError for a pipe, a device or the like, since reading one may never end, and for
     a path that cannot be looked up.

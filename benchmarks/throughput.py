@@ -28,7 +28,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.common import command_line as cli
-from racing_env.common.workers import descendants_cpu_s, parallel_map
+from racing_env.common.workers import LocalPool, descendants_cpu_s, worker_context
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import load_policy
 from racing_env.learning.training_cars import TrainingSettings
@@ -117,7 +117,9 @@ def _simulator(job: tuple[CircuitBank, int, float]) -> dict[str, float]:
 
 def side_by_side(bank: CircuitBank, cars: int, processes: int, seconds: float) -> dict[str, float]:
     """The batched core in so many processes at once, each with cars of its own: do cores add up?"""
-    runs = list(parallel_map(_simulator, [(bank, cars, seconds)] * processes, processes))
+    worker_context(__name__)
+    with LocalPool(processes) as pool:
+        runs = list(pool.imap(_simulator, [(bank, cars, seconds)] * processes))
     return {
         "per_wall_s": sum(run["per_wall_s"] for run in runs),
         "per_cpu_s": mean(run["per_cpu_s"] for run in runs),

@@ -4,11 +4,33 @@ import os
 import signal
 import time
 
+import numpy as np
+
 from racing_env.common.errors import InputError
+
+greetings: list[str] = []
 
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def pid(_: object) -> int:
+    return os.getpid()
+
+
+def kib(size: int) -> bytes:
+    return bytes(1024 * size)
+
+
+def greet(words: str) -> None:
+    greetings.append(words)
+
+
+def greeting(_: object) -> tuple[int, str, int]:
+    """The process, how it was greeted, and how often."""
+    time.sleep(0.01)
+    return os.getpid(), greetings[-1], len(greetings)
 
 
 def die_at_three(number: int) -> int:
@@ -27,9 +49,30 @@ def refuse(number: int) -> int:
     raise InputError(f"{number}: not wanted")
 
 
+class PickyError(Exception):
+    """Arrives as one argument where two are needed."""
+
+    def __init__(self, one: int, other: int):
+        super().__init__(f"{one} and {other}")
+
+
+def raise_what_cannot_be_sent(_: object) -> None:
+    raise PickyError(1, 2)
+
+
 def wait_but_for_the_first(number: int) -> int:
     if number:
         time.sleep(60.0)
+    return number
+
+
+def wait_for_the_others(folder_and_number: tuple[str, int]) -> int:
+    """Done when two jobs have left a file each in the folder."""
+    folder, number = folder_and_number
+    with open(os.path.join(folder, str(number)), "w"):
+        pass
+    while len(os.listdir(folder)) < 2:
+        time.sleep(0.001)
     return number
 
 
@@ -43,3 +86,8 @@ def ignore_sigterm(number: int) -> int:
     if number:
         time.sleep(600.0)
     return number
+
+
+def steer_nowhere(simulator: object) -> np.ndarray:
+    """A driver's actions that are no numbers."""
+    return np.full((simulator.n, 2), np.nan)

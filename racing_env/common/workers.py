@@ -1,11 +1,18 @@
 """Worker processes: how they are started, and work that is shared out to them."""
 
 import multiprocessing
+import os
+import pickle
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain, repeat
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import psutil
@@ -14,6 +21,11 @@ import psutil
 # parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
 END_S = 10.0  # for which a process that was told to end is waited for
+TERMINATE_S = 1.0  # for which a Pool is left to end its processes by itself
+POLL_S = 0.1  # after which one who waits for a result asks whether a process has died
+# Jobs that are under way or done and not fetched yet: enough that no process waits for work while
+# one job takes some times as long as the others, few enough that results do not fill the memory.
+JOBS_A_WORKER = 4
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -62,42 +74,129 @@ def descendants_cpu_s() -> float:
     return total
 
 
-def parallel_map(
-    function: Callable[[Job], Result],
-    jobs: Sequence[Job],
-    workers: int,
-    initializer: Callable[..., None] | None = None,
-    arguments: Sequence[Any] = (),
-) -> Iterator[Result]:
-    """function(job) for each job, in order, from processes that end with the iterator.
+class LocalPool:
+    """Processes of this machine that keep what `initializer(*arguments)` gave them.
 
-    Raises what the function raises, and ChildProcessError if a process dies. Each process has a
-    pipe of its own: those of a Pool share locks, and one that is killed while it holds a lock lets
-    the others, and the Pool's end, wait for ever. The function's module is loaded once for
-    all of them, where no server has been started with others.
+    The processes start where the `with` block begins and end with it, whatever happens. The
+    initializer runs in each before its first job, and its module is loaded once for all of them
+    where no server has been started with others.
     """
-    context = worker_context(function.__module__)
-    team: dict[Connection, Any] = {}
-    try:
-        for i in range(min(workers, len(jobs))):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_work, args=(theirs, function, initializer, tuple(arguments)),
-                name=f"worker-{i}", daemon=True,
-            )  # fmt: skip
-            team[ours] = process
+
+    def __init__(
+        self,
+        workers: int,
+        initializer: Callable[..., None] | None = None,
+        arguments: Sequence[Any] = (),
+    ):
+        self._workers, self._initializer, self._arguments = workers, initializer, tuple(arguments)
+        self._under_way = False
+
+    def __enter__(self) -> "LocalPool":
+        """Raises ChildProcessError if the server that forks processes has died."""
+        worker_context(*([self._initializer.__module__] if self._initializer else []))
+        self._crew = _Crew(self._workers)
+        self._pool: Any = None
+        # Nobody writes to it: it breaks where this process ends, or the block does.
+        watched, self._lifeline = self._crew.Pipe(duplex=False)
+        try:
             with starting_processes():
-                process.start()
-            theirs.close()
-        yield from _answers(team, jobs)
-    finally:
-        for pipe, process in team.items():
-            pipe.close()
-            if process.pid is not None:  # else Ctrl-C came before its start
-                process.terminate()
-        for process in team.values():
-            if process.pid is not None:
-                _end(process)
+                start = (watched, self._initializer, self._arguments)
+                self._pool = self._crew.Pool(self._workers, _start, start)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def imap(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        """function(job) for each job, in the order of the jobs; a few a process are under way.
+
+        The first are begun when the first result is asked for, and a next one is taken from `jobs`,
+        in the caller's thread, for each result that is fetched. May be called again and again, one
+        after the other. Raises what the function and the initializer raise, ChildProcessError if a
+        process has died, RuntimeError if an earlier call's results are still being fetched.
+        """
+        if self._under_way:
+            raise RuntimeError("the results of an earlier imap are still being fetched")
+        self._under_way = True
+        # A Pool takes all jobs that it can get at once, whoever fetches the results: it is fed.
+        feed: SimpleQueue[tuple[Job] | None] = SimpleQueue()
+        fodder = chain(((job,) for job in jobs), repeat(None))
+        try:
+            for _ in range(JOBS_A_WORKER * self._workers):
+                feed.put(next(fodder))
+            results = self._pool.imap(partial(_work, function), iter(feed.get, None))
+            while True:
+                self._crew.check()
+                try:
+                    result = results.next(POLL_S)
+                except multiprocessing.TimeoutError:
+                    continue
+                except StopIteration:
+                    return
+                feed.put(next(fodder))
+                yield result
+        finally:
+            feed.put(None)
+            self._under_way = False
+
+    def _end(self) -> None:
+        """End the processes, and what the Pool has of threads.
+
+        The processes of a Pool share locks. One that was killed while it held a lock has a Pool's
+        own end wait for ever, so that is not waited for; the thread that does is left behind.
+        """
+        try:
+            if self._pool is not None:
+                terminating = Thread(target=self._pool.terminate, daemon=True)
+                terminating.start()
+                terminating.join(0.0 if self._crew.broken else TERMINATE_S)
+        finally:
+            self._lifeline.close()
+            for process in self._crew.members:
+                if process.pid is not None:  # else it could not be started
+                    _end(process)
+
+
+class _Crew(ForkServerContext):
+    """The context of a Pool that starts as many processes as it was asked for, and no more.
+
+    A Pool starts another process, without a word, in place of one that has died; the job of the
+    latter never gets an answer.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+        self.members: list[Any] = []
+        self.broken = False  # one has died
+
+    def Process(self, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: N802
+        """A process that is to be started."""
+        if len(self.members) == self.size:
+            self.broken = True
+            Event().wait()  # for ever: this is the Pool's thread that replaces processes
+        name = f"worker-{len(self.members)}"
+        self.members.append(ForkServerContext.Process(name=name, **kwargs))
+        return self.members[-1]
+
+    def check(self) -> None:
+        """Raise ChildProcessError that names the process that has died, if one has."""
+        if self.broken:  # before that the exit codes are the Pool's to read: they come only once
+            raise _death(next(p for p in self.members if p.exitcode is not None))
+
+
+def _death(process: Any) -> ChildProcessError:
+    reasons = {
+        -signal.SIGKILL: " (killed; was memory short?)",
+        255: " (or the process that starts workers has died)",  # the code that is read then
+    }
+    return ChildProcessError(
+        f"worker process {process.name} has died, exit code {process.exitcode}"
+        + reasons.get(process.exitcode, "")
+    )
 
 
 def _end(process: Any) -> None:
@@ -110,63 +209,48 @@ def _end(process: Any) -> None:
         process.join(timeout=END_S)
 
 
-def _answers(team: Mapping[Connection, Any], jobs: Sequence[Any]) -> Iterator[Any]:
-    """Give the jobs to the processes and put their answers into order."""
-    numbered = iter(enumerate(jobs))
-    ready: dict[int, Any] = {}
-    wanted = 0
+class _WorkerState:
+    """What a process of a LocalPool has; set when it starts."""
 
-    def give(pipe: Connection) -> None:
-        if (job := next(numbered, None)) is not None:
-            pipe.send(job)
-
-    pipe: Any = None
-    try:
-        for pipe in (*team, *team):  # a second job waits in the pipe while the first is done
-            give(pipe)
-        while wanted < len(jobs):
-            for pipe in wait(list(team)):
-                number, ready[number], error = pipe.recv()
-                if error is not None:
-                    raise error
-                give(pipe)
-            while wanted in ready:
-                yield ready.pop(wanted)
-                wanted += 1
-    except (EOFError, ConnectionError):
-        raise _death(team[pipe]) from None
+    initializer: Callable[..., None] | None
+    arguments: tuple[Any, ...]
 
 
-def _work(
-    pipe: Connection,
-    function: Callable[[Any], Any],
-    initializer: Callable[..., None] | None,
-    arguments: tuple[Any, ...],
+_worker = _WorkerState()
+
+
+def _start(
+    lifeline: Connection, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]
 ) -> None:
-    """What a process does: jobs, until the pipe breaks."""
-    started = initializer is None
-    while True:
-        try:
-            number, job = pipe.recv()
-        except (EOFError, ConnectionError):
-            return
-        if initializer is not None and not started:
-            initializer(*arguments)  # not before: a parent that was stopped at this process's start
-            started = True  # has removed what the initializer needs
-        answer: tuple[int, Any, Exception | None]
-        try:
-            answer = number, function(job), None
-        except Exception as error:  # the parent raises it
-            answer = number, None, error
-        try:
-            pipe.send(answer)
-        except ConnectionError:
-            return
+    # Whatever it does or waits for, such as a lock that a process held which was killed.
+    Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _worker.initializer, _worker.arguments = initializer, arguments
 
 
-def _death(process: Any) -> ChildProcessError:
-    process.join(timeout=5.0)
-    return ChildProcessError(
-        f"worker process {process.name} has died, exit code {process.exitcode}"
-        + (" (killed; was memory short?)" if process.exitcode == -signal.SIGKILL else "")
-    )
+def _end_with(lifeline: Connection) -> None:
+    lifeline.poll(None)
+    os._exit(1)
+
+
+def _work(function: Callable[[Job], Result], boxed_job: tuple[Job]) -> Result:
+    """What a process does for a job."""
+    try:
+        if _worker.initializer is not None:
+            # not before: a parent that was stopped at this process's start has removed what the
+            # initializer needs
+            _worker.initializer(*_worker.arguments)
+            _worker.initializer = None
+        return function(*boxed_job)
+    except Exception as error:
+        if not _can_be_sent(error):
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def _can_be_sent(error: Exception) -> bool:
+    """Whether it arrives: of one that cannot be read a Pool would never hear again."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_env.car.dynamics import VX
-from racing_env.common.workers import parallel_map
+from racing_env.common.workers import LocalPool
 from racing_env.data.dataset_writer import Episode
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
@@ -73,12 +73,15 @@ def record_episodes(
     policy: who drives; None for the expert. The labels are the expert's in either case.
     Raises ChildProcessError if a worker process dies.
     """
+    if not seeds:
+        return
     table_file = Path(scratch) / "circuits.npy"
     save_table(bank, table_file)
     arguments = (str(table_file), bank._replace(table=np.empty((0, 0))), names, task, policy)
     try:
         compile_kernels(with_mapped_table(bank, table_file), names, task)
-        yield from parallel_map(_record_one, seeds, workers, _start_worker, arguments)
+        with LocalPool(min(workers, len(seeds)), _start_worker, arguments) as pool:
+            yield from pool.imap(_record_one, seeds)
     finally:
         table_file.unlink(missing_ok=True)
 

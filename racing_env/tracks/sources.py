@@ -11,7 +11,7 @@ import numpy as np
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import is_folder, reading
-from racing_env.common.workers import parallel_map
+from racing_env.common.workers import LocalPool, worker_context
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.circuit_kind import kinds_for
 from racing_env.tracks.feasibility import passable
@@ -40,7 +40,9 @@ def load_circuits(specs: Sequence[str], vehicle: Vehicle, workers: int = 1) -> l
     if workers <= 1 or len(jobs) == 1:
         return [_prepare(job) for job in jobs]
     first = _prepare(jobs[0])  # compiles what the workers then find in the cache
-    return [first, *parallel_map(_prepare, jobs[1:], min(workers, len(jobs) - 1))]
+    worker_context(__name__)
+    with LocalPool(min(workers, len(jobs) - 1)) as pool:
+        return [first, *pool.imap(_prepare, jobs[1:])]
 
 
 def _prepare(job: tuple[TrackMaker, Vehicle]) -> Circuit:

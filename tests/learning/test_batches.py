@@ -1,6 +1,7 @@
 import multiprocessing
 import subprocess
 import sys
+import time
 
 import numpy as np
 import psutil
@@ -129,7 +130,8 @@ def batches(folders):
 
 
 def two_epochs(loader):
-    return [batch for _ in range(2) for batch in loader]
+    """Copies: a batch is overwritten once the next is asked for."""
+    return [tuple(part.clone() for part in batch) for _ in range(2) for batch in loader]
 
 
 def loader_of(folders, workers):
@@ -151,6 +153,30 @@ def test_loader_is_the_same_for_every_number_of_workers(folders, batches, worker
     found = two_epochs(loader_of(folders, workers))
     assert len(found) == len(batches)
     for ours, wanted in zip(found, batches, strict=True):
+        assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_stays_as_it_is_until_the_next_is_asked_for(folders, batches, workers):
+    """However far ahead the workers are."""
+    loader = iter(loader_of(folders, workers))
+    for number in range(6 * BATCHES_PER_FETCH):
+        found = next(loader, None)
+        if found is None:
+            break
+        if number % BATCHES_PER_FETCH == BATCHES_PER_FETCH - 1:
+            time.sleep(0.05)
+        assert torch.equal(found[0], batches[number][0])
+        assert torch.equal(found[1], batches[number][1])
+
+
+def test_an_epoch_that_was_left_does_not_spoil_the_next(folders, batches):
+    loader = loader_of(folders, 1)
+    next(iter(loader))
+    epoch = batches[len(batches) // 2 :]
+    found = [tuple(part.clone() for part in batch) for batch in loader]
+    assert len(found) == len(epoch)
+    for ours, wanted in zip(found, epoch, strict=True):
         assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])
 
 

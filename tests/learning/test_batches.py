@@ -1,4 +1,5 @@
 import multiprocessing
+import pickle
 import subprocess
 import sys
 import time
@@ -12,7 +13,13 @@ from demonstrations import episode, made_up_origin
 from processes import ROOT
 
 from racing_env.data.dataset_writer import DatasetWriter, Episode
-from racing_env.learning.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
+from racing_env.learning.batches import (
+    BATCHES_PER_FETCH,
+    BatchLoader,
+    Demonstrations,
+    Filled,
+    RowSampler,
+)
 from racing_env.tracks.circuit import mirror_circuit
 
 CPU = torch.device("cpu")
@@ -168,6 +175,13 @@ def test_a_batch_stays_as_it_is_until_the_next_is_asked_for(folders, batches, wo
             time.sleep(0.05)
         assert torch.equal(found[0], batches[number][0])
         assert torch.equal(found[1], batches[number][1])
+
+
+def test_what_comes_from_a_worker_is_tensors_in_shared_memory(folders):
+    """So that the DataLoader itself can pin them, and nobody has copied them."""
+    fetch = next(iter(loader_of(folders, 1).fetches))
+    assert all(isinstance(part, torch.Tensor) and part.is_shared() for part in fetch)
+    assert len(pickle.dumps(Filled(10**6, 10**6, 10**6))) < 200
 
 
 def test_an_epoch_that_was_left_does_not_spoil_the_next(folders, batches):

@@ -47,7 +47,8 @@ from racing_env.learning import algorithms, cloning
 from racing_env.learning.algorithms import sac
 from racing_env.learning.batches import BatchLoader, Demonstrations
 from racing_env.learning.callbacks import WarmUp
-from racing_env.learning.network import HIDDEN_SIZES, policy_network
+from racing_env.learning.error_gradient import ErrorGradient
+from racing_env.learning.network import HIDDEN_SIZES, linear_layers, policy_network
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.task import training_task
@@ -210,7 +211,7 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
     network = policy_network(read_dataset(data).layout.size)
     optimizer = cloning.adam(network)
-    scale = torch.tensor(cloning.ACTION_SCALE)
+    gradient = ErrorGradient(linear_layers(network), torch.tensor(cloning.ACTION_SCALE))
     stopwatch = Stopwatch()
     loader = BatchLoader(Demonstrations([data], validation=False, seed=0), 256, 0, workers, CPU)
     next(iter(loader))  # starts the workers
@@ -223,8 +224,8 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
                 batch = next(batches, None)
             if batch is None:
                 break
-            with stopwatch.time("update"):
-                cloning.update(network, optimizer, scale, batch)
+            with stopwatch.time("update"), torch.no_grad():
+                cloning.update(gradient, optimizer, batch)
             examples += len(batch[0])
             updates += 1
     wall = time.perf_counter() - wall

@@ -5,10 +5,11 @@
 Each algorithm learns for some seconds as `train_rl.py` lets it, from the shipped driver, then the
 next, all in turn and that several times; medians are shown. A stopwatch tells apart
 
-- cars: stepping the learner's own share of them, which is the CPU time of a worker process,
-- traffic: what stepping takes beyond that (pipes, copies, waiting for the slowest, other programs),
+- cars: stepping the learner's own share of them, which is the CPU time of a worker process; with
+  apg, driving a rollout of them and pulling its gradient back, network and all,
+- traffic: what that takes beyond (pipes, copies, waiting for the slowest, other programs),
 - inference: the driver's network, to act,
-- update: from a rollout to new weights, without the cars' part of apg's gradients,
+- update: from a rollout to new weights; with apg, from the gradient,
 - rest: what stable-baselines3 does in between.
 
 Judging the driver on held-back circuits is left out. "SB3's defaults" are `PPO("MlpPolicy", env)`
@@ -138,7 +139,7 @@ def learnt(
     """
     stopwatch = Stopwatch()
     clock = Clock(stopwatch, seconds)
-    for method in ("step_async", "step_wait", "pull_back"):
+    for method in ("step_async", "step_wait", "rollout"):
         if hasattr(env, method):
             stopwatch.watch(env, method, "environment")
     for method in ("forward", "predict", "predict_values"):

@@ -14,7 +14,7 @@ from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 
 LIMIT = 5.0  # every number of an observation is clipped to [-LIMIT, LIMIT]
-SCALE, LOW, HIGH = range(3)  # columns of the limits that kernels get
+SCALE, LOW, HIGH = range(3)  # columns of a layout's limits
 
 
 class Quantity(NamedTuple):
@@ -39,10 +39,11 @@ class Quantity(NamedTuple):
 class Layout(NamedTuple):
     """A layout by its name, which data sets and policies carry, its table and its kernels.
 
-    observe(state, cars, circuits, limits, indices, out) fills out (len(indices), size) float32 with
-    what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s, run_off_m,
-    scratch, limits, out) is `racing_env.simulation.motion.move` and then the same for the first
-    len(out) cars, in one call: with one car the unpacking of arguments costs more than the work.
+    observe(state, cars, circuits, scaling, indices, out) fills out (len(indices), size) float32
+    with what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s,
+    run_off_m, scratch, scaling, out) is `racing_env.simulation.motion.move` and then the same for
+    the first len(out) cars, in one call: with one car the unpacking of arguments costs more than
+    the work.
     """
 
     name: str
@@ -55,9 +56,14 @@ class Layout(NamedTuple):
         return len(self.quantities)
 
     def limits(self, vehicle: Vehicle) -> np.ndarray:
-        """(size, 3) float64 for the kernels: each number's scale for this car, least and most."""
+        """(size, 3) float64: each number's scale for this car, least and most."""
         rows = [(q.scale_for(vehicle), -LIMIT, q.cap) for q in self.quantities]
         return np.array(rows)
+
+    def scaling(self, vehicle: Vehicle) -> np.ndarray:
+        """(3, size) float32 for `scale`: one over each number's scale, least and most."""
+        limits = self.limits(vehicle).T
+        return np.stack([1.0 / limits[SCALE], limits[LOW], limits[HIGH]]).astype(np.float32)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest values, (size,) float32 each."""
@@ -88,6 +94,8 @@ class Layout(NamedTuple):
 
 
 @inlined
-def scaled(value, limits, i):
-    """Quantity i as the driver sees it, from its value in its unit."""
-    return min(max(value / limits[i, SCALE], limits[i, LOW]), limits[i, HIGH])
+def scale(out, scaling):
+    """Turn quantities out (size,) in their units, in place, into what the driver sees."""
+    per_scale, low, high = scaling[0], scaling[1], scaling[2]
+    for i in range(len(out)):
+        out[i] = min(max(out[i] * per_scale[i], low[i]), high[i])

@@ -15,19 +15,19 @@ CENTRE_LINE = LineColumns(
 
 
 @kernel
-def observe(state, cars, circuits, limits, indices, out):
+def observe(state, cars, circuits, scaling, indices, out):
     """See `racing_env.simulation.layout.Layout`."""
     for k in range(len(indices)):
-        observe_line(state, indices[k], cars, circuits, CENTRE_LINE, limits, out[k])
+        observe_line(state, indices[k], cars, circuits, CENTRE_LINE, scaling, out[k])
 
 
 @kernel
-def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, out):
+def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, scaling, out):
     """See `racing_env.simulation.layout.Layout`."""
     if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     for car in range(len(out)):
-        observe_line(state, car, cars, circuits, CENTRE_LINE, limits, out[car])
+        observe_line(state, car, cars, circuits, CENTRE_LINE, scaling, out[car])
     return True
 
 

@@ -1,8 +1,10 @@
 """What a driver sees, against the plain geometry of a circuit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, simulator_on
+from cars import RACECAR, circuit_named, scatter, simulator_on, stations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import circle_track
@@ -117,12 +119,11 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
     simulator = one_car(hairpins, share * hairpins.track.length_m, speed_mps=speed)
     seen = preview(simulator.observe()[0])
     count, step = int(simulator.circuits.count[0]), float(simulator.circuits.step_m[0])
-    psi = simulator.state[dyn.PSI, 0]
+    psi, table = simulator.state[dyn.PSI, 0], stations(simulator.circuits)
     for row, preview_s in zip(seen, lp.PREVIEW_S, strict=True):
         ahead_m = max(speed, lp.PREVIEW_SPEED_FLOOR_MPS) * preview_s
         place = (simulator.place_s_m()[0] + ahead_m) / step
-        a = simulator.circuits.table[int(place) % count]
-        b = simulator.circuits.table[(int(place) + 1) % count]
+        a, b = table[int(place) % count], table[(int(place) + 1) % count]
         there = a + (place % 1.0) * (b - a)
         dx = there[bank.LINE_X] - simulator.state[dyn.X, 0]
         dy = there[bank.LINE_Y] - simulator.state[dyn.Y, 0]
@@ -132,7 +133,24 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
             bearing, there[bank.LINE_KAPPA] / 0.04, (there[bank.LINE_SPEED] - speed) / 20.0,
             min(left, 8.0) / 4.0, min(right, 8.0) / 4.0,
         ]  # fmt: skip
-        np.testing.assert_allclose(row, np.clip(expected, -LIMIT, LIMIT), atol=1e-3)
+        np.testing.assert_allclose(row, np.clip(expected, -LIMIT, LIMIT), atol=1e-5)
+
+
+def test_far_from_the_origin_of_the_coordinates_nothing_else_is_seen(hairpins):
+    """As surveyed tracks are: single precision alone would blur them by half a metre."""
+    track = replace(
+        hairpins.track, x_m=hairpins.track.x_m + 5e5, y_m=hairpins.track.y_m - 5e6
+    )  # fmt: skip
+    here, far = (
+        simulator_on([circuit], 50) for circuit in (hairpins, replace(hairpins, track=track))
+    )
+    for simulator in (here, far):
+        scatter(simulator, 0)
+        for _ in range(5):
+            simulator.step(np.tile([0.1, 0.3], (50, 1)))
+    np.testing.assert_allclose(far.cars.offset_m, here.cars.offset_m, atol=1e-4)
+    np.testing.assert_allclose(far.observe(), here.observe(), atol=1e-4)
+    np.testing.assert_allclose(far.cars.rewards, here.cars.rewards, atol=1e-6)
 
 
 @settings(max_examples=50)

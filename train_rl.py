@@ -94,6 +94,7 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     with cli.interrupts_held():
+        import numpy as np
         import torch
         from stable_baselines3.common.logger import configure
 
@@ -102,10 +103,10 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
-        from racing_env.drivers.policy import Policy, load_policy
-        from racing_env.laps.chunks import circuits_set, drive_chunks
-        from racing_env.laps.evaluation import LapResult, demonstrated_laps, policy_driver
+        from racing_env.drivers.policy import load_policy
+        from racing_env.laps.evaluation import demonstrated_laps
         from racing_env.laps.plots import learning_curve
+        from racing_env.laps.races import racing
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
@@ -151,7 +152,7 @@ def train(args: argparse.Namespace) -> None:
         refuse_difference(args.data, found, wanted, "collect it again")
     # loaded once, for all workers
     worker_context(
-        "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.chunks"
+        "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
     )
     circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
     held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
@@ -171,13 +172,15 @@ def train(args: argparse.Namespace) -> None:
     settings = algorithm.training_settings(task, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
-    teacher_s = demonstrated_laps(held_back)
+    demonstrated_s = demonstrated_laps(held_back)
+    teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
+    profile_s = np.array([c.lap_time_s for c in held_back])
 
     # ---------------------------------------------------------------- learn
     with (
         cli.progress_bar(timesteps, first, "steps", show_rate=True) as bar,
         closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
-        circuits_set(held_back, [clone.layout.name], args.envs + 1) as imap,
+        racing(held_back, clone, args.envs + 1) as race,
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
@@ -190,12 +193,8 @@ def train(args: argparse.Namespace) -> None:
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
         average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
-
-        def race(policy: Policy) -> list[LapResult]:
-            return drive_chunks(imap, len(held_back), policy_driver(policy), laps=1)
-
         judge = JudgeDrivers(
-            race, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
+            race, profile_s, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
         )
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         logs = [LogNumbers(numbers), LogEpisodes()]

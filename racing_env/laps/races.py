@@ -5,12 +5,14 @@ time, and none the more in small batches. The network's tanh is another one, so 
 differ in their last digits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from racing_env.common.workers import LocalPool
 from racing_env.drivers.policy import ACTION_SIZE, Policy
 from racing_env.laps.evaluation import TIME_LIMIT_FACTOR
 from racing_env.simulation import closed_loop
@@ -18,13 +20,12 @@ from racing_env.simulation.perceptron import network_of
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
-from racing_env.tracks.bank import CircuitBank
+from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.circuit import Circuit
 
 CALL_STEPS = 64  # in one call: no lap is as short
 CHUNK = 16  # circuits a job
 LAPS = 2  # a standing one, then the flying one
-
-Imap = Callable[..., Iterator[Any]]
 
 
 class _WorkerState:
@@ -41,8 +42,26 @@ def set_circuits(circuits: CircuitBank) -> None:
     _worker.circuits = circuits
 
 
-def race_by_chunks(imap: Imap, circuits: int, policy: Policy) -> np.ndarray:
-    """`flying_laps_s` (circuits,) by jobs of processes that have `set_circuits` of so many."""
+@contextmanager
+def racing(
+    circuits: Sequence[Circuit], like: Policy, workers: int
+) -> Iterator[Callable[[Policy], np.ndarray]]:
+    """`flying_laps_s` (circuits,) of policies like this one, within the block: by processes,
+    `workers` at the most, or this one where one chunk holds all the circuits.
+    """
+    bank = pack_circuits(circuits)
+    processes = min(workers, -(-len(circuits) // CHUNK))
+    if processes > 1:
+        flying_laps_s(bank, like, range(1))  # compiled once, for all of them
+        with LocalPool(processes, set_circuits, (bank,)) as pool:
+            yield partial(_race_by_chunks, pool.imap, len(circuits))
+    else:
+        yield lambda policy: flying_laps_s(bank, policy, range(len(circuits)))
+
+
+def _race_by_chunks(
+    imap: Callable[..., Iterator[Any]], circuits: int, policy: Policy
+) -> np.ndarray:
     chunks = [range(circuits)[first : first + CHUNK] for first in range(0, circuits, CHUNK)]
     return np.concatenate([*imap(partial(_race, policy), chunks)])
 
@@ -52,7 +71,7 @@ def _race(policy: Policy, which: range) -> np.ndarray:
 
 
 def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.ndarray:
-    """A policy's flying lap (len(which),) on these circuits of a bank, NaN where it is not finished.
+    """A policy's flying lap (len(which),) on these circuits of a bank, NaN where it finishes none.
 
     The policy has two hidden layers of one size, and is for the bank's car.
     """

@@ -202,13 +202,14 @@ def test_noise_is_each_cars_own_and_each_rollouts(bank):
 
 def test_what_is_learnt_is_counted(bank):
     """Nothing of a rollout is left in the sums of the next one."""
-    endless = SETTINGS._replace(task=TASK._replace(time_limit_s=1000.0))
+    few = ROLLOUTS._replace(steps=6)
+    endless = SETTINGS._replace(task=TASK._replace(time_limit_s=1000.0), rollouts=few)
     cars = one_group(bank, 2, endless)
     for number in range(2):
         driven(cars, number)
         assert not cars.block.ended.any()
-        assert cars.block.usable[0] == 2 * (STEPS - ROLLOUTS.lookahead_steps + 1)
-        assert 0.0 < cars.block.sizes.max() <= 2 * STEPS * ROLLOUTS.action_gradient_limit
+        assert cars.block.usable[0] == 2 * (6 - ROLLOUTS.lookahead_steps + 1)
+        assert 0.0 < cars.block.sizes.max() <= 2 * 6 * ROLLOUTS.action_gradient_limit
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])

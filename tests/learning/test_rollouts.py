@@ -89,7 +89,7 @@ def test_groups_have_each_car_once_whatever_the_processes(cars: int):
         shares = shared_out(cars, processes, SETTINGS)
         assert len(shares) == processes
         assert [group for share in shares for group in share.groups] == groups
-    with pytest.raises(ValueError, match=f"{len(groups)} groups of cars are too few"):
+    with pytest.raises(ValueError, match=f"{cars} cars are too few for {len(groups) + 1} proc"):
         shared_out(cars, len(groups) + 1, SETTINGS)
 
 

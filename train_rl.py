@@ -112,7 +112,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.checkpoints import Checkpoints, restore
         from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
-        from racing_env.learning.vector_env import make_vec_env
+        from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import training_task
         from racing_env.tracks.bank import pack_circuits
@@ -133,8 +133,6 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
     timesteps = args.timesteps or algorithm.NUMBERS.timesteps
     cars = (args.cars or algorithm.NUMBERS.cars) if args.vec_env == "batch" else args.envs
-    if args.vec_env == "batch" and cars <= args.envs:
-        raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
@@ -143,6 +141,12 @@ def train(args: argparse.Namespace) -> None:
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     clone = replace(load_policy(args.policy), record=record)
     task = training_task(clone.vehicle, clone.layout.name)
+    settings = algorithm.training_settings(task, args.seed)
+    most = most_processes(cars, settings)
+    if args.vec_env == "batch" and args.envs >= most:
+        raise InputError(
+            f"--envs {args.envs}: {cars} cars give work to {most} processes, the learner among them"
+        )
     given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
     data = read_dataset(args.data) if args.data else None
     if data:
@@ -169,7 +173,6 @@ def train(args: argparse.Namespace) -> None:
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
     bank = pack_circuits(circuits)
-    settings = algorithm.training_settings(task, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
     demonstrated_s = demonstrated_laps(held_back)

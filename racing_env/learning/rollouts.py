@@ -17,7 +17,7 @@ from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameters_of
 from racing_env.tracks.bank import CircuitBank
 
-GROUP_CARS = 8  # a vector of the processor holds so many; more processes than groups have no work
+GROUP_CARS = 8  # a vector of the processor holds so many
 LEAST_GROUPS = 16  # where there are fewer cars, groups are smaller
 NOISE = 1  # tells the noise's streams from those of the episodes
 

@@ -247,6 +247,7 @@ def train(args: argparse.Namespace) -> None:
             "drive_workers": drivers,
             "wall_s": earlier_s + running_s,
             "busy_s": busy_s,
+            "workers_busy_s": workers_busy_s,
             "speed_up": busy_s / running_s,
             "examples_per_s": examples / learning_s if learning_s else None,
             "laps_finished": int(best[0]),

@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     flag("--workers", type=cli.processes_int,
          help="processes that load batches and drive; 0: the main process loads, one process "
          "drives (cores / 2 drive, the main process loads)")  # fmt: skip
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
@@ -63,6 +64,7 @@ def train(args: argparse.Namespace) -> None:
         import torch
 
         from racing_env.car.scales import scales_of
+        from racing_env.common.cluster import open_workers
         from racing_env.common.content import refuse_difference
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
@@ -101,14 +103,14 @@ def train(args: argparse.Namespace) -> None:
     vehicle, layout = data.vehicle, data.layout
     # Batches lie in memory: reading them costs less than to fetch them from another process.
     loaders = args.workers or 0
-    workers = cli.available_cores() // 2 if args.workers is None else args.workers
-    processes = max(workers, 1)
     # torch once, shared by the workers of all rounds
     worker_context(
         "racing_env.tracks.sources", "racing_env.learning.batches", "racing_env.data.recording"
     )
+    processes = cli.available_cores() // 2 if args.workers is None else args.workers
+    workers = open_workers(args.cluster, max(processes, 1))
     try:
-        circuits = load_circuits(data.manifest["tracks"], vehicle, processes)
+        circuits = load_circuits(data.manifest["tracks"], vehicle, workers)
     except InputError as error:
         raise InputError(f"{args.data}: was collected on circuits of which {error}") from None
     content = circuits_content(circuits)
@@ -118,7 +120,7 @@ def train(args: argparse.Namespace) -> None:
     refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
     task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
     bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
-    judges = load_circuits(args.judge_on, vehicle, processes)
+    judges = load_circuits(args.judge_on, vehicle, workers)
 
     network = policy_network(layout.size).to(device)
     optimizer = cloning.adam(network)
@@ -163,7 +165,7 @@ def train(args: argparse.Namespace) -> None:
                 writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
                 if writer.episodes == 0:
                     for episode, busy_s in record_episodes(
-                        bank, names, task, seeds, processes, out, policy
+                        bank, names, task, seeds, workers, policy
                     ):
                         writer.add(episode)
                         workers_busy_s += busy_s
@@ -232,7 +234,7 @@ def train(args: argparse.Namespace) -> None:
         out / "summary.json",
         {
             "stage": "train_bc",
-            "workers": workers,
+            "workers": workers.number if args.cluster else processes,
             "wall_s": earlier_s + running_s,
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,

@@ -52,6 +52,7 @@ def arguments() -> argparse.Namespace:
          help=f"transitions ({millions} million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
@@ -98,6 +99,7 @@ def train(args: argparse.Namespace) -> None:
         from stable_baselines3.common.logger import configure
 
         from racing_env.common.allocator import keep_freed_memory
+        from racing_env.common.cluster import open_workers
         from racing_env.common.content import file_digest, refuse_difference
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
@@ -150,8 +152,9 @@ def train(args: argparse.Namespace) -> None:
         refuse_difference(args.data, found, wanted, "collect it again")
     # loaded once, for all workers
     worker_context("racing_env.tracks.sources", "racing_env.learning.car_worker")
-    circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
-    held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
+    workers = open_workers(args.cluster, args.envs + 1)
+    circuits = load_circuits(args.track, clone.vehicle, workers)
+    held_back = load_circuits(args.judge_on, clone.vehicle, workers)
     same = given | {
         "checkpoint_version": 6,
         "algo": args.algo,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import _CacheLocator
 
 PACKAGE = Path(__file__).resolve().parents[1]
 KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-package has kernels
@@ -63,10 +64,41 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Any:
-    # numba reads its setting when a function is decorated; others' functions keep their own cache
+    # numba reads its settings when a function is decorated; others' functions keep their own cache
     settings: Any = numba.config
-    earlier, settings.CACHE_DIR = settings.CACHE_DIR, _FOLDER
+    earlier = settings.CACHE_LOCATOR_CLASSES
+    settings.CACHE_LOCATOR_CLASSES = f"{__name__}.{ByContent.__name__},UserWideCacheLocator"
     try:
         return numba.njit(cache=True, error_model="numpy", **options)(function)
     finally:
-        settings.CACHE_DIR = earlier
+        settings.CACHE_LOCATOR_CLASSES = earlier
+
+
+class ByContent(_CacheLocator):
+    """Where numba keeps a kernel: in a folder that the sources' content alone has named.
+
+    Numba's own locators have the package's path in the name: then each copy of the package, such as
+    a cluster makes of it for each of its starts, would be compiled anew.
+    """
+
+    def __init__(self, path: Path, line: int):
+        self._path, self._line = path, line
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "ByContent | None":
+        folder = Path(_FOLDER, Path(py_file).parent.name)
+        locator = cls(folder, py_func.__code__.co_firstlineno)
+        try:
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+    def get_cache_path(self) -> str:
+        return str(self._path)
+
+    def get_source_stamp(self) -> str:
+        return ""  # the folder's name is it
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)

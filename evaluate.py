@@ -21,7 +21,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env import DEFAULT_VEHICLE
+from racing_env import DEFAULT_LAYOUT, DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import (
@@ -56,6 +56,7 @@ def evaluate(args: argparse.Namespace) -> None:
         from racing_env.common.cluster import open_workers
         from racing_env.common.run_record import write_run_record
         from racing_env.drivers.policy import load_policy
+        from racing_env.laps import chunks
         from racing_env.laps import evaluation as ev
         from racing_env.laps.ghosts import write_ghosts
         from racing_env.laps.report import write_report
@@ -83,14 +84,22 @@ def evaluate(args: argparse.Namespace) -> None:
 
     # ---------------------------------------------------------------- drive
     results = {}
-    for name in tqdm(names, "drivers", disable=None):
-        if name == EXPERT:
-            driver = ev.expert_driver(ev.expert_paces(circuits, args.laps))
-        else:
-            driver = ev.policy_driver(policies[name])
-        results[name] = ev.drive_laps(
-            circuits, driver, args.laps, name=name, telemetry=bool(args.out or args.video)
-        )
+    layouts = {policy.layout.name for policy in policies.values()}
+    chunk = chunks.LAP_CHUNK
+    if EXPERT in names:
+        layouts.add(DEFAULT_LAYOUT)
+        chunk = chunks.PACE_CHUNK
+    with chunks.circuits_set(circuits, layouts, args.workers, chunk) as imap:
+        for name in tqdm(names, "drivers", disable=None):
+            if name == EXPERT:
+                paces = chunks.paces_by_chunks(imap, len(circuits), args.laps)
+                driver = ev.expert_driver(paces)
+            else:
+                driver = ev.policy_driver(policies[name])
+            results[name] = chunks.drive_chunks(
+                imap, len(circuits), driver, laps=args.laps, name=name,
+                telemetry=bool(args.out or args.video),
+            )  # fmt: skip
 
     # ---------------------------------------------------------------- report
     compared_with = "the speed profile"
@@ -138,7 +147,7 @@ def arguments() -> argparse.Namespace:
         help=f"{cli.VEHICLE_HELP} (the drivers' own; {DEFAULT_VEHICLE} where only the expert "
         "drives)")  # fmt: skip
     add("--workers", type=cli.worker_int, default=cli.available_cores(),
-        help="processes that prepare circuits (cores)")  # fmt: skip
+        help="processes that prepare circuits and drive (cores)")  # fmt: skip
     add("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
     add("--seed", type=cli.seed_int, default=1000, help="of the default circuits (1000)")

@@ -72,7 +72,8 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.data.dataset_writer import DatasetWriter, Origin
         from racing_env.data.recording import record_episodes
         from racing_env.drivers.policy import Policy, save_policy
-        from racing_env.laps.evaluation import drive_laps, policy_driver, summary
+        from racing_env.laps.chunks import circuits_set, drive_chunks
+        from racing_env.laps.evaluation import policy_driver, summary
         from racing_env.learning import cloning
         from racing_env.learning.batches import BatchLoader, Demonstrations
         from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
@@ -105,7 +106,10 @@ def train(args: argparse.Namespace) -> None:
     loaders = args.workers or 0
     # torch once, shared by the workers of all rounds
     worker_context(
-        "racing_env.tracks.sources", "racing_env.learning.batches", "racing_env.data.recording"
+        "racing_env.tracks.sources",
+        "racing_env.learning.batches",
+        "racing_env.data.recording",
+        "racing_env.laps.chunks",
     )
     processes = cli.available_cores() // 2 if args.workers is None else args.workers
     workers = open_workers(args.cluster, max(processes, 1))
@@ -196,7 +200,8 @@ def train(args: argparse.Namespace) -> None:
 
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), nobody)
-            result = summary(drive_laps(judges, policy_driver(policy), laps=1))
+            with circuits_set(judges, [layout.name], processes) as imap:
+                result = summary(drive_chunks(imap, len(judges), policy_driver(policy), laps=1))
             ratio = float(result.lap_ratio) if result.finished else math.inf
             if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
                 best = (result.finished, -ratio)

@@ -21,6 +21,7 @@ from racing_env.common.files import replaced_atomically
 from racing_env.drawing.video import race_frames
 from racing_env.drivers.policy import load_policy
 from racing_env.laps import evaluation as ev
+from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit
 from racing_env.tracks.sources import load_circuits
 
@@ -58,7 +59,7 @@ def main() -> None:
     args = parser.parse_args()
     policy = load_policy(args.policy)
     (circuit,) = load_circuits([args.track], policy.vehicle)
-    expert = ev.expert_driver(ev.expert_paces([circuit], LAPS))
+    expert = ev.expert_driver(ev.expert_paces(pack_circuits([circuit]), LAPS))
     laps = [lap(circuit, expert, "expert"), lap(circuit, ev.policy_driver(policy), "neural driver")]
     first = args.from_s * FRAMES_PER_S
     last = first + args.seconds * FRAMES_PER_S

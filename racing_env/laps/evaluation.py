@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from racing_env.simulation import layouts
 from racing_env.simulation.motion import END_NAMES, ON_TRACK
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import Task, racing_task
-from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit
 
 FINISHED, OFF_TRACK, TIME_LIMIT = "finished", "off_track", "time_limit"
@@ -31,7 +32,8 @@ TIME_LIMIT_FACTOR = 3.0  # on the speed profile's time for the same laps
 class Driver(NamedTuple):
     """Who drives."""
 
-    act: Callable[[Simulator], np.ndarray]  # actions (n, 2) for the simulator's cars
+    # Actions (n, 2) for the simulator's cars; can be pickled where other processes are to drive.
+    act: Callable[[Simulator], np.ndarray]
     layout: str = layouts.DEFAULT  # by which he sees
     vehicle: Vehicle | None = None  # the only car that he can drive; None: any
 
@@ -113,20 +115,28 @@ class Summary(NamedTuple):
 
 def policy_driver(policy: Policy) -> Driver:
     """A driver that does what the policy says."""
-    return Driver(lambda sim: policy.act(sim.observe()), policy.layout.name, policy.vehicle)
+    return Driver(partial(_act_by_policy, policy), policy.layout.name, policy.vehicle)
 
 
 def expert_driver(paces: np.ndarray) -> Driver:
     """The expert with a factor on the speed profile for each circuit of the bank, (circuits,)."""
-    return Driver(lambda sim: expert_actions(sim, paces[sim.cars.circuit]))
+    return Driver(partial(_act_as_expert, paces))
 
 
-def expert_paces(circuits: Sequence[Circuit], laps: int = 3) -> np.ndarray:
+def _act_by_policy(policy: Policy, simulator: Simulator) -> np.ndarray:
+    return policy.act(simulator.observe())
+
+
+def _act_as_expert(paces: np.ndarray, simulator: Simulator) -> np.ndarray:
+    return expert_actions(simulator, paces[simulator.cars.circuit])
+
+
+def expert_paces(circuits: CircuitBank, laps: int = 3) -> np.ndarray:
     """The expert's pace on each circuit (circuits,): the fastest that finishes.
 
     Where none finishes it is the slowest of all, so that there is something to show.
     """
-    paces, _ = fastest_paces(pack_circuits(circuits), laps + 1)
+    paces, _ = fastest_paces(circuits, laps + 1)
     return np.where(np.isfinite(paces), paces, min(PACES))
 
 
@@ -159,28 +169,44 @@ def drive_laps(
     name: str = "driver",
     telemetry: bool = False,
 ) -> list[LapResult]:
-    """Drive a standing lap and `laps` flying ones on each of the circuits, all in one batch.
+    """`drive_bank` on each of the circuits."""
+    if not circuits:
+        return []
+    names = [circuit.track.name for circuit in circuits]
+    return drive_bank(pack_circuits(circuits), names, driver, laps, task, name, telemetry)
+
+
+def drive_bank(
+    circuits: CircuitBank,
+    tracks: Sequence[str],
+    driver: Driver,
+    laps: int = 3,
+    task: Task | None = None,
+    name: str = "driver",
+    telemetry: bool = False,
+    which: range | None = None,
+) -> list[LapResult]:
+    """Drive a standing lap and `laps` flying ones on the circuits of a bank, all in one batch.
 
     The driver sees a simulator whose car i is on circuit `simulator.cars.circuit[i]`; a car that
     has ended is no longer in it. task: laps by the rule (`racing_task`) where none is given.
+    tracks: the circuits' names; which: the circuits that are driven, all by default.
     Results are in the order of the circuits. Raises InputError if the driver's actions are not
     finite numbers, ValueError if he drives another car or sees by another layout.
     """
-    if not circuits:
-        return []
-    vehicle = circuits[0].vehicle
-    task = task or racing_task(vehicle, driver.layout)
-    if driver.vehicle not in (None, vehicle) or driver.layout != task.layout:
+    which = range(len(tracks)) if which is None else which
+    task = task or racing_task(circuits.vehicle, driver.layout)
+    if driver.vehicle not in (None, circuits.vehicle) or driver.layout != task.layout:
         raise ValueError("the driver is not for this car, or not for what this task shows")
-    simulator = Simulator(pack_circuits(circuits), len(circuits), task)
-    for car in range(simulator.n):
-        simulator.place(car, car)
-    limit_s = TIME_LIMIT_FACTOR * (laps + 1) * simulator.circuits.line_lap_s
+    simulator = Simulator(circuits, len(which), task)
+    for car, circuit in enumerate(which):
+        simulator.place(car, circuit)
+    limit_s = TIME_LIMIT_FACTOR * (laps + 1) * circuits.line_lap_s
     if task.time_limit_s is not None:
         limit_s = np.full_like(limit_s, task.time_limit_s)
-    lap_times: list[list[float]] = [[] for _ in circuits]
-    ends = [""] * len(circuits)
-    distance_m = np.zeros(len(circuits))
+    lap_times: dict[int, list[float]] = {circuit: [] for circuit in which}
+    ends: dict[int, str] = {}
+    distance_m: dict[int, float] = {}
     records = [snapshot(simulator)] if telemetry else []
     while simulator.n:
         laps_before = simulator.cars.laps.copy()
@@ -195,22 +221,23 @@ def drive_laps(
         if over.any():
             for i in np.flatnonzero(over):
                 ends[cars.circuit[i]] = _end(cars.ended[i], cars.laps[i] > laps)
-                distance_m[cars.circuit[i]] = cars.distance_m[i]
+                distance_m[cars.circuit[i]] = float(cars.distance_m[i])
             simulator = simulator.subset(~over)
-    driven = laps_to_show(records, circuits, lap_times) if telemetry else None
+    length_m = circuits.count * circuits.step_m
+    driven = laps_to_show(records, lap_times, length_m, circuits.vehicle) if telemetry else {}
     return [
         LapResult(
             driver=name,
-            track=circuit.track.name,
-            length_m=float(circuit.track.length_m),
-            profile_lap_s=float(circuit.lap_time_s),
+            track=tracks[i],
+            length_m=float(length_m[i]),
+            profile_lap_s=float(circuits.line_lap_s[i]),
             end=ends[i],
             lap_times_s=tuple(lap_times[i]),
-            distance_m=float(distance_m[i]),
+            distance_m=distance_m[i],
             laps_wanted=laps + 1,
-            telemetry=driven[i] if driven else None,
+            telemetry=driven.get(i),
         )
-        for i, circuit in enumerate(circuits)
+        for i in which
     ]
 
 

@@ -1,6 +1,6 @@
 """Telemetry: one lap of a car, recorded at its control steps, and the CSV that holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.files import replaced_atomically
 from racing_env.simulation.simulator import Simulator
-from racing_env.tracks.circuit import Circuit
 
 
 class Telemetry(NamedTuple):
@@ -55,20 +54,24 @@ def snapshot(simulator: Simulator) -> np.ndarray:
 
 def laps_to_show(
     records: list[np.ndarray],
-    circuits: Sequence[Circuit],
-    lap_times: list[list[float]],
-) -> list[Telemetry]:
-    """Each car's best flying lap or, without one, its last lap as far as it came."""
+    lap_times: Mapping[int, list[float]],
+    length_m: np.ndarray,
+    vehicle: Vehicle,
+) -> dict[int, Telemetry]:
+    """Each car's best flying lap or, without one, its last lap as far as it came; by circuit.
+
+    lap_times: by circuit, of those that were driven; length_m: of every circuit.
+    """
     everything = np.concatenate(records, axis=1)
     which = everything[dyn.STATE_SIZE]
-    laps = []
-    for i, circuit in enumerate(circuits):
-        flying = lap_times[i][1:]
-        lap = 1 + int(np.argmin(flying)) if flying else len(lap_times[i])
-        own = everything[:, which == i]
-        start_s = sum(lap_times[i][:lap])
-        end_s = start_s + lap_times[i][lap] if flying else own[-1, -1]
-        laps.append(_lap(own, start_s, end_s, lap * circuit.track.length_m, circuit.vehicle))
+    laps = {}
+    for circuit, times in lap_times.items():
+        flying = times[1:]
+        lap = 1 + int(np.argmin(flying)) if flying else len(times)
+        own = everything[:, which == circuit]
+        start_s = sum(times[:lap])
+        end_s = start_s + times[lap] if flying else own[-1, -1]
+        laps[circuit] = _lap(own, start_s, end_s, lap * length_m[circuit], vehicle)
     return laps
 
 

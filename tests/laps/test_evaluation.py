@@ -13,6 +13,7 @@ from racing_env.laps import evaluation as ev
 from racing_env.simulation.layouts import centre_preview
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.task import racing_task
+from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit
 
 PACE = 0.85  # slow enough for the expert on these circuits
@@ -147,7 +148,7 @@ def test_an_action_that_is_no_number_is_refused(circuits):
 
 
 def test_expert_paces_finish(circuits):
-    paces = ev.expert_paces(circuits[1:], laps=1)
+    paces = ev.expert_paces(pack_circuits(circuits[1:]), laps=1)
     assert paces.shape == (1,) and 0.7 <= paces[0] <= 1.0
     assert ev.drive_laps(circuits[1:], ev.expert_driver(paces), laps=1)[0].finished
 

@@ -112,7 +112,7 @@ def actuator_at_stages(value, target, rate, h):
 
 
 @inlined
-def _rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
+def rates(psi, vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle):
     """Time derivatives of (x, y, psi, vx, vy, yaw_rate, ax, ay) in the step's start frame."""
     now_ax, now_ay, yaw_acceleration = accelerations(
         vx, vy, yaw_rate, ax, ay, steer, drive_n, brake_n, vehicle
@@ -182,19 +182,19 @@ def step_dynamics(state, action, vehicle, dt_s, substeps, scratch):
             brake1, brake2 = actuator_at_stages(brake0, brake_target, brake_rate, h)
             psi, vx, vy, r = turn[i], state[VX, i], state[VY, i], state[YAW_RATE, i]
             ax, ay = state[AX, i], state[AY, i]
-            x_1, y_1, psi_1, vx_1, vy_1, r_1, ax_1, ay_1 = _rates(
+            x_1, y_1, psi_1, vx_1, vy_1, r_1, ax_1, ay_1 = rates(
                 psi, vx, vy, r, ax, ay, steer0, drive0, brake0, vehicle
             )
             k = 0.5 * h
-            x_2, y_2, psi_2, vx_2, vy_2, r_2, ax_2, ay_2 = _rates(
+            x_2, y_2, psi_2, vx_2, vy_2, r_2, ax_2, ay_2 = rates(
                 psi + k * psi_1, vx + k * vx_1, vy + k * vy_1, r + k * r_1,
                 ax + k * ax_1, ay + k * ay_1, steer1, drive1, brake1, vehicle,
             )  # fmt: skip
-            x_3, y_3, psi_3, vx_3, vy_3, r_3, ax_3, ay_3 = _rates(
+            x_3, y_3, psi_3, vx_3, vy_3, r_3, ax_3, ay_3 = rates(
                 psi + k * psi_2, vx + k * vx_2, vy + k * vy_2, r + k * r_2,
                 ax + k * ax_2, ay + k * ay_2, steer1, drive1, brake1, vehicle,
             )  # fmt: skip
-            x_4, y_4, psi_4, vx_4, vy_4, r_4, ax_4, ay_4 = _rates(
+            x_4, y_4, psi_4, vx_4, vy_4, r_4, ax_4, ay_4 = rates(
                 psi + h * psi_3, vx + h * vx_3, vy + h * vy_3, r + h * r_3,
                 ax + h * ax_3, ay + h * ay_3, steer2, drive2, brake2, vehicle,
             )  # fmt: skip

@@ -2,9 +2,9 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -12,24 +12,48 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from racing_env.common.workers import START_METHOD, worker_context
+from racing_env.learning.shared_block import EPISODES_KEPT, Block, episode_info
+
+
+class Rollout(NamedTuple):
+    """What a rollout of all cars gives their learner."""
+
+    gradient: np.ndarray  # (parameters,) float64: of all that was paid, summed over cars and steps
+    usable: int  # steps that were learnt from
+    sizes: np.ndarray  # (2,): sums of the absolute gradients by steering and by pedals
+    infos: list[dict[str, Any]]  # an "episode" for each that has ended, as SB3's Monitor has it
 
 
 class CarVecEnv(VecEnv):
     """A vector environment whose environment i is car i of a training run."""
 
-    @abstractmethod
-    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How what has been paid would have changed with the actions of the last steps.
+    def rollout(self, parameters: np.ndarray, number: int) -> Rollout:
+        """Let all cars drive a rollout by a network with these parameters, and pull it back.
 
-        The cars must have a tape of so many steps. jacobians: (steps, n, 2, size), of the driver's
-        actions by what it saw. Returns the gradients (steps, n, 2) of what each step and those
-        after it paid, by the step's action, and whether enough of what followed is known to learn
-        from it, (steps, n) bool.
+        The settings of the cars must have rollouts. number: names the streams of their noise.
         """
+        blocks = self._rollouts(parameters, number)
+        infos = [info for block in blocks for info in _ended(block)]
+        gradients = np.concatenate([block.gradients for block in blocks])
+        return Rollout(
+            gradient=gradients.sum(axis=0, dtype=np.float64),
+            usable=int(sum(block.usable.sum() for block in blocks)),
+            sizes=np.concatenate([block.sizes for block in blocks]).sum(axis=0),
+            infos=infos,
+        )
+
+    @abstractmethod
+    def _rollouts(self, parameters: np.ndarray, number: int) -> Sequence[Block]:
+        """The blocks of all cars, in order, after the rollout."""
+
+    @property
+    @abstractmethod
+    def observations(self) -> np.ndarray:
+        """What the cars see now, (n, size) float32, after a rollout."""
 
     @abstractmethod
     def snapshots(self) -> np.ndarray:
-        """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64, but for the tape.
+        """All that decides how the cars go on, (n, SNAPSHOT_SIZE) float64.
 
         What one kind of vector environment gives, another can go on from.
         """
@@ -39,16 +63,22 @@ class CarVecEnv(VecEnv):
         """Let the cars go on from `snapshots` of as many cars, instead of a reset."""
 
 
+def _ended(block: Block) -> Iterator[dict[str, Any]]:
+    for car, ended in enumerate(block.ended.tolist()):
+        for slot in range(min(ended, EPISODES_KEPT)):
+            returns, length = block.ended_returns[car, slot], block.ended_lengths[car, slot]
+            yield {"episode": episode_info(returns, length)}
+
+
 class _OneByOne(CarVecEnv):
     """What stable-baselines3's own vector environments lack, by the methods of `TrainingEnv`."""
 
-    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cars = [
-            self.env_method("pull_back", jacobians[:, car], indices=car)[0]
-            for car in range(self.num_envs)
-        ]
-        gradients, usable = zip(*cars, strict=True)
-        return np.stack(gradients, axis=1), np.stack(usable, axis=1)
+    def _rollouts(self, parameters: np.ndarray, number: int) -> Sequence[Block]:
+        return self.env_method("rollout", parameters, number)
+
+    @property
+    def observations(self) -> np.ndarray:
+        return np.stack(self.env_method("observation"))
 
     def snapshots(self) -> np.ndarray:
         return np.stack(self.env_method("snapshot"))
@@ -66,7 +96,7 @@ class SubprocCarVecEnv(_OneByOne, SubprocVecEnv):
     """SB3's own, that raises ChildProcessError naming a process that died, and always closes."""
 
     def __init__(self, makers: list[Callable[[], gym.Env]]):
-        worker_context("racing_env.learning.training_cars")
+        worker_context("racing_env.learning.training_env")
         with self._naming_deaths():
             super().__init__(makers, start_method=START_METHOD)
 

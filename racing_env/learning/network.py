@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -68,6 +69,28 @@ def copy_policy_into(policy: Policy, layers: Sequence[nn.Linear]) -> None:
         for layer, weight, bias in zip(layers, policy.weights, policy.biases, strict=True):
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
+
+
+def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
+    """All weights and biases (parameters,) float32, as `racing_env.simulation.perceptron` has them:
+    a layer's weights (in, out), its biases, the next layer's.
+    """
+    with torch.no_grad():
+        parts = [part for layer in layers for part in (layer.weight.T.flatten(), layer.bias)]
+        return torch.cat(parts).cpu().numpy()
+
+
+def set_gradient(layers: Sequence[nn.Linear], gradient: np.ndarray) -> None:
+    """Set the layers' gradients to those of `flat_parameters`, (parameters,) of any float type."""
+    device = layers[0].weight.device
+    left = torch.from_numpy(gradient.astype(np.float32)).to(device)
+    for layer in layers:
+        outputs, inputs = layer.weight.shape
+        weight, bias, left = left.split(
+            [inputs * outputs, outputs, len(left) - (inputs + 1) * outputs]
+        )
+        layer.weight.grad = weight.view(inputs, outputs).T.contiguous()
+        layer.bias.grad = bias.clone()
 
 
 def choose_device(name: str) -> torch.device:

@@ -25,29 +25,41 @@ from racing_env.learning.car_vec_env import (
     SubprocCarVecEnv,
     death_of,
 )
-from racing_env.learning.shared_block import Block, block_bytes, open_block
-from racing_env.learning.training_cars import (
-    TrainingCars,
-    TrainingEnv,
-    TrainingSettings,
-    stream_seed,
-)
-from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.learning.rollouts import RolloutCars, group_slices, new_cars
+from racing_env.learning.shared_block import Block, episode_info, new_block
+from racing_env.learning.training_cars import TrainingSettings, stream_seed
+from racing_env.learning.training_env import TrainingEnv
 from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
 
 
 def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
     """Compile once, for all workers: compiling at once they would spoil each other's cache."""
-    tape_steps, size = (
-        min(settings.tape_steps, 1),
-        settings.task.observation_layout().size,
-    )
-    block = open_block(bytearray(block_bytes(1, size, tape_steps)), 1, size, tape_steps)
-    cars = TrainingCars(circuits, block, 0, settings._replace(tape_steps=tape_steps))
+    if settings.rollouts:
+        settings = settings._replace(rollouts=settings.rollouts._replace(steps=1))
+    size = settings.task.observation_layout().size
+    cars = new_cars(circuits, new_block(1, size, 1, settings.parameters), 0, settings)
     cars.reset()
-    cars.step()
-    if tape_steps:
-        cars.pull_back()
+    if isinstance(cars, RolloutCars):
+        cars.rollout()
+    else:
+        cars.step()
+
+
+def shared_out(cars: int, processes: int, settings: TrainingSettings) -> list[car_worker.Share]:
+    """The cars' shares of so many processes, by groups where they drive rollouts.
+
+    Raises ValueError if there is not a group for each process.
+    """
+    if settings.rollouts:
+        groups = group_slices(cars)
+        if len(groups) < processes:
+            raise ValueError(f"{len(groups)} groups of cars are too few for {processes} processes")
+        firsts = [len(groups) * i // processes for i in range(processes + 1)]
+        return [car_worker.Share(groups[a:b]) for a, b in pairwise(firsts)]
+    if cars < processes:
+        raise ValueError(f"{cars} cars are too few for {processes} processes")
+    firsts = [cars * i // processes for i in range(processes + 1)]
+    return [car_worker.Share([slice(a, b)]) for a, b in pairwise(firsts)]
 
 
 class BatchVecEnv(CarVecEnv):
@@ -67,8 +79,7 @@ class BatchVecEnv(CarVecEnv):
         settings: TrainingSettings,
         scratch: str | Path,
     ):
-        if cars <= processes:
-            raise ValueError(f"{cars} cars are too few for {processes} workers and the learner")
+        self._shares = shared_out(cars, processes + 1, settings)  # the last one is the learner's
         layout = settings.task.observation_layout()
         low, high = layout.bounds()
         super().__init__(
@@ -76,14 +87,13 @@ class BatchVecEnv(CarVecEnv):
             gym.spaces.Box(low, high, dtype=np.float32),
             gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
         )
-        self.settings, self._size = settings, layout.size
+        self.settings = settings
         self._table_file = Path(scratch) / "training-circuits.npy"
         self._memories: list[SharedMemory] = []
         self._blocks: list[Block] = []
         self._pipes: list[Connection] = []
         self._workers: list[Any] = []
-        firsts = [cars * i // (processes + 1) for i in range(processes + 2)]
-        self._ranges = [slice(*ends) for ends in pairwise(firsts)]  # the last one is the learner's
+        self._ranges = [share.cars for share in self._shares]
         self._no_info: dict[str, Any] = {}
         try:
             self._start_workers(circuits)
@@ -98,36 +108,29 @@ class BatchVecEnv(CarVecEnv):
         circuits = circuits._replace(table=np.empty((0, 0)))
         table_file = str(self._table_file)
         context = worker_context("racing_env.learning.car_worker")
-        for i, share in enumerate(self._ranges[:-1]):
-            cars = share.stop - share.start
-            tape_steps = self.settings.tape_steps
-            nbytes = block_bytes(cars, self._size, tape_steps)
-            memory = SharedMemory(create=True, size=nbytes)
+        for i, share in enumerate(self._shares[:-1]):
+            memory = SharedMemory(create=True, size=share.nbytes(self.settings))
             self._memories.append(memory)
             ours, theirs = context.Pipe()
             worker = context.Process(
                 target=car_worker.serve,
-                args=(theirs, memory.name, cars, share.start, table_file, circuits, self.settings),
+                args=(theirs, memory.name, share, table_file, circuits, self.settings),
                 name=f"cars-{i}",
                 daemon=True,
             )
             with starting_processes():
                 worker.start()
             theirs.close()
-            self._blocks.append(open_block(memory.buf, cars, self._size, tape_steps))
+            self._blocks.append(share.block(memory.buf, self.settings))
             self._pipes.append(ours)
             self._workers.append(worker)
 
     def _start_own(self, circuits: CircuitBank) -> None:
-        cars = self._ranges[-1].stop - self._ranges[-1].start
-        tape_steps = self.settings.tape_steps
-        memory = bytearray(block_bytes(cars, self._size, tape_steps))
-        block = open_block(memory, cars, self._size, tape_steps)
+        share = self._shares[-1]
+        block = share.block(bytearray(share.nbytes(self.settings)), self.settings)
         self._blocks.append(block)
-        self._own_cars = TrainingCars(
-            with_mapped_table(circuits, self._table_file), block, self._ranges[-1].start,
-            self.settings,
-        )  # fmt: skip
+        mapped = with_mapped_table(circuits, self._table_file)
+        self._own_groups = share.training_cars(mapped, block, self.settings)
 
     def reset(self) -> np.ndarray:
         """Start an episode of every car; after `seed`, the first ones of these seeds."""
@@ -146,27 +149,29 @@ class BatchVecEnv(CarVecEnv):
         self._send(car_worker.STEP)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        car_worker.execute(self._own_cars, car_worker.STEP)
+        car_worker.execute(self._own_groups, car_worker.STEP)
         self._wait()
         truncations = self._gathered("truncations")
         dones = self._gathered("terminations") | truncations
         infos = [self._no_info] * self.num_envs
         for block, cars in zip(self._blocks, self._ranges, strict=True):
             for row in np.flatnonzero(dones[cars]).tolist():
-                terms = dict(zip(REWARD_TERMS, block.returns[row].tolist(), strict=True))
-                length = int(block.lengths[row])
                 infos[cars.start + row] = {
                     "terminal_observation": block.last_observations[row].copy(),
                     "TimeLimit.truncated": bool(block.truncations[row]),
-                    "episode": {"r": sum(terms.values()), "l": length, **terms},
+                    "episode": episode_info(block.returns[row], block.lengths[row]),
                 }
         return self._gathered("observations"), self._gathered("rewards"), dones, infos
 
-    def pull_back(self, jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        for block, cars in zip(self._blocks, self._ranges, strict=True):
-            block.jacobians[:] = jacobians[:, cars]
-        self._execute(car_worker.PULL_BACK)
-        return self._gathered("gradients", axis=1), self._gathered("usable", axis=1)
+    def _rollouts(self, parameters: np.ndarray, number: int) -> Sequence[Block]:
+        for block in self._blocks:
+            block.parameters[:], block.number[0] = parameters, number
+        self._execute(car_worker.ROLLOUT)
+        return self._blocks
+
+    @property
+    def observations(self) -> np.ndarray:
+        return self._gathered("observations")
 
     def snapshots(self) -> np.ndarray:
         self._execute(car_worker.SAVE)
@@ -195,7 +200,7 @@ class BatchVecEnv(CarVecEnv):
 
     def _execute(self, command: bytes) -> None:
         self._send(command)
-        car_worker.execute(self._own_cars, command)
+        car_worker.execute(self._own_groups, command)
         self._wait()
 
     def _send(self, command: bytes) -> None:

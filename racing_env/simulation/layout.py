@@ -49,6 +49,8 @@ class Layout(NamedTuple):
     quantities: tuple[Quantity, ...]
     observe: Callable[..., None]
     step: Callable[..., bool]
+    drive: Callable[..., int]
+    pull_back: Callable[..., None]
 
     @property
     def size(self) -> int:
@@ -91,3 +93,10 @@ class Layout(NamedTuple):
 def scaled(value, limits, i):
     """Quantity i as the driver sees it, from its value in its unit."""
     return min(max(value / limits[i, SCALE], limits[i, LOW]), limits[i, HIGH])
+
+
+@inlined
+def scaled_slope(value, limits, i):
+    """Of `scaled`, by the value: none where it is clipped."""
+    seen = value / limits[i, SCALE]
+    return 1.0 / limits[i, SCALE] if limits[i, LOW] < seen < limits[i, HIGH] else 0.0

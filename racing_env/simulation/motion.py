@@ -64,14 +64,14 @@ def locate(state, cars, circuits, car):
 
 
 @inlined
-def _line_time(circuits, c, station, fraction):
+def line_time(circuits, c, station, fraction):
     """Time (s) at which the speed profile reaches this place."""
     start = circuits.table[circuits.first[c] + station, bank.LINE_TIME]
     return start + fraction * (bank.next_line_time(circuits, c, station) - start)
 
 
 @inlined
-def _wrapped(difference, whole):
+def wrapped(difference, whole):
     """A difference of two places on a loop, taken the short way."""
     if difference > 0.5 * whole:
         return difference - whole
@@ -81,7 +81,7 @@ def _wrapped(difference, whole):
 
 
 @inlined
-def _room(cars, circuits, car):
+def room_inside(cars, circuits, car):
     """How far a car's centre is inside the nearer end of what it may use (m)."""
     c = cars.circuit[car]
     first, station = circuits.first[c], cars.station[car]
@@ -104,13 +104,13 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
         c = cars.circuit[car]
         step_m = circuits.step_m[c]
         place_m = (cars.station[car] + cars.fraction[car]) * step_m
-        line_time = _line_time(circuits, c, cars.station[car], cars.fraction[car])
+        before_s = line_time(circuits, c, cars.station[car], cars.fraction[car])
         locate(state, cars, circuits, car)
         station, fraction = cars.station[car], cars.fraction[car]
         length = circuits.count[c] * step_m
-        moved = _wrapped((station + fraction) * step_m - place_m, length)
-        gained = _wrapped(
-            _line_time(circuits, c, station, fraction) - line_time, circuits.line_lap_s[c]
+        moved = wrapped((station + fraction) * step_m - place_m, length)
+        gained = wrapped(
+            line_time(circuits, c, station, fraction) - before_s, circuits.line_lap_s[c]
         )
         before_m = cars.distance_m[car]
         cars.distance_m[car] = before_m + moved
@@ -126,7 +126,7 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
         psi = state[dyn.PSI, car]
         along = cosine(psi) * circuits.table[row, bank.COS]
         along += sine(psi) * circuits.table[row, bank.SIN]
-        room = _room(cars, circuits, car)
+        room = room_inside(cars, circuits, car)
         cars.room_m[car] = room
         standing = state[dyn.VX, car] < standing_speed
         cars.standing_s[car] = cars.standing_s[car] + dt_s if standing else 0.0
@@ -174,7 +174,7 @@ def place(
     cars.circuit[car] = c
     cars.station[car] = station
     locate(state, cars, circuits, car)
-    cars.room_m[car] = _room(cars, circuits, car)
+    cars.room_m[car] = room_inside(cars, circuits, car)
 
 
 @inlined

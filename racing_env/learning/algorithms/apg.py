@@ -28,10 +28,15 @@ from torch import nn
 
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
-from racing_env.learning.callbacks import GivenNoise
 from racing_env.learning.car_vec_env import CarVecEnv
-from racing_env.learning.network import HIDDEN_SIZES, copy_policy_into, policy_from_layers
-from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.network import (
+    HIDDEN_SIZES,
+    copy_policy_into,
+    flat_parameters,
+    policy_from_layers,
+    set_gradient,
+)
+from racing_env.learning.training_cars import RolloutSettings, TrainingSettings
 from racing_env.simulation.task import Task
 
 
@@ -117,42 +122,26 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         )
         callback.on_training_start(locals(), globals())
         env, policy, optimizer = self.env, self.policy, self.policy.optimizer
-        observations = np.empty((self.n_steps, *self._last_obs.shape), dtype=np.float32)
+        layers = actor_layers(self)
         iteration = 0
         while self.num_timesteps < total_timesteps:
-            # act and store
+            # drive, and pull the gradient of what was paid back through the car and the driver
             callback.on_rollout_start()
-            for step in range(self.n_steps):
-                observations[step] = self._last_obs
-                actions, _ = policy.predict(self._last_obs)  # with noise, within the action space
-                self._last_obs, rewards, dones, infos = env.step(actions)
-                self._last_episode_starts = dones
-                self.num_timesteps += env.num_envs
-                callback.update_locals(locals())
-                if not callback.on_step():
-                    callback.on_training_end()
-                    return self
-                self._update_info_buffer(infos, dones)
+            rollout = env.rollout(flat_parameters(layers), self.num_timesteps)
+            self._last_obs = env.observations
+            self._last_episode_starts = np.zeros(env.num_envs, dtype=bool)
+            self.num_timesteps += self.n_steps * env.num_envs
+            infos = rollout.infos
+            callback.update_locals(locals())
+            if not callback.on_step():
+                break
+            self._update_info_buffer(infos)
             callback.on_rollout_end()
-
-            # pull the gradient of what was paid back through the car and the driver
-            policy.set_training_mode(True)
-            seen = torch.as_tensor(observations, device=self.device).flatten(0, 1).requires_grad_()
-            driven = policy.get_distribution(seen).mode()
-            jacobians = [
-                torch.autograd.grad(driven[:, i].sum(), seen, retain_graph=True)[0]
-                for i in range(driven.shape[1])
-            ]
-            by_step = torch.stack(jacobians, dim=1).unflatten(0, observations.shape[:2])
-            gradients, usable = env.pull_back(by_step.cpu().numpy())
 
             # one step of the optimiser, up the mean gradient
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             self._update_learning_rate(optimizer)
-            weights = torch.as_tensor(gradients * usable[..., None], device=self.device)
-            loss = -(driven * weights.flatten(0, 1)).sum() / max(int(usable.sum()), 1)
-            optimizer.zero_grad()
-            loss.backward()
+            set_gradient(layers, -rollout.gradient / max(rollout.usable, 1))
             norm = nn.utils.clip_grad_norm_(policy.parameters(), self.max_grad_norm)
             optimizer.step()
             self._n_updates += 1
@@ -160,9 +149,10 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             # log
             iteration += 1
             self.logger.record("train/gradient_norm", norm.item())
-            self.logger.record("train/steering_gradient", float(np.abs(gradients[..., 0]).mean()))
-            self.logger.record("train/pedal_gradient", float(np.abs(gradients[..., 1]).mean()))
-            self.logger.record("train/usable", float(usable.mean()))
+            steering, pedals = rollout.sizes / (self.n_steps * env.num_envs)
+            self.logger.record("train/steering_gradient", steering)
+            self.logger.record("train/pedal_gradient", pedals)
+            self.logger.record("train/usable", rollout.usable / (self.n_steps * env.num_envs))
             if log_interval is not None and iteration % log_interval == 0:
                 self._dump_logs()
         callback.on_training_end()
@@ -184,14 +174,15 @@ class AnalyticPolicyGradient(BaseAlgorithm):
 
 
 def training_settings(task: Task, seed: int) -> TrainingSettings:
-    return TrainingSettings(
-        task,
-        seed,
-        tape_steps=NUMBERS.rollout_steps,
+    rollouts = RolloutSettings(
+        steps=NUMBERS.rollout_steps,
         lookahead_steps=NUMBERS.lookahead_steps,
         discount=NUMBERS.discount,
         action_gradient_limit=NUMBERS.action_gradient_limit,
+        noise=(NUMBERS.steering_noise, NUMBERS.pedal_noise),
+        hidden=HIDDEN_SIZES[0],
     )
+    return TrainingSettings(task, seed, rollouts)
 
 
 def make_model(
@@ -226,5 +217,4 @@ def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
 
 
 def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:
-    noise = (NUMBERS.steering_noise, NUMBERS.pedal_noise)
-    return [GivenNoise(noise, noise)]
+    return []

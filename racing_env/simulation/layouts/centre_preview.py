@@ -3,9 +3,15 @@
 The profile's speed stays that of the racing line. What the line is worth shows beside it.
 """
 
-from racing_env.car.kernels import kernel
+from racing_env.car.kernels import inlined, kernel
+from racing_env.simulation import closed_loop
 from racing_env.simulation.layout import Layout
-from racing_env.simulation.layouts.line_preview import LineColumns, observe_line, quantities
+from racing_env.simulation.layouts.line_preview import (
+    LineColumns,
+    add_line_gradient,
+    observe_line,
+    quantities,
+)
 from racing_env.simulation.motion import move
 from racing_env.tracks import bank
 
@@ -14,11 +20,25 @@ CENTRE_LINE = LineColumns(
 )
 
 
+@inlined
+def see(state, car, cars, circuits, limits, out):
+    observe_line(state, car, cars, circuits, CENTRE_LINE, limits, out)
+
+
+@inlined
+def add_seen_gradient(
+    state, car, c, station, fraction, offset, circuits, limits, changes, probe, by_seen, out
+):
+    return add_line_gradient(
+        state, car, c, station, fraction, offset, circuits, CENTRE_LINE, limits, by_seen, out
+    )
+
+
 @kernel
 def observe(state, cars, circuits, limits, indices, out):
     """See `racing_env.simulation.layout.Layout`."""
     for k in range(len(indices)):
-        observe_line(state, indices[k], cars, circuits, CENTRE_LINE, limits, out[k])
+        see(state, indices[k], cars, circuits, limits, out[k])
 
 
 @kernel
@@ -27,8 +47,24 @@ def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limi
     if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     for car in range(len(out)):
-        observe_line(state, car, cars, circuits, CENTRE_LINE, limits, out[car])
+        see(state, car, cars, circuits, limits, out[car])
     return True
 
 
-LAYOUT = Layout("centre-preview-1", quantities("centre line"), observe, step)
+@kernel
+def drive(state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first):
+    """See `racing_env.simulation.layout.Layout`."""
+    return closed_loop.drive(
+        see, state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first
+    )
+
+
+@kernel
+def pull_back(circuits, numbers, limits, changes, probe, network, tape, gradient):
+    """See `racing_env.simulation.layout.Layout`."""
+    closed_loop.pull_back(
+        add_seen_gradient, circuits, numbers, limits, changes, probe, network, tape, gradient
+    )
+
+
+LAYOUT = Layout("centre-preview-1", quantities("centre line"), observe, step, drive, pull_back)

@@ -1,0 +1,121 @@
+"""Whole rollouts of a group of training cars by the learner's network, and their gradient.
+
+The cars need nothing but the network's weights to drive for seconds and to pull back, through
+those seconds, how what they were paid would have changed with each weight. So cars are shared out
+to processes by fixed groups, of which each gives one sum a rollout: the same, in the same order,
+whichever process it was driven in.
+"""
+
+import numpy as np
+
+from racing_env.common.errors import InputError
+from racing_env.drivers.policy import ACTION_SIZE
+from racing_env.learning.shared_block import EPISODES_KEPT, Block
+from racing_env.learning.training_cars import TrainingCars, TrainingSettings
+from racing_env.simulation import closed_loop
+from racing_env.simulation.gradients import new_probe, state_changes
+from racing_env.simulation.perceptron import network_of, parameters_of
+from racing_env.tracks.bank import CircuitBank
+
+GROUP_CARS = 8  # a vector of the processor holds so many; more processes than groups have no work
+LEAST_GROUPS = 16  # where there are fewer cars, groups are smaller
+NOISE = 1  # tells the noise's streams from those of the episodes
+
+
+def group_slices(cars: int) -> list[slice]:
+    """The groups of so many cars, in order, whatever the number of processes."""
+    size = min(max(cars // LEAST_GROUPS, 1), GROUP_CARS)
+    return [slice(first, min(first + size, cars)) for first in range(0, cars, size)]
+
+
+def new_cars(
+    circuits: CircuitBank, block: Block, first_car: int, settings: TrainingSettings
+) -> TrainingCars:
+    """Cars that drive rollouts where the settings have them."""
+    kind = RolloutCars if settings.rollouts else TrainingCars
+    return kind(circuits, block, first_car, settings)
+
+
+class RolloutCars(TrainingCars):
+    """One group of training cars, whose block has the network and gets what comes of it."""
+
+    def __init__(
+        self, circuits: CircuitBank, block: Block, first_car: int, settings: TrainingSettings
+    ):
+        super().__init__(circuits, block, first_car, settings)
+        assert settings.rollouts is not None
+        self.rollouts = settings.rollouts
+        simulator, task = self.simulator, settings.task
+        n, size = simulator.n, simulator.layout.size
+        self.sizes = (size, self.rollouts.hidden, ACTION_SIZE)
+        self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, self.rollouts.hidden)
+        self.episodes = closed_loop.Episodes(self.steps, self.sums, self.trouble_m)
+        self.numbers = closed_loop.LoopNumbers(
+            task.weights, task.control_step_s, task.run_off_m, self.limit_steps,
+            self.rollouts.discount, self.rollouts.lookahead_steps,
+            self.rollouts.action_gradient_limit,
+        )  # fmt: skip
+        self.limits = simulator.layout.limits(simulator.vehicle)
+        self.changes = state_changes(simulator.circuits.scales)
+        self.probe = new_probe(size)
+        self.scratch = np.zeros((5, n))
+
+    def rollout(self) -> None:
+        """Drive a rollout by block.parameters, pull its gradient back, and save.
+
+        Fills the block's gradients, what has ended, and what the cars see and are now. Raises
+        InputError if the network's actions are not finite numbers.
+        """
+        self.network = network_of(self.block.parameters, *self.sizes)
+        self._drive()
+        self._pull_back()
+        self.save()
+
+    def _drive(self) -> None:
+        """Fill the tape; cars whose episodes are over start anew."""
+        block, tape, simulator = self.block, self.tape, self.simulator
+        self._draw_noise()
+        block.ended[:] = 0
+        tape.seen[0] = block.observations
+        step = 0
+        while step < self.rollouts.steps:
+            step = simulator.layout.drive(
+                simulator.state, simulator.cars, simulator.circuits, self.numbers, self.limits,
+                self.scratch, self.network, self.episodes, tape, step,
+            )  # fmt: skip
+            if step < 0:
+                raise InputError("the network's actions are not finite numbers")
+            over = np.flatnonzero(tape.terminated[step - 1] | tape.truncated[step - 1])
+            for car in over.tolist():
+                self._note_end(car)
+                self.start(car)
+            if len(over):
+                tape.seen[step, over] = simulator.observe(over)
+        block.observations[:] = tape.seen[step]
+
+    def _pull_back(self) -> None:
+        """Fill the block's gradients from the tape."""
+        block, simulator = self.block, self.simulator
+        for array in (block.gradients, block.usable, block.sizes):
+            array[:] = 0
+        parameters = parameters_of(block.gradients[0], *self.sizes)
+        gradient = closed_loop.Gradient(tuple(parameters), block.usable, block.sizes[0])
+        simulator.layout.pull_back(
+            simulator.circuits, self.numbers, self.limits, self.changes, self.probe, self.network,
+            self.tape, gradient,
+        )  # fmt: skip
+
+    def _draw_noise(self) -> None:
+        """Of each car a stream of its own for each rollout."""
+        steps, number = self.rollouts.steps, int(self.block.number[0])
+        for car in range(self.simulator.n):
+            name = [int(self.seed[car]), self.first_car + car, number, NOISE]
+            draws = np.random.default_rng(name).standard_normal((steps, ACTION_SIZE))
+            self.tape.noise[:, car] = draws * self.rollouts.noise
+
+    def _note_end(self, car: int) -> None:
+        block = self.block
+        slot = block.ended[car] % EPISODES_KEPT
+        block.ended_returns[car, slot] = self.sums[car]
+        block.ended_lengths[car, slot] = self.steps[car]
+        block.ended[car] += 1

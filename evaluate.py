@@ -89,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if EXPERT in names:
         layouts.add(DEFAULT_LAYOUT)
         chunk = chunks.PACE_CHUNK
-    with chunks.circuits_set(circuits, layouts, args.workers, chunk) as imap:
+    with chunks.circuits_set(circuits, layouts, workers, chunk) as imap:
         for name in tqdm(names, "drivers", disable=None):
             if name == EXPERT:
                 paces = chunks.paces_by_chunks(imap, len(circuits), args.laps)

@@ -200,7 +200,7 @@ def train(args: argparse.Namespace) -> None:
 
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), nobody)
-            with circuits_set(judges, [layout.name], processes) as imap:
+            with circuits_set(judges, [layout.name], workers) as imap:
                 result = summary(drive_chunks(imap, len(judges), policy_driver(policy), laps=1))
             ratio = float(result.lap_ratio) if result.finished else math.inf
             if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere

@@ -112,6 +112,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.checkpoints import Checkpoints, restore
         from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
+        from racing_env.learning.pooled_vec_env import PooledVecEnv
         from racing_env.learning.vector_env import make_vec_env
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import training_task
@@ -176,7 +177,11 @@ def train(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- learn
     with (
         cli.progress_bar(timesteps, first, "steps", show_rate=True) as bar,
-        closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
+        closing(
+            PooledVecEnv(bank, workers, cars, settings)
+            if args.cluster and settings.rollouts
+            else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
+        ) as env,
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file

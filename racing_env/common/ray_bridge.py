@@ -11,13 +11,15 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from multiprocessing.connection import Connection
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -75,7 +77,10 @@ def _connected(address: str) -> Any:
     if address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), ANSWER_S).close()  # Ray would try for minutes
-    package = str(Path(racing_env.__file__).parent)
+    package = str(Path(racing_env.__file__).resolve().parent)
+    # Ray would have nodes look for modules in folders of these names first.
+    os.chdir("/")
+    sys.argv = [""]
     ray.init(
         address=address,
         log_to_driver=False,
@@ -99,13 +104,15 @@ class _Job:
 
 class _Bridge:
     """Gives jobs to the cluster's workers, one to each that is idle, and hires workers: as many as
-    there are CPUs. Ray's threads call it, too, so it has a lock.
+    there are CPUs.
     """
 
     def __init__(self, pipe: Connection, ray: Any):
         self.pipe, self.ray = pipe, ray
         self.outgoing: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self.lock = threading.RLock()
+        # What Ray's threads have heard, and how they wake the loop: only there may Ray be called.
+        self.heard: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.woken, self.wake = Pipe(duplex=False)
         self.pools: dict[str, list[Any]] = {}  # references to what the initializers need
         self.waiting: deque[_Job] = deque()
         self.crew: dict[Any, str] = {}  # workers and their nodes, which have no name at first
@@ -129,15 +136,27 @@ class _Bridge:
         checked = time.monotonic()
         try:
             while True:
-                if self.pipe.poll(CHECK_EVERY_S):
+                ready = wait([self.pipe, self.woken], CHECK_EVERY_S)
+                if self.woken in ready:
+                    self.woken.recv_bytes()
+                    self.heard.get()()
+                if self.pipe in ready:
                     kind, *message = self.pipe.recv()
-                    with self.lock:
-                        getattr(self, f"on_{kind}")(*message)
+                    getattr(self, f"on_{kind}")(*message)
                 if time.monotonic() > checked + CHECK_EVERY_S:
                     self.check()
                     checked = time.monotonic()
         except (EOFError, ConnectionError):
             os._exit(0)  # the script has ended; the cluster ends what is under way
+
+    def when_done(self, answer: Any, call: Callable[[Any], None]) -> None:
+        """Have the loop call with the answer's future."""
+
+        def hear(future: Any) -> None:
+            self.heard.put(lambda: call(future))
+            self.wake.send_bytes(b"!")
+
+        answer.future().add_done_callback(hear)
 
     def send(self, *message: Any) -> None:
         self.outgoing.put(message)
@@ -165,8 +184,7 @@ class _Bridge:
         if cpus != self.cpus:
             self.cpus = cpus
             self.send("cpus", cpus)
-        with self.lock:
-            self.hire()
+        self.hire()
 
     # -------- from the script
 
@@ -200,41 +218,38 @@ class _Bridge:
 
     def greet(self, worker: Any) -> None:
         """Have a worker say that it can begin."""
-        greeting = worker.node.remote().future()
-        greeting.add_done_callback(lambda future: self.greeted(worker, future))
+        self.when_done(worker.node.remote(), lambda future: self.greeted(worker, future))
 
     def greeted(self, worker: Any, future: Any) -> None:
-        with self.lock:
-            try:
-                self.crew[worker] = future.result()
-            except Exception as error:
-                self.crew.pop(worker)
-                self.failed_starts += 1
-                if self.failed_starts == FAILED_STARTS_MAX:
-                    self.send("lost", f"its workers do not start: {_last_line(error)}")
-                return
-            self.failed_starts = 0
-            self.idle.append(worker)
-            self.deal()
+        try:
+            self.crew[worker] = future.result()
+        except Exception as error:
+            self.crew.pop(worker)
+            self.failed_starts += 1
+            if self.failed_starts == FAILED_STARTS_MAX:
+                self.send("lost", f"its workers do not start: {_last_line(error)}")
+            return
+        self.failed_starts = 0
+        self.idle.append(worker)
+        self.deal()
 
     def deal(self) -> None:
         while self.waiting and self.idle:
             self.begin(self.waiting.popleft(), self.idle.popleft())
 
     def begin(self, job: _Job, worker: Any) -> None:
-        answer = worker.do.remote(job.pool, self.pools[job.pool], job.data).future()
-        answer.add_done_callback(lambda future: self.finished(job, worker, future))
+        answer = worker.do.remote(job.pool, self.pools[job.pool], job.data)
+        self.when_done(answer, lambda future: self.finished(job, worker, future))
 
     def finished(self, job: _Job, worker: Any, future: Any) -> None:
-        with self.lock:
-            try:
-                self.send("done", job.ticket, future.result())
-                self.idle.append(worker)
-            except Exception:  # the worker's end: what a job raises is an answer
-                self.mourn(job, worker)
-            self.deal()
+        try:
+            self.send("done", job.ticket, future.result())
+            self.idle.append(worker)
+        except Exception:  # the worker's end: what a job raises is an answer
+            self.replace(job, worker)
+        self.deal()
 
-    def mourn(self, job: _Job, worker: Any) -> None:
+    def replace(self, job: _Job, worker: Any) -> None:
         """Have the job of a dead worker done again, and ask the others of its node how they are."""
         node = self.crew.pop(worker)
         self.ray.kill(worker)  # if the connection alone is lost

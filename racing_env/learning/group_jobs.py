@@ -1,0 +1,66 @@
+"""What workers of a pool do for a learner elsewhere: a group of training cars' next rollout.
+
+A job holds all that decides its result: any worker can do it, and do it again. Loads no torch.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env.learning.car_worker import ACTIONS, LOAD, RESET
+from racing_env.learning.rollouts import new_cars
+from racing_env.learning.shared_block import new_block
+from racing_env.learning.training_cars import TrainingCars, TrainingSettings
+from racing_env.tracks.bank import CircuitBank
+
+RESULTS = (
+    "observations", "snapshots", "ended", "ended_returns", "ended_lengths", "gradients", "usable",
+    "sizes",
+)  # fmt: skip
+
+
+class GroupJob(NamedTuple):
+    """A command to a group: first_car and the next ones, as many as there are snapshots."""
+
+    command: bytes
+    first_car: int
+    given: Mapping[str, np.ndarray]  # fields of a block
+
+
+class _WorkerState:
+    """The circuits and settings of a worker, and the groups that it has had, by first car."""
+
+    circuits: CircuitBank
+    settings: TrainingSettings
+    groups: dict[int, TrainingCars]
+
+
+_worker = _WorkerState()
+
+
+def set_cars(circuits: CircuitBank, settings: TrainingSettings) -> None:
+    """Have this process drive such cars."""
+    _worker.circuits, _worker.settings, _worker.groups = circuits, settings, {}
+
+
+def execute(job: GroupJob) -> dict[str, np.ndarray]:
+    """The RESULTS of a command: fields of a block."""
+    cars = _group(job.first_car, len(job.given["snapshots"]))
+    for name, values in job.given.items():
+        getattr(cars.block, name)[...] = values
+    if job.command != RESET:
+        cars.load()
+    if job.command != LOAD:
+        ACTIONS[job.command](cars)
+    cars.save()
+    return {name: getattr(cars.block, name) for name in RESULTS}
+
+
+def _group(first_car: int, cars: int) -> TrainingCars:
+    if first_car not in _worker.groups:
+        settings = _worker.settings
+        size = settings.task.observation_layout().size
+        block = new_block(cars, size, 1, settings.parameters)
+        _worker.groups[first_car] = new_cars(_worker.circuits, block, first_car, settings)
+    return _worker.groups[first_car]

@@ -117,10 +117,12 @@ class _Bridge:
         self.waiting: deque[_Job] = deque()
         self.crew: dict[Any, str] = {}  # workers and their nodes, which have no name at first
         self.idle: deque[Any] = deque()
+        self.dead: list[Any] = []
         self.failed_starts = 0  # in a row
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         self.head = host, int(port)
         self.unanswered = 0
+        self.check_at = 0.0  # by time.monotonic()
         self.cpus = self.count_cpus()
 
     def count_cpus(self) -> int:
@@ -132,20 +134,18 @@ class _Bridge:
         # Sending has a thread of its own, so that what comes is always taken: else both could wait.
         threading.Thread(target=self.send_all, daemon=True).start()
         self.send("ready", self.cpus)
-        self.hire()
-        checked = time.monotonic()
         try:
             while True:
-                ready = wait([self.pipe, self.woken], CHECK_EVERY_S)
+                ready = wait([self.pipe, self.woken], max(self.check_at - time.monotonic(), 0.0))
                 if self.woken in ready:
                     self.woken.recv_bytes()
                     self.heard.get()()
                 if self.pipe in ready:
                     kind, *message = self.pipe.recv()
                     getattr(self, f"on_{kind}")(*message)
-                if time.monotonic() > checked + CHECK_EVERY_S:
+                if time.monotonic() > self.check_at:
                     self.check()
-                    checked = time.monotonic()
+                    self.check_at = time.monotonic() + CHECK_EVERY_S
         except (EOFError, ConnectionError):
             os._exit(0)  # the script has ended; the cluster ends what is under way
 
@@ -169,7 +169,10 @@ class _Bridge:
             os._exit(0)
 
     def check(self) -> None:
-        """Count CPUs anew, and tell if the head or all nodes are lost."""
+        """Count CPUs anew, and have a worker for each; or tell that the head or all nodes are lost.
+
+        Calls that the head answers are made nowhere else: without it they last for a minute.
+        """
         try:
             socket.create_connection(self.head, ANSWER_S).close()
             cpus, why = self.count_cpus(), "no node with a CPU is left"
@@ -184,6 +187,8 @@ class _Bridge:
         if cpus != self.cpus:
             self.cpus = cpus
             self.send("cpus", cpus)
+        while self.dead:
+            self.ray.kill(self.dead.pop())  # if the connection alone is lost
         self.hire()
 
     # -------- from the script
@@ -252,7 +257,7 @@ class _Bridge:
     def replace(self, job: _Job, worker: Any) -> None:
         """Have the job of a dead worker done again, and ask the others of its node how they are."""
         node = self.crew.pop(worker)
-        self.ray.kill(worker)  # if the connection alone is lost
+        self.dead.append(worker)
         for neighbour in [each for each in self.idle if self.crew[each] == node]:
             self.idle.remove(neighbour)
             self.greet(neighbour)
@@ -262,7 +267,7 @@ class _Bridge:
         else:
             self.send("failed", job.ticket, f"{job.deaths} workers have died at the same job "
                       "(was memory short?)")  # fmt: skip
-        self.hire()
+        self.check_at = 0.0
 
 
 def _one_line(error: BaseException) -> str:

@@ -40,8 +40,10 @@ def arguments() -> argparse.Namespace:
     flag("--batch-size", type=cli.size_int, default=256, help="examples per update (256)")
     flag("--dagger-rounds", type=cli.count_int, default=6, help="rounds of driving (6)")
     flag("--workers", type=cli.processes_int,
-         help="processes that load batches and drive; 0: the main process loads, one process "
-         "drives (cores / 2 drive, the main process loads)")  # fmt: skip
+         help="processes that load batches; 0: the main process does (cores / 2)")  # fmt: skip
+    flag("--drive-workers", type=cli.worker_int,
+         help="processes that drive, while nothing is learnt (cores; with --workers 0 one)",
+    )  # fmt: skip
     flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
@@ -102,8 +104,8 @@ def train(args: argparse.Namespace) -> None:
     data = read_dataset(args.data)
     data.verify_checksums()
     vehicle, layout = data.vehicle, data.layout
-    # Batches lie in memory: reading them costs less than to fetch them from another process.
-    loaders = args.workers or 0
+    cores = cli.available_cores()
+    workers = cores // 2 if args.workers is None else args.workers
     # torch once, shared by the workers of all rounds
     worker_context(
         "racing_env.tracks.sources",
@@ -111,10 +113,9 @@ def train(args: argparse.Namespace) -> None:
         "racing_env.data.recording",
         "racing_env.laps.chunks",
     )
-    processes = cli.available_cores() // 2 if args.workers is None else args.workers
-    workers = open_workers(args.cluster, max(processes, 1))
+    drivers = open_workers(args.cluster, args.drive_workers or (cores if workers > 0 else 1))
     try:
-        circuits = load_circuits(data.manifest["tracks"], vehicle, workers)
+        circuits = load_circuits(data.manifest["tracks"], vehicle, drivers)
     except InputError as error:
         raise InputError(f"{args.data}: was collected on circuits of which {error}") from None
     content = circuits_content(circuits)
@@ -124,7 +125,7 @@ def train(args: argparse.Namespace) -> None:
     refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
     task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
     bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
-    judges = load_circuits(args.judge_on, vehicle, workers)
+    judges = load_circuits(args.judge_on, vehicle, drivers)
 
     network = policy_network(layout.size).to(device)
     optimizer = cloning.adam(network)
@@ -139,8 +140,13 @@ def train(args: argparse.Namespace) -> None:
     first_round, earlier_s = 0, 0.0
     if checkpoint.exists():
         saved = load_checkpoint(checkpoint, settings, device)
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
+        try:
+            network.load_state_dict(saved["network"])
+            optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, ValueError):
+            raise InputError(
+                f"{checkpoint}: is of another version of this program; use another --out"
+            ) from None
         curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
         earlier_s = curve[-1]["wall_s"]
     write_run_record(out, args)
@@ -169,7 +175,7 @@ def train(args: argparse.Namespace) -> None:
                 writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
                 if writer.episodes == 0:
                     for episode, busy_s in record_episodes(
-                        bank, names, task, seeds, workers, policy
+                        bank, names, task, seeds, drivers, policy
                     ):
                         writer.add(episode)
                         workers_busy_s += busy_s
@@ -182,8 +188,8 @@ def train(args: argparse.Namespace) -> None:
                 raise InputError(
                     f"{args.data}: no episode is left to train on; collect more episodes"
                 )
-            loader = BatchLoader(train, args.batch_size, args.seed + round_number, loaders, device)
-            checks = BatchLoader(validation, 4096, args.seed, 0, device)
+            loader = BatchLoader(train, args.batch_size, args.seed + round_number, workers, device)
+            checks = BatchLoader(validation, 1024, args.seed, 0, device)
             server_s = descendants_cpu_s()  # of the workers' server, which outlives the round
             epochs = range(*epoch_ends[round_number : round_number + 2])
             try:
@@ -197,10 +203,11 @@ def train(args: argparse.Namespace) -> None:
             examples += fit.examples
             learning_s += fit.learning_s
             workers_busy_s += descendants_cpu_s() - server_s  # the loader's
+            del loader  # and its workers: others now judge and drive
 
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), nobody)
-            with circuits_set(judges, [layout.name], workers) as imap:
+            with circuits_set(judges, [layout.name], drivers) as imap:
                 result = summary(drive_chunks(imap, len(judges), policy_driver(policy), laps=1))
             ratio = float(result.lap_ratio) if result.finished else math.inf
             if (result.finished, -ratio) >= best:  # the later one, of several that finish nowhere
@@ -239,7 +246,8 @@ def train(args: argparse.Namespace) -> None:
         out / "summary.json",
         {
             "stage": "train_bc",
-            "workers": workers.number if args.cluster else processes,
+            "workers": workers,
+            "drive_workers": drivers.number,
             "wall_s": earlier_s + running_s,
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,

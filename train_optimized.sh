@@ -11,7 +11,8 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
   --out DIR  where everything goes (runs/default, with --quick runs/quick; with --vehicle runs/NAME,
              runs/NAME-quick); a second start with the same folder skips the stages that are
              finished and goes on with the others
-Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), RL_ENVS and SEED override."
+Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), BC_DRIVE_WORKERS, RL_ENVS and SEED
+override."
 
 bad_input() {
     echo "error: $*" >&2
@@ -70,10 +71,12 @@ base_files=128 worker_files=32 # main process, each worker
 cores=$(core_count)
 demo_workers=$(count_setting DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
 bc_workers=$(count_setting BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
+bc_drivers=$(count_setting BC_DRIVE_WORKERS 1 "$((bc_workers ? cores : 1))") # while nobody learns
 rl_envs=$(count_setting RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
 seed=$(count_setting SEED 0 0)
 
 most_workers=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
+most_workers=$(at_least "$most_workers" "$bc_drivers")
 raise_open_files $((base_files + most_workers * worker_files))
 memory_mb=$(available_memory_mb)
 within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files are enough for
@@ -83,6 +86,7 @@ within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open 
 }
 demo_workers=$(within_limits "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
 bc_workers=$(within_limits "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
+bc_drivers=$(within_limits "bc drive workers" "$bc_drivers" $bc_base_mb $bc_mb)
 rl_envs=$(within_limits "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
@@ -93,7 +97,7 @@ train() {
         ${car[@]+"${car[@]}"} \
         --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
-        --workers "$bc_workers" --seed "$seed" --out "$out/bc"
+        --drive-workers "$bc_drivers" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
         ${rl_budget[@]+"${rl_budget[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
 }

@@ -104,8 +104,9 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
-        from racing_env.drivers.policy import load_policy
-        from racing_env.laps.evaluation import demonstrated_laps
+        from racing_env.drivers.policy import Policy, load_policy
+        from racing_env.laps.chunks import circuits_set, drive_chunks
+        from racing_env.laps.evaluation import LapResult, demonstrated_laps, policy_driver
         from racing_env.laps.plots import learning_curve
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
@@ -152,7 +153,9 @@ def train(args: argparse.Namespace) -> None:
         wanted = paid_and_seen(clone.vehicle, task.record())
         refuse_difference(args.data, found, wanted, "collect it again")
     # loaded once, for all workers
-    worker_context("racing_env.tracks.sources", "racing_env.learning.car_worker")
+    worker_context(
+        "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.chunks"
+    )
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
     held_back = load_circuits(args.judge_on, clone.vehicle, workers)
@@ -182,6 +185,7 @@ def train(args: argparse.Namespace) -> None:
             if args.cluster and settings.rollouts
             else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
         ) as env,
+        circuits_set(held_back, [clone.layout.name], workers) as imap,
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
@@ -194,8 +198,12 @@ def train(args: argparse.Namespace) -> None:
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
         average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
+
+        def race(policy: Policy) -> list[LapResult]:
+            return drive_chunks(imap, len(held_back), policy_driver(policy), laps=1)
+
         judge = JudgeDrivers(
-            held_back, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
+            race, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
         )
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         logs = [LogNumbers(numbers), LogEpisodes()]

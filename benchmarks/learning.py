@@ -5,10 +5,11 @@
 Each algorithm learns for some seconds as `train_rl.py` lets it, from the shipped driver, then the
 next, all in turn and that several times; medians are shown. A stopwatch tells apart
 
-- cars: stepping the learner's own share of them, which is the CPU time of a worker process,
-- traffic: what stepping takes beyond that (pipes, copies, waiting for the slowest, other programs),
+- cars: stepping the learner's own share of them, which is the CPU time of a worker process; with
+  apg, driving a rollout of them and pulling its gradient back, network and all,
+- traffic: what that takes beyond (pipes, copies, waiting for the slowest, other programs),
 - inference: the driver's network, to act,
-- update: from a rollout to new weights, without the cars' part of apg's gradients,
+- update: from a rollout to new weights; with apg, from the gradient,
 - rest: what stable-baselines3 does in between.
 
 Judging the driver on held-back circuits is left out. "SB3's defaults" are `PPO("MlpPolicy", env)`
@@ -47,7 +48,8 @@ from racing_env.learning import algorithms, cloning
 from racing_env.learning.algorithms import sac
 from racing_env.learning.batches import BatchLoader, Demonstrations
 from racing_env.learning.callbacks import WarmUp
-from racing_env.learning.network import HIDDEN_SIZES, policy_network
+from racing_env.learning.error_gradient import ErrorGradient
+from racing_env.learning.network import HIDDEN_SIZES, linear_layers, policy_network
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.task import training_task
@@ -137,7 +139,7 @@ def learnt(
     """
     stopwatch = Stopwatch()
     clock = Clock(stopwatch, seconds)
-    for method in ("step_async", "step_wait", "pull_back"):
+    for method in ("step_async", "step_wait", "rollout"):
         if hasattr(env, method):
             stopwatch.watch(env, method, "environment")
     for method in ("forward", "predict", "predict_values"):
@@ -210,7 +212,7 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
     """Behaviour cloning as train_bc.py does it; "cars" is reading the batches."""
     network = policy_network(read_dataset(data).layout.size)
     optimizer = cloning.adam(network)
-    scale = torch.tensor(cloning.ACTION_SCALE)
+    gradient = ErrorGradient(linear_layers(network), torch.tensor(cloning.ACTION_SCALE))
     stopwatch = Stopwatch()
     loader = BatchLoader(Demonstrations([data], validation=False, seed=0), 256, 0, workers, CPU)
     next(iter(loader))  # starts the workers
@@ -223,8 +225,8 @@ def cloned(data: str, workers: int, seconds: float) -> dict[str, float]:
                 batch = next(batches, None)
             if batch is None:
                 break
-            with stopwatch.time("update"):
-                cloning.update(network, optimizer, scale, batch)
+            with stopwatch.time("update"), torch.no_grad():
+                cloning.update(gradient, optimizer, batch)
             examples += len(batch[0])
             updates += 1
     wall = time.perf_counter() - wall

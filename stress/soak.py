@@ -2,9 +2,10 @@
 
     python -m stress.soak --steps 10000000 --json stress/results/soak.json
 
-The steps are those of a training's cars in worker processes, with random actions, episodes that end
-and start anew, and now and then a pull of gradients; a share of them those of the Gymnasium
-environment, which is made, reset on other circuits and closed again and again.
+The steps are those of a training's cars in worker processes, with episodes that end and start anew:
+by turns with random actions, and in rollouts by a network, whose gradients are pulled back; a share
+of them those of the Gymnasium environment, which is made, reset on other circuits and closed again
+and again.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.memory_sampler import memory_bytes
+from racing_env.learning.algorithms import apg
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.simulation.task import training_task
@@ -33,8 +35,7 @@ from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
 SINGLE_SHARE = 0.02  # of the steps, in the Gymnasium environment
-TAPE_STEPS = 32
-PULL_EVERY = 20  # tapes
+ROLLOUT_STEPS = 32
 SAMPLES = 50
 
 
@@ -52,12 +53,11 @@ def sample(steps: int, started: float) -> dict[str, Any]:
 
 
 def drive_batch(env: BatchVecEnv, steps: int, rng: np.random.Generator) -> int:
-    """So many car-steps of the vector environment, up to whole tapes; returns how many."""
-    assert env.observation_space.shape is not None
-    shape = (TAPE_STEPS, env.num_envs, 2, *env.observation_space.shape)
-    tapes = -(-steps // (TAPE_STEPS * env.num_envs))
-    for tape in range(tapes):
-        actions = rng.uniform(-1.0, 1.0, (TAPE_STEPS, env.num_envs, 2)) * (0.3, 1.0)
+    """So many car-steps of the vector environment, up to pairs of rollouts; returns how many."""
+    pair = 2 * ROLLOUT_STEPS * env.num_envs
+    pairs = -(-steps // pair)
+    for number in range(pairs):
+        actions = rng.uniform(-1.0, 1.0, (ROLLOUT_STEPS, env.num_envs, 2)) * (0.3, 1.0)
         for action in actions.astype(np.float32):
             seen, rewards, _, _ = env.step(action)
             assert (
@@ -65,11 +65,10 @@ def drive_batch(env: BatchVecEnv, steps: int, rng: np.random.Generator) -> int:
                 and np.isfinite(seen).all()
                 and np.isfinite(rewards).all()
             )
-        if tape % PULL_EVERY == 0:
-            gradients, _ = env.pull_back(np.zeros(shape, np.float32))
-            assert np.isfinite(gradients).all()
-            env.restore(env.snapshots())
-    return tapes * TAPE_STEPS * env.num_envs
+        parameters = rng.normal(0.0, 0.1, env.settings.parameters).astype(np.float32)
+        assert np.isfinite(env.rollout(parameters, number).gradient).all()
+        env.restore(env.snapshots())
+    return pairs * pair
 
 
 def drive_single(steps: int, rng: np.random.Generator) -> int:
@@ -103,9 +102,11 @@ def main() -> None:
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     bank = pack_circuits(load_circuits(["random:1:20"], read_vehicle(DEFAULT_VEHICLE)))
-    settings = TrainingSettings(
-        training_task(bank.vehicle), args.seed, tape_steps=TAPE_STEPS, lookahead_steps=8
-    )
+    task = training_task(bank.vehicle)
+    numbers = apg.training_settings(task, args.seed).rollouts
+    assert numbers is not None
+    rollouts = numbers._replace(steps=ROLLOUT_STEPS, lookahead_steps=8)
+    settings = TrainingSettings(task, args.seed, rollouts)
     started = time.perf_counter()
     samples = []
     with tempfile.TemporaryDirectory() as scratch:

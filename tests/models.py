@@ -62,4 +62,4 @@ def new_model(seed: int = 0) -> PPO:
 
 def new_judge(model: PPO, out, every: int = 10**6, decay: float = 0.9) -> JudgeDrivers:
     average = MovingAverage(driver_of(model, NOBODY), decay)
-    return JudgeDrivers([], out, every, average, driver_of, tqdm(disable=True), {})
+    return JudgeDrivers(lambda policy: [], out, every, average, driver_of, tqdm(disable=True), {})

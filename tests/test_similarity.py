@@ -11,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cars import RACECAR, circuit_named, scaled, scatter, simulator_on
+from loops import drive, driver_parameters, loop_numbers, pulled_back
 
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
+from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
 from racing_env.car.vehicle import Vehicle
 from racing_env.drivers.expert import expert_actions
 from racing_env.laps import evaluation as ev
-from racing_env.simulation.gradients import VARIANTS, StepGradient
 from racing_env.simulation.layouts import layouts
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task, training_task
@@ -272,12 +273,32 @@ def test_gradients_of_a_step_are_similar():
     of_what_follows = rng.normal(size=ours.state.shape) / np.maximum(np.abs(ours.state), 1.0)
     gradients = []
     for simulator, scales in ((ours, 1.0), (theirs, state_scales(QUARTER))):
-        copies = Simulator(simulator.circuits, 6 * VARIANTS, simulator.task)
-        by_state, by_action = StepGradient(copies)(
-            simulator.state, simulator.cars.circuit, simulator.cars.station, actions,
-            of_what_follows / scales, np.zeros((6, simulator.layout.size)),
+        before, vehicle = simulator.state.copy(), simulator.vehicle
+        dt_s = simulator.task.control_step_s
+        simulator.step(actions)
+        by_state, by_action = of_what_follows / scales, np.zeros((6, 2))
+        step_dynamics_adjoint(
+            before, simulator.state, actions, vehicle, dt_s, dyn.substeps_of(vehicle, dt_s),
+            by_state, by_action,
         )  # fmt: skip
         gradients.append((by_state * scales, by_action))
     for expected, found in zip(*gradients, strict=True):
         assert np.abs(expected).max() > 0.01
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@for_every_layout
+def test_gradients_of_a_rollout_are_similar(layout: str):
+    """The same, by the weights of a network that sees the same and is paid the same."""
+    ours, theirs = pair([circuit_named("club")], 6, QUARTER, training_task, layout)
+    for car in range(6):
+        ours.place(car, 0, 120.0 * car, line_offset_m=0.3, speed_mps=20.0)
+    copy_scaled(ours, theirs, QUARTER)
+    parameters = driver_parameters(ours.layout.size)
+    gradients = []
+    for start in (ours, theirs):
+        numbers = loop_numbers(start.task)
+        gradients.append(pulled_back(drive(start, parameters, numbers, 10), parameters, numbers)[0])
+    expected, found = gradients
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cars import RACECAR, circuit_named
 from processes import run, start
 
+from racing_env.common.command_line import available_cores
 from racing_env.common.files import read_columns
 from racing_env.data.dataset import read_dataset
 from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
 from racing_env.drivers.policy import load_policy
+from racing_env.learning.network import policy_network
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.circuit import circuits_content
@@ -84,6 +87,9 @@ def test_results_are_the_same_for_every_number_of_workers(trained, data, tmp_pat
     done = train(*BUDGET, "--data", data, "--workers", workers, "--out", "bc", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert results(tmp_path / "bc") == results(trained[0])
+    summary = json.loads((tmp_path / "bc" / "summary.json").read_text())
+    assert summary["workers"] == workers
+    assert summary["drive_workers"] == (available_cores() if workers else 1)
 
 
 @pytest.mark.slow
@@ -153,7 +159,13 @@ def test_loss_that_is_not_finite_stops(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--epochs", "0"], ["--batch-size", "x"], ["--workers", "-1"], ["--device", "tpu"]],
+    [
+        ["--epochs", "0"],
+        ["--batch-size", "x"],
+        ["--workers", "-1"],
+        ["--drive-workers", "0"],
+        ["--device", "tpu"],
+    ],
     ids=str,
 )
 def test_bad_flags(tmp_path, arguments):
@@ -206,6 +218,16 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, data, tmp_path, argument
     assert_refused(done, word)
     assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
     assert contents(trained[0]) == before
+
+
+def test_a_checkpoint_with_another_optimiser_is_refused(trained, data, tmp_path):
+    """Such as one before the parameters became views of one."""
+    checkpoint = shutil.copytree(trained[0], tmp_path / "bc") / "checkpoint" / "round.pt"
+    saved = torch.load(checkpoint, weights_only=True)
+    optimizer = torch.optim.Adam(policy_network(LAYOUT.size).parameters())
+    torch.save(saved | {"optimizer": optimizer.state_dict()}, checkpoint)
+    done = train(*BUDGET, "--data", data, "--out", "bc", "--resume", cwd=tmp_path)
+    assert_refused(done, "round.pt: is of another version of this program")
 
 
 def test_a_circuit_that_was_edited_since_is_refused(trained, data, tmp_path):

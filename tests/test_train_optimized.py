@@ -16,7 +16,8 @@ from processes import ROOT
 from stress.faults import session_of
 
 RESULTS = ROOT / "benchmarks" / "results"
-SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
+SETTINGS = ("DEMO_WORKERS", "BC_WORKERS", "BC_DRIVE_WORKERS", "RL_ENVS", "SEED", "OMP_NUM_THREADS",
+            "OMP_THREAD_LIMIT")  # fmt: skip
 
 STAGE = """
 import json, os, sys, time
@@ -119,7 +120,7 @@ def test_environment_overrides(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[:3] == ["demo workers: 3", "bc workers: 0", "rl envs: 2"]
     assert f"--workers 3 --seed 17 --out {tmp_path}/demonstrations" in lines[3]
-    assert f"--workers 0 --seed 17 --out {tmp_path}/bc" in lines[4]
+    assert f"--drive-workers 1 --workers 0 --seed 17 --out {tmp_path}/bc" in lines[4]
     assert f"--envs 2 --seed 17 --out {tmp_path}/rl" in lines[5]
 
 
@@ -150,6 +151,12 @@ def test_default_counts_follow_the_cores(tmp_path: Path, cores: int, plan: str) 
     )
     counts = [line.split(": ")[1] for line in result.stdout.splitlines()[:3]]
     assert " ".join(counts) == plan
+    assert f" --drive-workers {cores} --workers {counts[1]} " in result.stdout
+
+
+def test_driving_in_cloning_has_a_count_of_its_own() -> None:
+    settings = {"BC_WORKERS": "0", "BC_DRIVE_WORKERS": "3"}
+    assert " --drive-workers 3 --workers 0 " in train("--dry-run", root=ROOT, **settings).stdout
 
 
 @pytest.mark.parametrize("stage", ["demonstrations", "bc", "rl"])
@@ -181,6 +188,7 @@ def planned(stage: str, count: int, memory_mb: int) -> int:
         ("DEMO_WORKERS", "0"),
         ("RL_ENVS", "two"),
         ("BC_WORKERS", "-1"),
+        ("BC_DRIVE_WORKERS", "0"),
         ("DEMO_WORKERS", "1.5"),
         ("SEED", "08"),
         ("SEED", "1 2"),

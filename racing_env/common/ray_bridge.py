@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -288,6 +288,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.pool = ""  # whose initializer has run last
+        self.known: set[str] = set()  # pools of which it has done a job
         # Before numba is loaded: kernels outlive Ray's copy of this package.
         os.environ.setdefault("NUMBA_CACHE_DIR", str(user_cache() / "kernels"))
 
@@ -305,11 +306,12 @@ class Worker:
         try:
             if self.pool == pool:
                 return pickle.dumps((_called(data), None))
-            with first_on_this_node(pool):
+            with nullcontext() if pool in self.known else first_on_this_node(pool):
                 self.pool = ""
                 _begin(setup)
                 result = _called(data)
             self.pool = pool
+            self.known.add(pool)
             return pickle.dumps((result, None))
         except Exception as error:
             return _error(error)

@@ -1,24 +1,26 @@
 """Batches of demonstrations for a torch DataLoader, read from memory-mapped shards."""
 
+import itertools
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from racing_env.common.workers import worker_context
 from racing_env.data.dataset import read_dataset
+from racing_env.learning.error_gradient import Batch
 
-Batch = tuple[torch.Tensor, torch.Tensor]
 LEARNED_FIELDS = ("observations", "expert_actions")
 VALIDATION_SHARE = 0.1
-# Handing a tensor from process to process costs more than reading a batch; sixteen at once do not.
-BATCHES_PER_FETCH = 16
+BATCHES_PER_FETCH = 16  # which share the price of a message from process to process
+FETCHES_PER_WORKER = 2  # on their way, of each worker
 
 
 class Demonstrations(Dataset[Batch]):
@@ -55,25 +57,33 @@ class Demonstrations(Dataset[Batch]):
         return 2 * self.steps
 
     def __getitem__(self, rows: np.ndarray) -> Batch:
+        observations = torch.empty(len(rows), len(self.signs))
+        actions = torch.empty(len(rows), 2)
+        self.read(rows, observations.numpy(), actions.numpy())
+        return observations, actions
+
+    def read(self, rows: np.ndarray, observations: np.ndarray, actions: np.ndarray) -> None:
+        """The same into arrays (rows, layout.size) and (rows, 2) that are there already."""
         mirrored = rows >= self.steps
-        rows = np.where(mirrored, rows - self.steps, rows)
+        rows = rows - self.steps * mirrored
         episode = np.searchsorted(self.ends, rows, side="right")
-        shard, row = self.shard[episode], rows + self.shift[episode]
-        by_shard = np.argsort(shard, kind="stable")
-        shard, row = shard[by_shard], row[by_shard]
-        observations = np.empty((len(rows), len(self.signs)), dtype=np.float32)
-        actions = np.empty((len(rows), 2), dtype=np.float32)
-        bounds = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(rows)]
+        rows += self.shift[episode]
+        # a group is the rows of one shard, as they were or mirrored
+        group = 2 * self.shard[episode] + mirrored
+        order = np.argsort(group, kind="stable")
+        group, rows = group[order], rows[order]
+        bounds = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
         for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+            if start == end:  # no rows at all
+                break
             # every row is inside; "clip" only spares numpy a buffer
-            seen, labels = self.shards[shard[start]]
-            seen.take(row[start:end], 0, observations[start:end], mode="clip")
-            labels.take(row[start:end], 0, actions[start:end], mode="clip")
-        back = np.argsort(by_shard)
-        observations, actions = observations[back], actions[back]
-        observations[mirrored] = observations[mirrored].take(self.order, axis=1) * self.signs
-        actions[mirrored, 0] *= -1.0
-        return torch.from_numpy(observations), torch.from_numpy(actions)
+            shard = self.shards[group[start] // 2]
+            seen, labels = (part.take(rows[start:end], 0, mode="clip") for part in shard)
+            if group[start] % 2:
+                seen = seen.take(self.order, axis=1) * self.signs
+                labels[:, 0] *= -1.0
+            observations[order[start:end]] = seen
+            actions[order[start:end]] = labels
 
 
 class RowSampler(Sampler[np.ndarray]):
@@ -95,12 +105,69 @@ class RowSampler(Sampler[np.ndarray]):
             yield order[start : start + self.at_a_time]
 
 
+class Slots(Dataset["Batch | Filled"]):
+    """Memory that all processes share: a worker fills a slot with a fetch, the learner looks at it.
+
+    As a data set it takes (slot, rows). What a worker returns is small, and becomes the tensors
+    where it arrives: to hand over the tensors themselves costs more than to read them. A slot may
+    be filled again once the next fetch is asked for.
+    """
+
+    def __init__(self, dataset: Demonstrations, rows: int, count: int):
+        self.dataset, self.number = dataset, next(_numbers)
+        self.observations = torch.empty(count, rows, len(dataset.signs)).share_memory_()
+        self.actions = torch.empty(count, rows, 2).share_memory_()
+        _open_slots[self.number] = self
+
+    def __getitem__(self, fetch: tuple[int, np.ndarray]) -> "Batch | Filled":
+        slot, rows = fetch
+        observations, actions = self.look(slot, len(rows))
+        self.dataset.read(rows, observations.numpy(), actions.numpy())
+        if get_worker_info() is None:
+            return observations, actions
+        return Filled(self.number, slot, len(rows))
+
+    def look(self, slot: int, rows: int) -> Batch:
+        return self.observations[slot, :rows], self.actions[slot, :rows]
+
+
+class Filled:
+    """A slot that was filled, on its way to the process that made the slots."""
+
+    def __init__(self, *place: int):
+        self.place = place
+
+    def __reduce__(self) -> tuple[Callable[..., Batch], tuple[int, ...]]:
+        return _look, self.place
+
+
+_numbers = itertools.count()
+_open_slots: WeakValueDictionary[int, Slots] = WeakValueDictionary()
+
+
+def _look(number: int, slot: int, rows: int) -> Batch:
+    return _open_slots[number].look(slot, rows)
+
+
+class SlotSampler(Sampler[tuple[int, np.ndarray]]):
+    """The row numbers of another sampler, each with one of so many slots, in turn."""
+
+    def __init__(self, rows: RowSampler, slots: int):
+        self.rows, self.slots = rows, slots
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return zip(itertools.cycle(range(self.slots)), self.rows, strict=False)
+
+
 class BatchLoader:
     """Batches of (observations, actions) on a device; each iteration is an epoch.
 
     The batches are the same for every number of workers, which stay alive between epochs. A fetch
-    is several batches, read, passed on and copied to the device at once. Raises ChildProcessError
-    if a worker dies.
+    is several batches, read, passed on and copied to the device at once. A batch may be overwritten
+    once the next is asked for. Raises ChildProcessError if a worker dies.
     """
 
     def __init__(
@@ -112,11 +179,15 @@ class BatchLoader:
         device: torch.device,
     ):
         self.batch_size, self.device = batch_size, device
+        rows = RowSampler(len(dataset), BATCHES_PER_FETCH * batch_size, seed)
+        # those that are on their way, and the one that the learner looks at
+        slots = FETCHES_PER_WORKER * workers + 1
         self.fetches: DataLoader[Any] = DataLoader(
-            dataset,
-            sampler=RowSampler(len(dataset), BATCHES_PER_FETCH * batch_size, seed),
+            Slots(dataset, min(rows.at_a_time, dataset.steps), slots),
+            sampler=SlotSampler(rows, slots),
             batch_size=None,  # the sampler hands out many rows at a time
             num_workers=workers,
+            prefetch_factor=FETCHES_PER_WORKER if workers > 0 else None,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             multiprocessing_context=worker_context(__name__) if workers > 0 else None,
@@ -130,10 +201,9 @@ class BatchLoader:
                 yield from zip(
                     observations.split(self.batch_size), actions.split(self.batch_size), strict=True
                 )
-        except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:
+        except (RuntimeError, EOFError, ConnectionError) as error:
             if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
-            # the others are met where a batch that is on its way was the dead process's
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ChildProcessError(f"a process that loads batches has died ({reason})") from None
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from racing_env.learning.batches import Batch, BatchLoader
+from racing_env.learning.batches import BatchLoader
+from racing_env.learning.error_gradient import Batch, ErrorGradient
+from racing_env.learning.network import flat_parameter, linear_layers
 
 # docs/recipe.md says where each number comes from
 LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
@@ -32,10 +34,11 @@ class Fit(NamedTuple):
 
 
 def adam(network: nn.Module) -> torch.optim.Adam:
-    """The optimiser; `fit` sets its learning rate."""
-    return torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    """The optimiser; the network's parameters become views of its one. `fit` sets its rate."""
+    return torch.optim.Adam([flat_parameter(network)], lr=LEARNING_RATE, fused=True)
 
 
+@torch.no_grad()
 def fit(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -47,21 +50,24 @@ def fit(
 ) -> Fit:
     """Train for these epochs of so many, or until the validation loss no longer falls.
 
-    Raises FloatingPointError in the first epoch whose losses are not finite numbers.
+    optimizer: as `adam` makes it. Raises FloatingPointError in the first epoch whose losses are
+    not finite numbers.
     """
-    scale = torch.tensor(ACTION_SCALE, device=batches.device)
+    gradient = ErrorGradient(
+        linear_layers(network), torch.tensor(ACTION_SCALE, device=batches.device)
+    )
     examples, learning_s = 0, 0.0
     lowest, patience = math.inf, PATIENCE
     for epoch in epochs:
         for group in optimizer.param_groups:
             group["lr"] = 0.5 * LEARNING_RATE * (1.0 + math.cos(math.pi * epoch / of_epochs))
         started = time.perf_counter()
-        network.train()
         for batch in batches:
-            loss = update(network, optimizer, scale, batch)
-            examples += len(batch[0])
+            errors = update(gradient, optimizer, batch)
+            examples += len(errors)
+        train_loss = errors.square().mean().item()
         learning_s += time.perf_counter() - started
-        losses = Losses(loss.item(), _mean_loss(network, scale, held_out, loss.item()))
+        losses = Losses(train_loss, _mean_loss(gradient, held_out, train_loss))
         if not math.isfinite(sum(losses)):
             raise FloatingPointError(f"the loss is not finite from epoch {epoch + 1} on")
         on_epoch(losses)
@@ -72,28 +78,14 @@ def fit(
     return Fit(losses, examples, learning_s)
 
 
-def update(
-    network: nn.Module, optimizer: torch.optim.Optimizer, scale: torch.Tensor, batch: Batch
-) -> torch.Tensor:
-    """Learn from one batch, with ACTION_SCALE as a tensor; returns its loss."""
-    loss = _squared_errors(network, scale, batch).mean()
-    optimizer.zero_grad()
-    loss.backward()
+def update(gradient: ErrorGradient, optimizer: torch.optim.Optimizer, batch: Batch) -> torch.Tensor:
+    """Learn from one batch; returns its errors (examples, 2) in units of ACTION_SCALE."""
+    errors = gradient.step_back(batch)
     optimizer.step()
-    return loss
+    return errors
 
 
-def _squared_errors(network: nn.Module, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """(examples, 2), in units of the scale."""
-    observations, actions = batch
-    return ((network(observations) - actions) / scale) ** 2
-
-
-def _mean_loss(
-    network: nn.Module, scale: torch.Tensor, batches: BatchLoader, otherwise: float
-) -> float:
+def _mean_loss(gradient: ErrorGradient, batches: BatchLoader, otherwise: float) -> float:
     """Of all examples, each counting the same; `otherwise` if there is none."""
-    network.eval()
-    with torch.no_grad():
-        errors = [_squared_errors(network, scale, batch).mean(dim=1) for batch in batches]
-    return float(torch.cat(errors).mean()) if errors else otherwise
+    losses = [gradient.errors(batch).square().mean(dim=1) for batch in batches]
+    return float(torch.cat(losses).mean()) if losses else otherwise

@@ -13,8 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
-from racing_env.laps.evaluation import drive_laps, policy_driver, summary
-from racing_env.tracks.circuit import Circuit
+from racing_env.laps.evaluation import LapResult, summary
 
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.3 % if
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
@@ -55,13 +54,13 @@ class JudgeDrivers(BaseCallback):
     OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars. Raises InputError if the
     network has weights that are not finite.
 
-    driver_of: the driver of the model, as an algorithm has it; teacher_s: the teacher's laps by
-    track, with which the bar compares.
+    race: the laps of a policy on those circuits; driver_of: the driver of the model, as an
+    algorithm has it; teacher_s: the teacher's laps by track, with which the bar compares.
     """
 
     def __init__(
         self,
-        circuits: Sequence[Circuit],
+        race: Callable[[Policy], Sequence[LapResult]],
         out: Path,
         every: int,
         average: MovingAverage,
@@ -71,7 +70,7 @@ class JudgeDrivers(BaseCallback):
     ):
         super().__init__()
         self.teacher_s = teacher_s
-        self.circuits, self.out, self.every = circuits, out, every
+        self.race, self.out, self.every = race, out, every
         self.average, self.driver_of, self.bar = average, driver_of, bar
         self.curve: list[dict[str, Any]] = []
         self.earlier_s = 0.0  # wall time of the runs that this one resumes
@@ -116,7 +115,7 @@ class JudgeDrivers(BaseCallback):
 
     def judge(self) -> None:
         driver = self.average.policy
-        laps = drive_laps(self.circuits, policy_driver(driver), laps=1)
+        laps = self.race(driver)
         result = summary(laps)
         row = {
             "wall_s": round(self.wall_s, 1),

@@ -52,6 +52,23 @@ def linear_layers(network: nn.Module) -> list[nn.Linear]:
     return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
 
+def flat_parameter(network: nn.Module) -> nn.Parameter:
+    """One parameter of which the network's own become views, as do their gradients, all zero.
+
+    An optimiser then has one array to go through.
+    """
+    own = list(network.parameters())
+    flat = nn.Parameter(nn.utils.parameters_to_vector(own).detach())
+    flat.grad = torch.zeros_like(flat)
+    sizes = [parameter.numel() for parameter in own]
+    for parameter, values, gradient in zip(
+        own, flat.detach().split(sizes), flat.grad.split(sizes), strict=True
+    ):
+        parameter.data = values.view_as(parameter)
+        parameter.grad = gradient.view_as(parameter)
+    return flat
+
+
 def policy_from_layers(layers: Sequence[nn.Linear], like: Policy) -> Policy:
     """Another policy, its car, layout and record, with copies of these layers' weights."""
     return replace(

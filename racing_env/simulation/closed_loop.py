@@ -173,7 +173,7 @@ def pull_back(
             by_fraction = by_offset = 0.0
             over = terminated or truncated  # what followed was another episode
             for i in range(dyn.STATE_SIZE):
-                by_state[i, car] *= 0.0 if over else numbers.discount
+                by_state[i, car] = 0.0 if over else by_state[i, car] * numbers.discount
             if not over:
                 by_fraction, by_offset = add_seen_gradient(
                     after, car, c, station, fraction, offset, circuits, limits, changes, probe,

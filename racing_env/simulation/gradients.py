@@ -44,7 +44,9 @@ def add_seen_differences(
 ):
     """Add to out (STATE_SIZE, n) what a gradient by what `see` shows, by_seen (size,), is by state.
 
-    For layouts without an adjoint of their own: see `racing_env.simulation.layout.Layout`.
+    The `add_seen_gradient` of layouts without derivatives written out: see
+    `racing_env.simulation.layout.Layout`. Nothing is left for the place, which changes with the
+    state here.
     """
     for variant in range(dyn.STATE_SIZE + 1):
         i = variant - 1
@@ -60,3 +62,4 @@ def add_seen_differences(
             for k in range(len(by_seen)):
                 gain += by_seen[k] * (probe.seen[1, k] - probe.seen[0, k])
             out[i, car] += gain / changes[i]
+    return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What an observation layout is: one table of the quantities that a driver sees, and two kernels.
+"""What an observation layout is: one table of the quantities that a driver sees, and its kernels.
 
 Scaling, bounds, mirror image, documentation and the names and units of exported drivers' inputs all
 follow from the table. `racing_env.simulation.layouts` has the layouts.
@@ -43,6 +43,16 @@ class Layout(NamedTuple):
     what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s, run_off_m,
     scratch, limits, out) is `racing_env.simulation.motion.move` and then the same for the first
     len(out) cars, in one call: with one car the unpacking of arguments costs more than the work.
+
+    drive(state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first) and
+    pull_back(circuits, numbers, limits, changes, probe, network, tape, gradient) are those of
+    `racing_env.simulation.closed_loop`, which are handed two inlined functions of the layout:
+    see(state, car, cars, circuits, limits, out) fills out (size,) with what one car's driver sees;
+    add_seen_gradient(state, car, c, station, fraction, offset, circuits, limits, changes, probe,
+    by_seen, out) adds to out (STATE_SIZE, n) what a gradient by that, by_seen (size,), is by the
+    state of a car on circuit c, and returns what it is by the car's fraction and by its offset (m)
+    at the station, which follow from its place. Without derivatives written out, it is
+    `racing_env.simulation.gradients.add_seen_differences`, which needs changes and probe.
     """
 
     name: str

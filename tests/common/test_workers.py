@@ -182,7 +182,6 @@ def test_a_slow_reader_is_not_overrun():
         assert taken == 0
         for fetched in range(1, 6):
             assert len(next(results)) == 256 * 1024
-            time.sleep(0.05)
             assert taken == JOBS_A_WORKER * 2 + fetched
         results.close()
         assert list(pool.imap(double, [1])) == [2]
@@ -212,9 +211,9 @@ def test_abandoned_jobs_end():
 def test_waiting_takes_no_processor_time():
     with LocalPool(2) as pool:
         list(pool.imap(double, range(9)))
-        used_s = time.process_time()
+        started_s, used_s = time.monotonic(), time.process_time()
         list(pool.imap(time.sleep, [2.0, 2.0]))
-        assert time.process_time() - used_s < 0.2
+        assert time.process_time() - used_s < 0.1 * (time.monotonic() - started_s)
 
 
 def run_program(program):

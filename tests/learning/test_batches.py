@@ -1,6 +1,8 @@
 import multiprocessing
+import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import psutil
@@ -11,7 +13,13 @@ from demonstrations import episode, made_up_origin
 from processes import ROOT
 
 from racing_env.data.dataset_writer import DatasetWriter, Episode
-from racing_env.learning.batches import BATCHES_PER_FETCH, BatchLoader, Demonstrations, RowSampler
+from racing_env.learning.batches import (
+    BATCHES_PER_FETCH,
+    BatchLoader,
+    Demonstrations,
+    Filled,
+    RowSampler,
+)
 from racing_env.tracks.circuit import mirror_circuit
 
 CPU = torch.device("cpu")
@@ -129,7 +137,8 @@ def batches(folders):
 
 
 def two_epochs(loader):
-    return [batch for _ in range(2) for batch in loader]
+    """Copies: a batch is overwritten once the next is asked for."""
+    return [tuple(part.clone() for part in batch) for _ in range(2) for batch in loader]
 
 
 def loader_of(folders, workers):
@@ -151,6 +160,37 @@ def test_loader_is_the_same_for_every_number_of_workers(folders, batches, worker
     found = two_epochs(loader_of(folders, workers))
     assert len(found) == len(batches)
     for ours, wanted in zip(found, batches, strict=True):
+        assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_stays_as_it_is_until_the_next_is_asked_for(folders, batches, workers):
+    """However far ahead the workers are."""
+    loader = iter(loader_of(folders, workers))
+    for number in range(6 * BATCHES_PER_FETCH):
+        found = next(loader, None)
+        if found is None:
+            break
+        if number % BATCHES_PER_FETCH == BATCHES_PER_FETCH - 1:
+            time.sleep(0.05)
+        assert torch.equal(found[0], batches[number][0])
+        assert torch.equal(found[1], batches[number][1])
+
+
+def test_what_comes_from_a_worker_is_tensors_in_shared_memory(folders):
+    """So that the DataLoader itself can pin them, and nobody has copied them."""
+    fetch = next(iter(loader_of(folders, 1).fetches))
+    assert all(isinstance(part, torch.Tensor) and part.is_shared() for part in fetch)
+    assert len(pickle.dumps(Filled(10**6, 10**6, 10**6))) < 200
+
+
+def test_an_epoch_that_was_left_does_not_spoil_the_next(folders, batches):
+    loader = loader_of(folders, 1)
+    next(iter(loader))
+    epoch = batches[len(batches) // 2 :]
+    found = [tuple(part.clone() for part in batch) for batch in loader]
+    assert len(found) == len(epoch)
+    for ours, wanted in zip(found, epoch, strict=True):
         assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from racing_env.learning import cloning
 from racing_env.learning.cloning import ACTION_SCALE, LEARNING_RATE, PATIENCE, adam, fit
 from racing_env.learning.network import policy_network
 from racing_env.simulation.layouts.line_preview import LAYOUT
@@ -76,11 +75,3 @@ def test_a_loss_that_is_not_finite_ends_it(network):
     with pytest.raises(FloatingPointError, match="not finite from epoch 3 on"):
         fit(network, adam(network), Batches((seen, actions * math.nan)), Batches(), range(2, 4), 4,
             lambda _: None)  # fmt: skip
-
-
-def test_an_error_counts_by_the_scale_of_its_action(network):
-    seen, _ = examples()
-    with torch.no_grad():
-        actions = network(seen) + torch.tensor(ACTION_SCALE)
-    errors = cloning._squared_errors(network, torch.tensor(ACTION_SCALE), (seen, actions))
-    torch.testing.assert_close(errors, torch.ones_like(errors), rtol=1e-4, atol=1e-4)

@@ -32,7 +32,6 @@ def results(monkeypatch):
         finished, ratio = given.pop(0) if given else (0, math.nan)
         return SimpleNamespace(finished=finished, circuits=4, lap_ratio=ratio)
 
-    monkeypatch.setattr(judging, "drive_laps", lambda *args, **kwargs: None)
     monkeypatch.setattr(judging, "summary", summary)
     return given
 

@@ -78,6 +78,21 @@ def test_other_sizes_are_refused_and_nothing_is_copied(hidden):
     assert all(map(torch.equal, before, other.parameters()))
 
 
+def test_parameters_and_gradients_are_views_of_one():
+    network = net.policy_network(LAYOUT.size, (4,))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    flat = net.flat_parameter(network)
+    assert flat.numel() == sum(parameter.numel() for parameter in before)
+    assert all(map(torch.equal, network.parameters(), before))
+    with torch.no_grad():
+        flat.add_(1.0)
+    for parameter, was in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, was + 1.0)
+        assert parameter.grad is not None
+        parameter.grad += 2.0
+    assert flat.grad is not None and (flat.grad == 2.0).all()
+
+
 def test_fast_tanh_is_tanh():
     inputs = torch.cat([torch.linspace(-20, 20, 2001), torch.tensor([-1e30, 1e30, 0.0])])
     given = inputs.clone()

@@ -13,9 +13,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import actor_layers
 from racing_env.learning.algorithms import apg
-from racing_env.learning.callbacks import set_noise
 from racing_env.learning.network import HIDDEN_SIZES
-from racing_env.learning.training_cars import TrainingSettings
+from racing_env.learning.training_cars import RolloutSettings, TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.task import training_task
@@ -24,7 +23,12 @@ from racing_env.tracks.sources import load_circuits
 
 STEPS, CARS = 24, 6
 TASK = training_task(RACECAR)
-SETTINGS = TrainingSettings(TASK, seed=1, tape_steps=STEPS, lookahead_steps=1, discount=1.0)
+# all of it judged, undiscounted and without noise
+ROLLOUTS = RolloutSettings(
+    STEPS, lookahead_steps=1, discount=1.0, action_gradient_limit=np.inf, noise=(0.0, 0.0),
+    hidden=HIDDEN_SIZES[0],
+)  # fmt: skip
+SETTINGS = TrainingSettings(TASK, seed=1, rollouts=ROLLOUTS)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,6 @@ def new_model(bank, tmp_path, monkeypatch, kind: str = "dummy", settings=SETTING
     env = make_vec_env(kind, bank, processes, CARS, settings, tmp_path)
     model = apg.make_model(env, 10**6, settings.seed, torch.device("cpu"))
     apg.start_from(model, clone())
-    set_noise(model, np.exp([-20.0, -20.0]))
     return model, env
 
 
@@ -85,6 +88,7 @@ def test_gradient_is_the_difference_of_driving_again(bank, tmp_path, monkeypatch
 
 
 def test_the_same_in_a_batch_as_one_by_one(bank, tmp_path, monkeypatch):
+    """So few cars have a group each."""
     weights = []
     for kind in ("dummy", "batch"):
         model, env = new_model(bank, tmp_path, monkeypatch, kind)
@@ -92,12 +96,12 @@ def test_the_same_in_a_batch_as_one_by_one(bank, tmp_path, monkeypatch):
         weights.append([layer.weight.detach().numpy() for layer in actor_layers(model)])
         env.close()
     for one, many in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, many, rtol=0, atol=1e-7)
+        np.testing.assert_array_equal(one, many)
     assert not np.array_equal(weights[0][0], clone().weights[0])
 
 
 def test_only_what_is_known_far_enough_ahead_is_learnt_from(bank, tmp_path, monkeypatch):
-    settings = SETTINGS._replace(lookahead_steps=STEPS + 1)
+    settings = SETTINGS._replace(rollouts=ROLLOUTS._replace(lookahead_steps=STEPS + 1))
     model, env = new_model(bank, tmp_path, monkeypatch, settings=settings)
     model.learn(STEPS * CARS)
     for layer, weight in zip(actor_layers(model), clone().weights, strict=True):
@@ -122,11 +126,11 @@ def test_the_driver_is_paid_more_after_learning(bank, tmp_path, monkeypatch):
 
 
 class Calls(BaseCallback):
-    """Notes the calls; stops the training after so many steps."""
+    """Notes the calls, of steps in a row the first one; stops the training after so many."""
 
     def __init__(self, steps: int):
         super().__init__()
-        self.limit, self.calls, self.seen = steps, [], set()
+        self.left, self.calls, self.seen = steps, [], set()
 
     def _on_training_start(self) -> None:
         self.calls.append("training_start")
@@ -135,9 +139,11 @@ class Calls(BaseCallback):
         self.calls.append("rollout_start")
 
     def _on_step(self) -> bool:
-        self.calls.append("step")
+        if self.calls[-1] != "step":
+            self.calls.append("step")
         self.seen |= set(self.locals)
-        return self.calls.count("step") < self.limit
+        self.left -= 1
+        return self.left > 0
 
     def _on_rollout_end(self) -> None:
         self.calls.append("rollout_end")
@@ -147,17 +153,18 @@ class Calls(BaseCallback):
 
 
 def test_callbacks_are_called_as_ppo_calls_them(bank, tmp_path, monkeypatch):
+    """Only that a whole rollout is one step; at the end of all, and stopped in the second one."""
     model, env = new_model(bank, tmp_path, monkeypatch)
     ppo = PPO("MlpPolicy", env, n_steps=STEPS, batch_size=STEPS * CARS, n_epochs=1, device="cpu")
-    for limit in (3 * STEPS, STEPS + 5):  # at the end of all, and within the second rollout
+    for limit, ppo_limit in ((3, 3 * STEPS), (2, STEPS + 5)):
         calls = []
-        for learner in (model, ppo):
-            callback = Calls(limit)
+        for learner, steps in ((model, limit), (ppo, ppo_limit)):
+            callback = Calls(steps)
             learner.learn(2 * STEPS * CARS, callback)
             calls.append(callback.calls)
-            assert {"dones", "infos", "rewards", "actions", "total_timesteps"} <= callback.seen
-            assert learner.num_timesteps == min(limit, 2 * STEPS) * CARS
+            assert {"infos", "total_timesteps", "callback"} <= callback.seen
         assert calls[0] == calls[1]
+        assert model.num_timesteps == 2 * STEPS * CARS
     env.close()
 
 
@@ -177,14 +184,18 @@ def test_learning_goes_on_or_begins_anew(bank, tmp_path, monkeypatch):
     env.close()
 
 
-def test_stopped_and_going_on_drives_on_from_where_the_cars_are(bank, tmp_path, monkeypatch):
+def test_a_stop_is_after_the_rollout_without_an_update(bank, tmp_path, monkeypatch):
+    """And going on drives on from where the cars are."""
     model, env = new_model(bank, tmp_path, monkeypatch)
-    model.learn(STEPS * CARS, Calls(5))
+    model.learn(2 * STEPS * CARS, Calls(1))
+    assert (model.num_timesteps, model._n_updates) == (STEPS * CARS, 0)
+    for layer, weight in zip(actor_layers(model), clone().weights, strict=True):
+        np.testing.assert_array_equal(layer.weight.detach().numpy(), weight)
     np.testing.assert_array_equal(
         model._last_obs, [car.block.observations[0] for car in env.get_attr("cars")]
     )
     model.learn(STEPS * CARS, reset_num_timesteps=False)
-    assert model._n_updates == 1
+    assert (model.num_timesteps, model._n_updates) == (2 * STEPS * CARS, 1)
     env.close()
 
 

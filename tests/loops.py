@@ -1,0 +1,106 @@
+"""Cars with a network at the wheel: rollouts and their gradient, for tests of what these are made
+of.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from racing_env.simulation import closed_loop
+from racing_env.simulation.gradients import new_probe, state_changes
+from racing_env.simulation.perceptron import network_of, parameter_count, parameters_of
+from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import Task
+
+HIDDEN = 8
+
+
+def driver_parameters(size: int, hidden: int = HIDDEN, seed: int = 3) -> np.ndarray:
+    """Parameters (parameters,) float32 of a network that sees `size` numbers.
+
+    It goes straight on with half the power, a little moved by all that it sees.
+    """
+    rng = np.random.default_rng(seed)
+    flat = np.zeros(parameter_count(size, hidden, 2), np.float32)
+    parts = parameters_of(flat, size, hidden, 2)
+    for weight in parts[::2]:
+        weight[:] = rng.normal(0.0, 0.5 / np.sqrt(len(weight)), weight.shape)
+    parts[-2][:, 0] *= 0.2
+    parts[-1][1] = 0.5
+    return flat
+
+
+def loop_numbers(task: Task, **others: float) -> closed_loop.LoopNumbers:
+    """Undiscounted, without limits, where not said otherwise."""
+    numbers = closed_loop.LoopNumbers(
+        task.weights, task.control_step_s, task.run_off_m,
+        limit_steps=10**6, discount=1.0, lookahead_steps=1, action_gradient_limit=np.inf,
+    )  # fmt: skip
+    return numbers._replace(**others)
+
+
+class Driven(NamedTuple):
+    """A rollout: its tape, what each car was paid (n, terms), and its cars at the end."""
+
+    tape: closed_loop.Tape
+    paid: np.ndarray
+    simulator: Simulator
+    episodes: closed_loop.Episodes
+
+
+def drive(
+    start: Simulator,
+    parameters: np.ndarray,
+    numbers: closed_loop.LoopNumbers,
+    steps: int,
+    noise: np.ndarray | None = None,
+    restart: Callable[[Simulator, int], None] | None = None,
+    hidden: int = HIDDEN,
+) -> Driven:
+    """Drive from the start, which stays as it is; restart: places a car whose episode is over."""
+    n, layout = start.n, start.layout
+    simulator = start.subset(np.ones(n, dtype=bool))
+    tape = closed_loop.new_tape(steps, n, layout.size, hidden)
+    simulator.observe(out=tape.seen[0])
+    if noise is not None:
+        tape.noise[:] = noise
+    episodes = closed_loop.Episodes(
+        np.zeros(n, np.int32), np.zeros((n, len(REWARD_TERMS))), np.full(n, np.nan)
+    )
+    network, scratch = network_of(parameters, layout.size, hidden, 2), np.zeros((5, n))
+    limits = layout.limits(start.vehicle)
+    step = 0
+    while step < steps:
+        step = layout.drive(
+            simulator.state, simulator.cars, simulator.circuits, numbers, limits, scratch, network,
+            episodes, tape, step,
+        )  # fmt: skip
+        assert step > 0
+        for car in np.flatnonzero(tape.terminated[step - 1] | tape.truncated[step - 1]).tolist():
+            assert restart is not None
+            restart(simulator, car)
+            episodes.steps[car] = 0
+        tape.seen[step] = simulator.observe()
+    return Driven(tape, episodes.sums, simulator, episodes)
+
+
+def pulled_back(
+    driven: Driven,
+    parameters: np.ndarray,
+    numbers: closed_loop.LoopNumbers,
+    hidden: int = HIDDEN,
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Gradient (parameters,), how many steps were learnt from, sizes (2,) by the actions."""
+    simulator, size = driven.simulator, driven.simulator.layout.size
+    flat = np.zeros(len(parameters), np.float32)
+    gradient = closed_loop.Gradient(
+        tuple(parameters_of(flat, size, hidden, 2)), np.zeros(1, np.int64), np.zeros(2)
+    )
+    simulator.layout.pull_back(
+        simulator.circuits, numbers, simulator.layout.limits(simulator.vehicle),
+        state_changes(simulator.circuits.scales), new_probe(size),
+        network_of(parameters, size, hidden, 2), driven.tape, gradient,
+    )  # fmt: skip
+    return flat, int(gradient.usable[0]), gradient.sizes

@@ -135,7 +135,7 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
     timesteps = args.timesteps or algorithm.NUMBERS.timesteps
     cars = (args.cars or algorithm.NUMBERS.cars) if args.vec_env == "batch" else args.envs
-    if args.vec_env == "batch" and cars <= args.envs:
+    if args.vec_env == "batch" and not args.cluster and cars <= args.envs:
         raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
     # what decides the weights; how the cars are shared out does not

@@ -1,17 +1,21 @@
 """Work on the nodes of a Ray cluster, by the interface that processes of one machine have.
 
-Nothing of Ray is loaded here: see `racing_env.common.ray_bridge`.
+    python -m racing_env.common.cluster ADDRESS
+
+prints how many CPUs it has. Nothing of Ray is loaded here: see `racing_env.common.ray_bridge`.
 """
 
 import itertools
 import pickle
 import re
 import secrets
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError, shown
 from racing_env.common.ray_bridge import serve
 from racing_env.common.sharing import pickle_apart
@@ -186,3 +190,11 @@ class ClusterPool:
                 yield result
         finally:
             cluster.forget(tuple(tickets))
+
+
+def main() -> None:
+    print(Cluster(sys.argv[1]).number)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -157,3 +157,29 @@ def test_a_lost_head_ends_it_in_one_line_and_resume_goes_on(tmp_path, whole):
     flags = ["--episodes", 40, *TRACKS, "--out", "data", "--resume"]
     run_well(COLLECT, *flags, cwd=tmp_path)
     assert files(tmp_path / "data") == whole
+
+
+def test_the_chain_hands_the_cluster_to_each_stage(address, tmp_path):
+    command = [ROOT / "train_optimized.sh", "--dry-run", "--out", tmp_path, "--cluster", address]
+    done = subprocess.run(
+        ["bash", *map(str, command)], capture_output=True, text=True,
+        env={**os.environ, "VIRTUAL_ENV": sys.prefix, "BC_WORKERS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    plan = done.stdout.splitlines()
+    assert plan[:3] == ["demo workers: 2", "bc workers: 1", "rl envs: 2"]
+    assert [f" --cluster {address} " in line for line in plan[3:]] == [True] * 3
+    assert not any(" --envs " in line or " --drive-workers " in line for line in plan)
+
+
+def test_the_chain_needs_a_cluster_at_the_address(tmp_path):
+    for more in (["--dry-run"], []):
+        done = subprocess.run(
+            ["bash", str(ROOT / "train_optimized.sh"), "--out", str(tmp_path / "out"),
+             "--cluster", "127.0.0.1:1", *more], capture_output=True, text=True,
+            env={**os.environ, "VIRTUAL_ENV": sys.prefix},
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --cluster 127.0.0.1:1: ")
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What workers of a pool do for a learner elsewhere: a group of training cars' next rollout.
+"""What workers of a pool do for a learner elsewhere: the next rollout of groups of training cars.
 
 A job holds all that decides its result: any worker can do it, and do it again. Loads no torch.
 """
@@ -20,12 +20,13 @@ RESULTS = (
 )  # fmt: skip
 
 
-class GroupJob(NamedTuple):
-    """A command to a group: first_car and the next ones, as many as there are snapshots."""
+class GroupsJob(NamedTuple):
+    """A command to groups of cars."""
 
     command: bytes
-    first_car: int
-    given: Mapping[str, np.ndarray]  # fields of a block
+    common: Mapping[str, np.ndarray]  # fields of a block that all groups are given
+    # and each its own, by the number of its first car; it has as many cars as snapshots
+    groups: Mapping[int, Mapping[str, np.ndarray]]
 
 
 class _WorkerState:
@@ -44,10 +45,16 @@ def set_cars(circuits: CircuitBank, settings: TrainingSettings) -> None:
     _worker.circuits, _worker.settings, _worker.groups = circuits, settings, {}
 
 
-def execute(job: GroupJob) -> dict[str, np.ndarray]:
-    """The RESULTS of a command: fields of a block."""
-    cars = _group(job.first_car, len(job.given["snapshots"]))
-    for name, values in job.given.items():
+def execute(job: GroupsJob) -> list[dict[str, np.ndarray]]:
+    """The RESULTS of a command to each group: fields of a block."""
+    return [_executed(job, first_car, given) for first_car, given in job.groups.items()]
+
+
+def _executed(
+    job: GroupsJob, first_car: int, given: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    cars = _group(first_car, len(given["snapshots"]))
+    for name, values in (*job.common.items(), *given.items()):
         getattr(cars.block, name)[...] = values
     if job.command != RESET:
         cars.load()

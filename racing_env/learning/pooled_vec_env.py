@@ -1,28 +1,28 @@
 """Training cars that are driven by the workers of a pool, such as a cluster's."""
 
 from contextlib import ExitStack
+from itertools import chain
 
 import numpy as np
 
 from racing_env.common.workers import Workers
 from racing_env.learning import group_jobs
-from racing_env.learning.car_worker import LOAD, ROLLOUT, SAVE
+from racing_env.learning.car_worker import LOAD, RESET, ROLLOUT, SAVE
 from racing_env.learning.rollouts import group_slices
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import BatchVecEnv
 from racing_env.tracks.bank import CircuitBank
 
-GIVEN = {
-    ROLLOUT: ("snapshots", "parameters", "number"),
-    LOAD: ("snapshots",),
-}  # else: what decides a reset
-RESET_GIVEN = ("snapshots", "seeded", "seeds")
+# Fields of the cars' blocks that decide what comes of a command, besides those of all of them.
+GIVEN = {ROLLOUT: ("snapshots",), LOAD: ("snapshots",), RESET: ("snapshots", "seeded", "seeds")}
+COMMON = {ROLLOUT: ("parameters", "number"), LOAD: (), RESET: ()}
 
 
 class PooledVecEnv(BatchVecEnv):
-    """The cars of a `BatchVecEnv` that drive rollouts, a group a job; they cannot be stepped.
+    """The cars of a `BatchVecEnv` that drive rollouts; they cannot be stepped.
 
-    All that a group is lies here, between its jobs. Raises what jobs and the pool raise.
+    All that a group of cars is lies here between the jobs. Each worker gets one, of several groups
+    where there are more of them. Raises what jobs and the pool raise.
     """
 
     def __init__(
@@ -52,15 +52,16 @@ class PooledVecEnv(BatchVecEnv):
     def _execute(self, command: bytes) -> None:
         if command == SAVE:
             return  # snapshots are a part of every result
-        jobs = [
-            group_jobs.GroupJob(
-                command,
-                cars.start,
-                {name: getattr(block, name) for name in GIVEN.get(command, RESET_GIVEN)},
-            )
+        groups = {
+            cars.start: {name: getattr(block, name) for name in GIVEN[command]}
             for block, cars in zip(self._blocks, self._ranges, strict=True)
+        }
+        common = {name: getattr(self._blocks[0], name) for name in COMMON[command]}
+        jobs = [
+            group_jobs.GroupsJob(command, common, {int(first): groups[first] for first in firsts})
+            for firsts in np.array_split(list(groups), min(self._workers_of.number, len(groups)))
         ]
-        results = self._pool.imap(group_jobs.execute, jobs)
+        results = chain.from_iterable(self._pool.imap(group_jobs.execute, jobs))
         for block, result in zip(self._blocks, results, strict=True):
             for name, values in result.items():
                 getattr(block, name)[...] = values

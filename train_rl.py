@@ -231,7 +231,7 @@ def train(args: argparse.Namespace) -> None:
         {
             "stage": "train_rl",
             "algo": args.algo,
-            "envs": args.envs,
+            "envs": workers.number if args.cluster else args.envs,
             "wall_s": last["wall_s"],
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,

@@ -95,6 +95,7 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     with cli.interrupts_held():
+        import numpy as np
         import torch
         from stable_baselines3.common.logger import configure
 
@@ -104,17 +105,17 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
-        from racing_env.drivers.policy import Policy, load_policy
-        from racing_env.laps.chunks import circuits_set, drive_chunks
-        from racing_env.laps.evaluation import LapResult, demonstrated_laps, policy_driver
+        from racing_env.drivers.policy import load_policy
+        from racing_env.laps.evaluation import demonstrated_laps
         from racing_env.laps.plots import learning_curve
+        from racing_env.laps.races import racing
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
         from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
         from racing_env.learning.pooled_vec_env import PooledVecEnv
-        from racing_env.learning.vector_env import make_vec_env
+        from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import training_task
         from racing_env.tracks.bank import pack_circuits
@@ -135,8 +136,6 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
     timesteps = args.timesteps or algorithm.NUMBERS.timesteps
     cars = (args.cars or algorithm.NUMBERS.cars) if args.vec_env == "batch" else args.envs
-    if args.vec_env == "batch" and not args.cluster and cars <= args.envs:
-        raise InputError(f"--cars {cars}: {args.envs} processes and the learner need one each")
     numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
@@ -145,6 +144,12 @@ def train(args: argparse.Namespace) -> None:
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     clone = replace(load_policy(args.policy), record=record)
     task = training_task(clone.vehicle, clone.layout.name)
+    settings = algorithm.training_settings(task, args.seed)
+    most = most_processes(cars, settings)
+    if args.vec_env == "batch" and args.envs >= most:
+        raise InputError(
+            f"--envs {args.envs}: {cars} cars give work to {most} processes, the learner among them"
+        )
     given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
     data = read_dataset(args.data) if args.data else None
     if data:
@@ -154,7 +159,7 @@ def train(args: argparse.Namespace) -> None:
         refuse_difference(args.data, found, wanted, "collect it again")
     # loaded once, for all workers
     worker_context(
-        "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.chunks"
+        "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
     )
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
@@ -172,10 +177,11 @@ def train(args: argparse.Namespace) -> None:
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
     bank = pack_circuits(circuits)
-    settings = algorithm.training_settings(task, args.seed)
 
     first = earlier["timesteps"] if earlier else 0
-    teacher_s = demonstrated_laps(held_back)
+    demonstrated_s = demonstrated_laps(held_back)
+    teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
+    profile_s = np.array([c.lap_time_s for c in held_back])
 
     # ---------------------------------------------------------------- learn
     with (
@@ -185,7 +191,7 @@ def train(args: argparse.Namespace) -> None:
             if args.cluster and settings.rollouts
             else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
         ) as env,
-        circuits_set(held_back, [clone.layout.name], workers) as imap,
+        racing(held_back, clone, workers) as race,
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
@@ -198,12 +204,8 @@ def train(args: argparse.Namespace) -> None:
                 f"expected {[*HIDDEN_SIZES, 2]}"
             ) from None
         average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
-
-        def race(policy: Policy) -> list[LapResult]:
-            return drive_chunks(imap, len(held_back), policy_driver(policy), laps=1)
-
         judge = JudgeDrivers(
-            race, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
+            race, profile_s, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
         )
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         logs = [LogNumbers(numbers), LogEpisodes()]

@@ -11,6 +11,7 @@ from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import Task, racing_task
+from racing_env.tracks import bank
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
@@ -96,3 +97,12 @@ def scatter(simulator: Simulator, seed: int) -> None:
             car, circuit, rng.uniform(0.0, lengths[circuit]), rng.uniform(-2.0, 2.0),
             rng.uniform(-0.2, 0.2), rng.uniform(0.0, 40.0),
         )  # fmt: skip
+
+
+def stations(circuits: CircuitBank) -> np.ndarray:
+    """The table of a bank in double precision, with places in the plane."""
+    table = circuits.table.astype(np.float64)
+    origins = np.repeat(circuits.origin_m, circuits.count, axis=0)
+    table[:, [bank.X, bank.Y]] += origins
+    table[:, [bank.LINE_X, bank.LINE_Y]] += origins
+    return table

@@ -70,11 +70,11 @@ def drive(
         np.zeros(n, np.int32), np.zeros((n, len(REWARD_TERMS))), np.full(n, np.nan)
     )
     network, scratch = network_of(parameters, layout.size, hidden, 2), np.zeros((5, n))
-    limits = layout.limits(start.vehicle)
+    scaling = layout.scaling(start.vehicle)
     step = 0
     while step < steps:
         step = layout.drive(
-            simulator.state, simulator.cars, simulator.circuits, numbers, limits, scratch, network,
+            simulator.state, simulator.cars, simulator.circuits, numbers, scaling, scratch, network,
             episodes, tape, step,
         )  # fmt: skip
         assert step > 0
@@ -99,7 +99,7 @@ def pulled_back(
         tuple(parameters_of(flat, size, hidden, 2)), np.zeros(1, np.int64), np.zeros(2)
     )
     simulator.layout.pull_back(
-        simulator.circuits, numbers, simulator.layout.limits(simulator.vehicle),
+        simulator.circuits, numbers, simulator.layout.scaling(simulator.vehicle),
         state_changes(simulator.circuits.scales), new_probe(size),
         network_of(parameters, size, hidden, 2), driven.tape, gradient,
     )  # fmt: skip

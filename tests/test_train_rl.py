@@ -453,6 +453,8 @@ def test_bad_flags(arguments):
         (["--out", "done"], "use --resume"),
         (["--out", ".", "--policy", "policy.safetensors", "--resume"], "lies in --out"),
         (["--vec-env", "dummy"], "--cars 2: --vec-env dummy has one car an environment"),
+        (["--envs", "2"], "--envs 2: 2 cars give work to 2 processes"),
+        (["--envs", "16", "--cars", "64"], "--envs 16: 64 cars give work to 16 processes"),
         (["--out", "broken", "--resume"], "training.pt: not a readable checkpoint"),
         (["--track", "nowhere"], "nowhere"),
         (["--judge-on", "nowhere"], "nowhere"),

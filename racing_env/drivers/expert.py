@@ -142,8 +142,9 @@ def _act(state, cars, circuits, paces, gains, feedback, out):
         y = state[dyn.Y, car] + gains.preview_s * (vx * math.sin(turned) + vy * math.cos(turned))
         psi += gains.preview_s * yaw_rate
         station, fraction, offset = bank.project(
-            table, first, count, step_m, cars.station[car], x, y
-        )
+            table, first, count, step_m, cars.station[car],
+            x - circuits.origin_m[c, 0], y - circuits.origin_m[c, 1],
+        )  # fmt: skip
         row = first + station
         next_row = first + (station + 1 if station + 1 < count else 0)
         offset += bank.blend(table, row, next_row, fraction, bank.LINE_ROOM_LEFT)

@@ -1,11 +1,11 @@
 """Judging the driver that a model has become: by laps on circuits that nobody trains on."""
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -13,7 +13,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
-from racing_env.laps.evaluation import LapResult, summary
 
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.3 % if
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
@@ -26,6 +25,12 @@ def rank(row: Mapping[str, Any]) -> float:
     lost = row["circuits"] - row["finished"]
     driven = row["finished"] * min(row["lap_ratio"], LOST_LAP_RATIO) if row["finished"] else 0.0
     return -(driven + lost * LOST_LAP_RATIO) / max(row["circuits"], 1)
+
+
+def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:
+    """Mean of the laps (circuits,) over others, of those circuits where both are finished."""
+    both = np.isfinite(laps_s) & np.isfinite(reference_s)
+    return float((laps_s[both] / reference_s[both]).mean()) if both.any() else None
 
 
 def is_finite(model: BaseAlgorithm) -> bool:
@@ -54,22 +59,24 @@ class JudgeDrivers(BaseCallback):
     OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars. Raises InputError if the
     network has weights that are not finite.
 
-    race: the laps of a policy on those circuits; driver_of: the driver of the model, as an
-    algorithm has it; teacher_s: the teacher's laps by track, with which the bar compares.
+    race: a policy's flying laps (circuits,) on those circuits, NaN where it does not finish;
+    profile_s: the speed profile's; driver_of: the driver of the model, as an algorithm has it;
+    teacher_s: the teacher's laps, with which the bar compares.
     """
 
     def __init__(
         self,
-        race: Callable[[Policy], Sequence[LapResult]],
+        race: Callable[[Policy], np.ndarray],
+        profile_s: np.ndarray,
         out: Path,
         every: int,
         average: MovingAverage,
         driver_of: Callable[[BaseAlgorithm, Policy], Policy],
         bar: Any,
-        teacher_s: Mapping[str, float],
+        teacher_s: np.ndarray,
     ):
         super().__init__()
-        self.teacher_s = teacher_s
+        self.profile_s, self.teacher_s = profile_s, teacher_s
         self.race, self.out, self.every = race, out, every
         self.average, self.driver_of, self.bar = average, driver_of, bar
         self.curve: list[dict[str, Any]] = []
@@ -115,27 +122,27 @@ class JudgeDrivers(BaseCallback):
 
     def judge(self) -> None:
         driver = self.average.policy
-        laps = self.race(driver)
-        result = summary(laps)
+        laps_s = self.race(driver)
+        finished = np.isfinite(laps_s)
         row = {
             "wall_s": round(self.wall_s, 1),
             "timesteps": self.num_timesteps,
-            "finished": result.finished,
-            "circuits": result.circuits,
-            "lap_ratio": result.lap_ratio if result.finished else None,
+            "finished": int(finished.sum()),
+            "circuits": len(laps_s),
+            "lap_ratio": mean_ratio(laps_s, self.profile_s),
         }
         if not self.curve or rank(row) > max(map(rank, self.curve)):
             save_policy(driver, self.out / "policy.safetensors")
         self.curve.append(row)
         write_csv(self.out / "curve.csv", self.curve)
-        self.logger.record("judge/finished", result.finished)
-        standing = f"{result.finished}/{result.circuits} laps"
-        if result.finished:
-            self.logger.record("judge/lap_ratio", result.lap_ratio)
-            to_teacher = summary(laps, self.teacher_s).lap_ratio
-            if not math.isnan(to_teacher):  # there is a circuit that both have finished
-                self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
-                standing += f", {to_teacher:.3f} x teacher"
+        self.logger.record("judge/finished", row["finished"])
+        standing = f"{row['finished']}/{row['circuits']} laps"
+        if row["lap_ratio"] is not None:
+            self.logger.record("judge/lap_ratio", row["lap_ratio"])
+        to_teacher = mean_ratio(laps_s, self.teacher_s)
+        if to_teacher is not None:
+            self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
+            standing += f", {to_teacher:.3f} x teacher"
         if len(self.curve) == 1:
             self.bar.unpause()  # the time that starting took says nothing about the time left
         self.bar.set_postfix_str(standing)

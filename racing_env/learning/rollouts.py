@@ -17,7 +17,7 @@ from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameters_of
 from racing_env.tracks.bank import CircuitBank
 
-GROUP_CARS = 8  # a vector of the processor holds so many; more processes than groups have no work
+GROUP_CARS = 8  # a vector of the processor holds so many
 LEAST_GROUPS = 16  # where there are fewer cars, groups are smaller
 NOISE = 1  # tells the noise's streams from those of the episodes
 
@@ -55,7 +55,7 @@ class RolloutCars(TrainingCars):
             self.rollouts.discount, self.rollouts.lookahead_steps,
             self.rollouts.action_gradient_limit,
         )  # fmt: skip
-        self.limits = simulator.layout.limits(simulator.vehicle)
+        self.scaling = simulator.layout.scaling(simulator.vehicle)
         self.changes = state_changes(simulator.circuits.scales)
         self.probe = new_probe(size)
         self.scratch = np.zeros((5, n))
@@ -80,7 +80,7 @@ class RolloutCars(TrainingCars):
         step = 0
         while step < self.rollouts.steps:
             step = simulator.layout.drive(
-                simulator.state, simulator.cars, simulator.circuits, self.numbers, self.limits,
+                simulator.state, simulator.cars, simulator.circuits, self.numbers, self.scaling,
                 self.scratch, self.network, self.episodes, tape, step,
             )  # fmt: skip
             if step < 0:
@@ -101,7 +101,7 @@ class RolloutCars(TrainingCars):
         parameters = parameters_of(block.gradients[0], *self.sizes)
         gradient = closed_loop.Gradient(tuple(parameters), block.usable, block.sizes[0])
         simulator.layout.pull_back(
-            simulator.circuits, self.numbers, self.limits, self.changes, self.probe, self.network,
+            simulator.circuits, self.numbers, self.scaling, self.changes, self.probe, self.network,
             self.tape, gradient,
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Batches of cars in worker processes, as a vector environment of stable-baselines3.
 
-Each process steps a batch of cars with one call of the simulator; observations, actions, rewards
-and ends lie in shared memory, and only a byte a step goes through a pipe. The learner, who would
-otherwise wait for the others, steps a batch too.
+Each process steps a batch of cars with one call of the simulator, or lets its groups of them drive
+whole rollouts; all that is handed over lies in shared memory, and only a byte a step, or a rollout,
+goes through a pipe. The learner, who would otherwise wait for the others, has cars too.
 """
 
 import contextlib
@@ -45,19 +45,22 @@ def _compile(circuits: CircuitBank, settings: TrainingSettings) -> None:
         cars.step()
 
 
+def most_processes(cars: int, settings: TrainingSettings) -> int:
+    """To how many processes, the learner's among them, so many cars give work."""
+    return len(group_slices(cars)) if settings.rollouts else cars
+
+
 def shared_out(cars: int, processes: int, settings: TrainingSettings) -> list[car_worker.Share]:
     """The cars' shares of so many processes, by groups where they drive rollouts.
 
-    Raises ValueError if there is not a group for each process.
+    Raises ValueError if there is no work for each process.
     """
+    if processes > most_processes(cars, settings):
+        raise ValueError(f"{cars} cars are too few for {processes} processes")
     if settings.rollouts:
         groups = group_slices(cars)
-        if len(groups) < processes:
-            raise ValueError(f"{len(groups)} groups of cars are too few for {processes} processes")
         firsts = [len(groups) * i // processes for i in range(processes + 1)]
         return [car_worker.Share(groups[a:b]) for a, b in pairwise(firsts)]
-    if cars < processes:
-        raise ValueError(f"{cars} cars are too few for {processes} processes")
     firsts = [cars * i // processes for i in range(processes + 1)]
     return [car_worker.Share([slice(a, b)]) for a, b in pairwise(firsts)]
 
@@ -66,7 +69,7 @@ class BatchVecEnv(CarVecEnv):
     """`cars` cars, shared out to `processes` workers and this process; environment i is car i.
 
     scratch: a folder for the circuits' table, which the workers map rather than copy. Raises
-    ValueError if there is not a car for each process, ChildProcessError naming a worker that died.
+    ValueError if there is no work for each process, ChildProcessError naming a worker that died.
     """
 
     render_mode = None

@@ -12,6 +12,7 @@ import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
 from racing_env.car.kernels import inlined
+from racing_env.simulation.layout import unscale_gradient
 from racing_env.simulation.motion import ON_TRACK, line_time, move, wrapped
 from racing_env.simulation.motion_adjoint import (
     add_pay_gradient,
@@ -90,11 +91,11 @@ def new_tape(steps: int, n: int, size: int, hidden: int) -> Tape:
 
 
 @inlined
-def drive(see, state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first):
+def drive(see, state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first):
     """Drive from step `first` to the end of the tape, or until an episode is over.
 
-    see(state, car, cars, circuits, limits, out) fills what a car's driver sees. tape.seen[first] is
-    what the cars see now. Returns the step behind the last one; -1 where an action is not finite.
+    see(state, car, cars, circuits, scaling, out) fills what a car's driver sees; tape.seen[first]
+    is what they see now. Returns the step behind the last one; -1 where an action is not finite.
     """
     n = state.shape[1]
     for step in range(first, len(tape.actions)):
@@ -136,7 +137,7 @@ def drive(see, state, cars, circuits, numbers, limits, scratch, network, episode
             tape.terminated[step, car] = terminated
             tape.truncated[step, car] = truncated
             over = over or terminated or truncated
-            see(state, car, cars, circuits, limits, tape.seen[step + 1, car])
+            see(state, car, cars, circuits, scaling, tape.seen[step + 1, car])
         if over:
             return step + 1
     return len(tape.actions)
@@ -144,7 +145,7 @@ def drive(see, state, cars, circuits, numbers, limits, scratch, network, episode
 
 @inlined
 def pull_back(
-    add_seen_gradient, circuits, numbers, limits, changes, probe, network, tape, gradient
+    add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
 ):
     """Add the gradient of what the steps of the tape paid, by the network's parameters.
 
@@ -175,8 +176,9 @@ def pull_back(
             for i in range(dyn.STATE_SIZE):
                 by_state[i, car] = 0.0 if over else by_state[i, car] * numbers.discount
             if not over:
+                unscale_gradient(tape.seen[step + 1, car], by_seen[car], scaling)
                 by_fraction, by_offset = add_seen_gradient(
-                    after, car, c, station, fraction, offset, circuits, limits, changes, probe,
+                    after, car, c, station, fraction, offset, circuits, scaling, changes, probe,
                     by_seen[car], by_state,
                 )  # fmt: skip
             known[car] = 0 if truncated else known[car] + 1

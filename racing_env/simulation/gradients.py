@@ -40,9 +40,11 @@ def new_probe(size: int) -> Probe:
 
 @inlined
 def add_seen_differences(
-    see, state, car, c, station, circuits, limits, changes, probe, by_seen, out
+    see, state, car, c, station, circuits, scaling, changes, probe, by_seen, out
 ):
-    """Add to out (STATE_SIZE, n) what a gradient by what `see` shows, by_seen (size,), is by state.
+    """Add to out (STATE_SIZE, n) what a gradient by what `see` shows is by the state.
+
+    by_seen: (size,), by the quantities in their units.
 
     The `add_seen_gradient` of layouts without derivatives written out: see
     `racing_env.simulation.layout.Layout`. Nothing is left for the place, which changes with the
@@ -56,10 +58,11 @@ def add_seen_differences(
         probe.cars.circuit[0], probe.cars.station[0] = c, station
         locate(probe.state, probe.cars, circuits, 0)
         probe.cars.room_m[0] = room_inside(probe.cars, circuits, 0)
-        see(probe.state, 0, probe.cars, circuits, limits, probe.seen[min(variant, 1)])
+        see(probe.state, 0, probe.cars, circuits, scaling, probe.seen[min(variant, 1)])
         if i >= 0:
             gain = 0.0
             for k in range(len(by_seen)):
-                gain += by_seen[k] * (probe.seen[1, k] - probe.seen[0, k])
+                change = (probe.seen[1, k] - probe.seen[0, k]) / scaling[0, k]
+                gain += by_seen[k] * change
             out[i, car] += gain / changes[i]
     return 0.0, 0.0

@@ -14,7 +14,7 @@ from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 
 LIMIT = 5.0  # every number of an observation is clipped to [-LIMIT, LIMIT]
-SCALE, LOW, HIGH = range(3)  # columns of the limits that kernels get
+SCALE, LOW, HIGH = range(3)  # columns of a layout's limits
 
 
 class Quantity(NamedTuple):
@@ -39,20 +39,22 @@ class Quantity(NamedTuple):
 class Layout(NamedTuple):
     """A layout by its name, which data sets and policies carry, its table and its kernels.
 
-    observe(state, cars, circuits, limits, indices, out) fills out (len(indices), size) float32 with
-    what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s, run_off_m,
-    scratch, limits, out) is `racing_env.simulation.motion.move` and then the same for the first
-    len(out) cars, in one call: with one car the unpacking of arguments costs more than the work.
+    observe(state, cars, circuits, scaling, indices, out) fills out (len(indices), size) float32
+    with what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s,
+    run_off_m, scratch, scaling, out) is `racing_env.simulation.motion.move` and then the same for
+    the first len(out) cars, in one call: with one car the unpacking of arguments costs more than
+    the work.
 
-    drive(state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first) and
-    pull_back(circuits, numbers, limits, changes, probe, network, tape, gradient) are those of
+    drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first) and
+    pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient) are those of
     `racing_env.simulation.closed_loop`, which are handed two inlined functions of the layout:
-    see(state, car, cars, circuits, limits, out) fills out (size,) with what one car's driver sees;
-    add_seen_gradient(state, car, c, station, fraction, offset, circuits, limits, changes, probe,
-    by_seen, out) adds to out (STATE_SIZE, n) what a gradient by that, by_seen (size,), is by the
-    state of a car on circuit c, and returns what it is by the car's fraction and by its offset (m)
-    at the station, which follow from its place. Without derivatives written out, it is
-    `racing_env.simulation.gradients.add_seen_differences`, which needs changes and probe.
+    see(state, car, cars, circuits, scaling, out) fills out (size,) with what one car's driver sees;
+    add_seen_gradient(state, car, c, station, fraction, offset, circuits, scaling, changes, probe,
+    by_seen, out) adds to out (STATE_SIZE, n) what a gradient by those quantities in their units,
+    by_seen (size,), is by the state of a car on circuit c, and returns what it is by the car's
+    fraction and by its offset (m) at the station, which follow from its place. Without derivatives
+    written out, it is `racing_env.simulation.gradients.add_seen_differences`, which needs changes
+    and probe.
     """
 
     name: str
@@ -67,9 +69,14 @@ class Layout(NamedTuple):
         return len(self.quantities)
 
     def limits(self, vehicle: Vehicle) -> np.ndarray:
-        """(size, 3) float64 for the kernels: each number's scale for this car, least and most."""
+        """(size, 3) float64: each number's scale for this car, least and most."""
         rows = [(q.scale_for(vehicle), -LIMIT, q.cap) for q in self.quantities]
         return np.array(rows)
+
+    def scaling(self, vehicle: Vehicle) -> np.ndarray:
+        """(3, size) float32 for `scale`: one over each number's scale, least and most."""
+        limits = self.limits(vehicle).T
+        return np.stack([1.0 / limits[SCALE], limits[LOW], limits[HIGH]]).astype(np.float32)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest values, (size,) float32 each."""
@@ -100,13 +107,18 @@ class Layout(NamedTuple):
 
 
 @inlined
-def scaled(value, limits, i):
-    """Quantity i as the driver sees it, from its value in its unit."""
-    return min(max(value / limits[i, SCALE], limits[i, LOW]), limits[i, HIGH])
+def scale(out, scaling):
+    """Turn quantities out (size,) in their units, in place, into what the driver sees."""
+    per_scale, low, high = scaling[0], scaling[1], scaling[2]
+    for i in range(len(out)):
+        out[i] = min(max(out[i] * per_scale[i], low[i]), high[i])
 
 
 @inlined
-def scaled_slope(value, limits, i):
-    """Of `scaled`, by the value: none where it is clipped."""
-    seen = value / limits[i, SCALE]
-    return 1.0 / limits[i, SCALE] if limits[i, LOW] < seen < limits[i, HIGH] else 0.0
+def unscale_gradient(seen, by_seen, scaling):
+    """Turn a gradient by_seen (size,) by what the driver sees, in place, into one by the quantities
+    in their units: none by those that are clipped.
+    """
+    per_scale, low, high = scaling[0], scaling[1], scaling[2]
+    for i in range(len(seen)):
+        by_seen[i] *= per_scale[i] if low[i] < seen[i] and seen[i] < high[i] else np.float32(0.0)

@@ -59,7 +59,8 @@ def locate(state, cars, circuits, car):
     c = cars.circuit[car]
     cars.station[car], cars.fraction[car], cars.offset_m[car] = bank.project(
         circuits.table, circuits.first[c], circuits.count[c], circuits.step_m[c],
-        cars.station[car], state[dyn.X, car], state[dyn.Y, car],
+        cars.station[car],
+        state[dyn.X, car] - circuits.origin_m[c, 0], state[dyn.Y, car] - circuits.origin_m[c, 1],
     )  # fmt: skip
 
 
@@ -155,14 +156,14 @@ def place(
 ):
     """See `racing_env.simulation.simulator.Simulator.place`."""
     station = int(start_s_m / circuits.step_m[c]) % circuits.count[c]
-    row = circuits.table[circuits.first[c] + station]
+    row = circuits.table[circuits.first[c] + station].astype(np.float64)
     margin = max(-run_off_m, 0.0) + START_CLEARANCE_M * width_scale(circuits.vehicle)
     offset = row[bank.ROOM_LEFT] - row[bank.LINE_ROOM_LEFT] + line_offset_m
     offset = min(max(offset, margin - row[bank.ROOM_RIGHT]), row[bank.ROOM_LEFT] - margin)
     psi = math.atan2(row[bank.LINE_SIN], row[bank.LINE_COS]) + heading_rad
     state[:, car] = 0.0
-    state[dyn.X, car] = row[bank.X] - row[bank.SIN] * offset
-    state[dyn.Y, car] = row[bank.Y] + row[bank.COS] * offset
+    state[dyn.X, car] = circuits.origin_m[c, 0] + row[bank.X] - row[bank.SIN] * offset
+    state[dyn.Y, car] = circuits.origin_m[c, 1] + row[bank.Y] + row[bank.COS] * offset
     state[dyn.PSI, car] = wrapped_angle(psi)
     state[dyn.VX, car] = speed_mps
     state[dyn.YAW_RATE, car] = speed_mps * row[bank.LINE_KAPPA]

@@ -30,7 +30,8 @@ def add_place_gradient(state, car, circuits, c, station, fraction, by_fraction, 
     """
     table = circuits.table
     row, next_row = circuits.first[c] + station, following_row(circuits, c, station)
-    x, y = state[dyn.X, car], state[dyn.Y, car]
+    x = state[dyn.X, car] - circuits.origin_m[c, 0]
+    y = state[dyn.Y, car] - circuits.origin_m[c, 1]
     cos, sin = table[row, bank.COS], table[row, bank.SIN]
     next_cos, next_sin = table[next_row, bank.COS], table[next_row, bank.SIN]
     along = (x - table[row, bank.X]) * cos + (y - table[row, bank.Y]) * sin

@@ -30,7 +30,7 @@ class Simulator:
         self.layout = task.observation_layout()
         self.state = np.zeros((dyn.STATE_SIZE, n))
         self.cars = new_car_table(n)
-        self._limits = self.layout.limits(circuits.vehicle)
+        self._scaling = self.layout.scaling(circuits.vehicle)
         self._scratch = np.zeros((5, n))
         self._actions = np.zeros((n, 2))
         self._everyone = np.arange(n)
@@ -69,7 +69,7 @@ class Simulator:
         task = self.task
         finite = self.layout.step(
             self.state, self._actions, self.cars, self.circuits, task.weights, task.control_step_s,
-            task.run_off_m, self._scratch, self._limits,
+            task.run_off_m, self._scratch, self._scaling,
             self._no_observations if out is None else out,
         )  # fmt: skip
         if not finite:
@@ -85,7 +85,7 @@ class Simulator:
         indices = self._everyone if indices is None else indices
         if out is None:
             out = np.empty((len(indices), self.layout.size), dtype=np.float32)
-        self.layout.observe(self.state, self.cars, self.circuits, self._limits, indices, out)
+        self.layout.observe(self.state, self.cars, self.circuits, self._scaling, indices, out)
         return out
 
     def locate(self) -> None:

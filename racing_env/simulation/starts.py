@@ -48,7 +48,7 @@ def draw_start(
         place_m = rng.random() * length_m
     place_m = place_m % length_m
     station = int(place_m / circuits.step_m[circuit]) % circuits.count[circuit]
-    profile_mps = circuits.table[circuits.first[circuit] + station, LINE_SPEED]
+    profile_mps = float(circuits.table[circuits.first[circuit] + station, LINE_SPEED])
     speed_mps = 0.0
     if not rng.random() < starts.standing_share:
         share = rng.uniform(starts.least_speed_share, starts.largest_speed_share)

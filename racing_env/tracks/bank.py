@@ -1,7 +1,9 @@
 """Many circuits in one table, as the simulator's kernels read them.
 
-A row is a station of a centre line (about every metre): a cache line with what tells where a car
-is, and one with what it sees of the racing line ahead. Circuits follow one another in the table.
+A row is a station of a centre line (about every metre): a cache line of single precision, half of
+it to tell where a car is, half of it for what it sees of the racing line ahead. Circuits follow one
+another in the table. Single precision is enough because places are told from the middle of the
+circuit: in kilometres about it they are rounded by a tenth of a millimetre.
 """
 
 from collections.abc import Sequence
@@ -21,16 +23,18 @@ from racing_env.tracks.circuit import Circuit
     LINE_X, LINE_Y, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_ROOM_LEFT, LINE_ROOM_RIGHT,
 ) = range(16)  # fmt: skip
 COLUMNS = 16
+CACHE_LINE_BYTES = 64  # COLUMNS numbers of float32
 
 
 class CircuitBank(NamedTuple):
     """Circuits packed for the kernels. Circuit c has rows first[c] to first[c] + count[c] - 1."""
 
-    table: np.ndarray  # (stations of all, COLUMNS) float64
+    table: np.ndarray  # (stations of all, COLUMNS) float32; places are relative to the origin
     first: np.ndarray  # (circuits,) int64
     count: np.ndarray  # type: ignore[assignment]  # (circuits,) int64, stations
     step_m: np.ndarray  # (circuits,) between stations
     line_lap_s: np.ndarray  # (circuits,) lap time of the speed profile
+    origin_m: np.ndarray  # (circuits, 2) x and y of the middle of each circuit
     vehicle: Vehicle  # the car that they are for
 
     @property
@@ -47,42 +51,60 @@ def pack_circuits(circuits: Sequence[Circuit]) -> CircuitBank:
     vehicle = circuits[0].vehicle
     if any(circuit.vehicle != vehicle for circuit in circuits):
         raise ValueError("the circuits of a bank have to be for one car")
-    tables = [_table(circuit) for circuit in circuits]
-    count = np.array([len(table) for table in tables], dtype=np.int64)
-    table = np.concatenate(tables)
+    count = np.array([len(circuit.track.x_m) for circuit in circuits], dtype=np.int64)
+    first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
+    origin_m = np.array([_middle_m(circuit) for circuit in circuits])
+    table = _in_cache_lines(int(count.sum()))
+    for circuit, row, middle_m in zip(circuits, first, origin_m, strict=True):
+        _fill(table[row : row + len(circuit.track.x_m)], circuit, middle_m)
     table.setflags(write=False)  # as a mapped one: kernels are compiled for one kind of table
     return CircuitBank(
         table=table,
-        first=np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64),
+        first=first,
         count=count,
         step_m=np.array([circuit.track.step_m for circuit in circuits]),
         line_lap_s=np.array([circuit.lap_time_s for circuit in circuits]),
+        origin_m=origin_m,
         vehicle=vehicle,
     )
 
 
-def _table(circuit: Circuit) -> np.ndarray:
-    """Rows of one circuit. Room: how far the car's centre may go to either side (m).
+def _in_cache_lines(rows: int) -> np.ndarray:
+    """An empty table whose rows are a cache line each; numpy's own begin anywhere."""
+    memory = np.empty((rows + 1) * CACHE_LINE_BYTES, dtype=np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE_BYTES
+    lines = memory[begin : begin + rows * CACHE_LINE_BYTES]
+    return lines.view(np.float32).reshape(rows, COLUMNS)
+
+
+def _middle_m(circuit: Circuit) -> tuple[float, float]:
+    """The middle of a circuit's extent; of a mirror image, the image of the middle exactly."""
+    x, y = circuit.track.x_m, circuit.track.y_m
+    return 0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())
+
+
+def _fill(table: np.ndarray, circuit: Circuit, origin_m: np.ndarray) -> None:
+    """Fill the rows of one circuit. Room: how far the car's centre may go to either side (m).
 
     The racing line's offset from the centre line is the difference of their rooms.
     """
     track, vehicle = circuit.track, circuit.vehicle
-    table = np.empty((len(track.x_m), COLUMNS))
+    x, y = track.x_m - origin_m[0], track.y_m - origin_m[1]
     cos, sin = np.cos(track.psi_rad), np.sin(track.psi_rad)
+    room_right = track.width_right_m - 0.5 * vehicle.width_m
+    room_left = track.width_left_m - 0.5 * vehicle.width_m
     line_heading = track.psi_rad + circuit.line_heading_rad
-    table[:, X], table[:, Y], table[:, COS], table[:, SIN] = track.x_m, track.y_m, cos, sin
+    table[:, X], table[:, Y], table[:, COS], table[:, SIN] = x, y, cos, sin
     table[:, KAPPA] = track.kappa_radpm
-    table[:, ROOM_RIGHT] = track.width_right_m - 0.5 * vehicle.width_m
-    table[:, ROOM_LEFT] = track.width_left_m - 0.5 * vehicle.width_m
-    table[:, LINE_X] = track.x_m - sin * circuit.line_offset_m
-    table[:, LINE_Y] = track.y_m + cos * circuit.line_offset_m
+    table[:, ROOM_LEFT], table[:, ROOM_RIGHT] = room_left, room_right
+    table[:, LINE_X] = x - sin * circuit.line_offset_m
+    table[:, LINE_Y] = y + cos * circuit.line_offset_m
     table[:, LINE_COS], table[:, LINE_SIN] = np.cos(line_heading), np.sin(line_heading)
     table[:, LINE_KAPPA] = circuit.line_kappa_radpm
     table[:, LINE_SPEED] = circuit.line_speed_mps
-    table[:, LINE_ROOM_LEFT] = table[:, ROOM_LEFT] - circuit.line_offset_m
-    table[:, LINE_ROOM_RIGHT] = table[:, ROOM_RIGHT] + circuit.line_offset_m
+    table[:, LINE_ROOM_LEFT] = room_left - circuit.line_offset_m
+    table[:, LINE_ROOM_RIGHT] = room_right + circuit.line_offset_m
     table[:, LINE_TIME] = circuit.line_time_s
-    return table
 
 
 def save_table(circuits: CircuitBank, table_file: str | Path) -> None:
@@ -98,7 +120,7 @@ def with_mapped_table(circuits: CircuitBank, table_file: str | Path) -> CircuitB
 
 @inlined
 def blend(table, row, next_row, fraction, column):
-    """A column's value between two stations."""
+    """A column's value between two stations, of the fraction's precision."""
     return table[row, column] + fraction * (table[next_row, column] - table[row, column])
 
 
@@ -106,7 +128,7 @@ def blend(table, row, next_row, fraction, column):
 def next_line_time(circuits, c, station):
     """Time (s) at which the speed profile of circuit c reaches the station after this one."""
     if station + 1 < circuits.count[c]:
-        return circuits.table[circuits.first[c] + station + 1, LINE_TIME]
+        return np.float64(circuits.table[circuits.first[c] + station + 1, LINE_TIME])
     return circuits.line_lap_s[c]
 
 
@@ -114,6 +136,7 @@ def next_line_time(circuits, c, station):
 def project(table, first, count, step_m, station, x, y):
     """Curvilinear position of (x, y) near a station: (station, fraction, offset_m).
 
+    x, y: relative to the circuit's origin, float64, as all that is computed here.
     Walks along the stations to the pair whose normals enclose the point; between them the tangent
     turns evenly. The offset (left positive) is measured from the arc, not from its chord.
     """

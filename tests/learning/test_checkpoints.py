@@ -10,7 +10,6 @@ from cars import RACECAR, LaterVehicle
 from gymnasium import spaces
 from models import new_judge
 from stable_baselines3.common.buffers import ReplayBuffer
-from tqdm import tqdm
 
 from racing_env.car import vehicle
 from racing_env.common.errors import InputError
@@ -26,7 +25,6 @@ from racing_env.learning.checkpoints import (
     restore_buffer,
     set_random_state,
 )
-from racing_env.learning.judging import JudgeDrivers
 from racing_env.learning.shared_block import SNAPSHOT_SIZE
 from racing_env.learning.training_cars import TrainingSettings
 from racing_env.learning.vector_env import make_vec_env
@@ -115,8 +113,8 @@ def test_nothing_spoilt_is_kept(new_model, tmp_path):
 
 def test_what_does_not_fit_is_refused(new_model, tmp_path):
     model = new_model()
-    average = new_judge(model, tmp_path).average
-    judge = JudgeDrivers([], tmp_path, 16, average, ppo.driver_of, tqdm(disable=True), {})
+    judge = new_judge(model, tmp_path, every=16)
+    judge.driver_of = ppo.driver_of
     checkpoints = Checkpoints(tmp_path / "training.pt", 32, judge, SETTINGS)
     model.learn(16, [judge, checkpoints])
     for name in set(checkpoints.state) - {"settings"}:

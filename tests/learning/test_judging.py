@@ -5,7 +5,6 @@ import io
 import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,24 +15,8 @@ from tqdm import tqdm
 
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import Policy, load_policy
-from racing_env.learning import judging
 from racing_env.learning.algorithms.ppo import driver_of
-from racing_env.learning.judging import MovingAverage, is_finite, rank
-
-
-@pytest.fixture
-def results(monkeypatch):
-    """What the drivers are given for their laps, in turn: (finished, lap ratio)."""
-    given: list[tuple[int, float]] = []
-
-    def summary(_, references=None):
-        if references is not None:
-            return SimpleNamespace(lap_ratio=math.nan)
-        finished, ratio = given.pop(0) if given else (0, math.nan)
-        return SimpleNamespace(finished=finished, circuits=4, lap_ratio=ratio)
-
-    monkeypatch.setattr(judging, "summary", summary)
-    return given
+from racing_env.learning.judging import MovingAverage, is_finite, mean_ratio, rank
 
 
 def test_rank():
@@ -45,10 +28,10 @@ def test_rank():
     assert sorted(rows[::2] + rows[1::2], key=rank) == rows
 
 
-def test_best_driver_is_kept(results, tmp_path):
-    results[:] = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.25), (3, 1.18)]
+def test_best_driver_is_kept(tmp_path):
+    results = [(0, math.nan), (3, 1.2), (3, 1.3), (4, 1.25), (3, 1.18)]
     model = new_model()
-    judge = new_judge(model, tmp_path, every=16)
+    judge = new_judge(model, tmp_path, every=16, results=results)
     kept = []
 
     class Look(BaseCallback):
@@ -64,12 +47,20 @@ def test_best_driver_is_kept(results, tmp_path):
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["timesteps"] for row in rows] == ["0", "16", "32", "48", "64"]
-    assert [row["lap_ratio"] for row in rows] == ["", "1.2", "1.3", "1.25", "1.18"]
+    assert rows[0]["lap_ratio"] == ""
+    assert [float(row["lap_ratio"]) for row in rows[1:]] == pytest.approx([1.2, 1.3, 1.25, 1.18])
+    assert [row["finished"] for row in rows] == ["0", "3", "3", "4", "3"]
     json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
     assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
 
 
-def test_average_has_every_iterate_once(results, tmp_path):
+def test_mean_ratio_is_of_laps_that_both_have():
+    nan = math.nan
+    assert mean_ratio(np.array([11.0, nan, 9.0]), np.array([10.0, 10.0, nan])) == pytest.approx(1.1)
+    assert mean_ratio(np.array([nan, 1.0]), np.array([1.0, nan])) is None
+
+
+def test_average_has_every_iterate_once(tmp_path):
     model = new_model()
     judge = new_judge(model, tmp_path, decay=0.9)
     iterates = [driver_of(model, NOBODY).weights[0]]
@@ -91,7 +82,7 @@ def test_average_has_every_iterate_once(results, tmp_path):
     np.testing.assert_allclose(judge.average.policy.weights[0], wanted, atol=1e-6)
 
 
-def test_spoilt_weights_are_refused(results, tmp_path):
+def test_spoilt_weights_are_refused(tmp_path):
     model = new_model()
     judge = new_judge(model, tmp_path)
     model.learn(16, [judge])

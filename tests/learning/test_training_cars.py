@@ -55,8 +55,8 @@ def test_cars_see_by_the_layout_of_their_task(bank):
     cars = new_cars(bank, 3, settings=settings)
     drive(cars, 0)
     seen, simulator = np.empty_like(cars.block.observations), cars.simulator
-    limits, everyone = centre.limits(RACECAR), np.arange(3)
-    centre.observe(simulator.state, simulator.cars, bank, limits, everyone, seen)
+    scaling, everyone = centre.scaling(RACECAR), np.arange(3)
+    centre.observe(simulator.state, simulator.cars, bank, scaling, everyone, seen)
     np.testing.assert_array_equal(cars.block.observations, seen)
 
 

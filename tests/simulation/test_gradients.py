@@ -4,6 +4,7 @@ from cars import RACECAR, scaled, scatter, simulator_on
 from racing_env.car.dynamics import STATE_SIZE
 from racing_env.car.scales import REFERENCE, scales_of
 from racing_env.simulation.gradients import add_seen_differences, new_probe, state_changes
+from racing_env.simulation.layout import unscale_gradient
 from racing_env.simulation.layouts import line_preview
 from racing_env.simulation.motion_adjoint import add_place_gradient
 
@@ -22,19 +23,20 @@ def test_differences_of_what_is_seen_are_its_gradient():
     scatter(simulator, 1)
     cars, circuits = simulator.cars, simulator.circuits
     layout, changes = simulator.layout, state_changes(simulator.circuits.scales)
-    limits, probe = layout.limits(RACECAR), new_probe(layout.size)
+    scaling, probe = layout.scaling(RACECAR), new_probe(layout.size)
     by_seen = np.random.default_rng(0).normal(size=(n, layout.size)).astype(np.float32)
     ours, written_out = np.ones((STATE_SIZE, n)), np.zeros((STATE_SIZE, n))
     for car in range(n):
         c, station = cars.circuit[car], cars.station[car]
         fraction, offset = cars.fraction[car], cars.offset_m[car]
+        unscale_gradient.py_func(simulator.observe()[car], by_seen[car], scaling)
         left = add_seen_differences.py_func(
-            line_preview.see.py_func, simulator.state, car, c, station, circuits, limits, changes,
+            line_preview.see.py_func, simulator.state, car, c, station, circuits, scaling, changes,
             probe, by_seen[car], ours,
         )  # fmt: skip
         assert left == (0.0, 0.0)
         by_place = line_preview.add_seen_gradient.py_func(
-            simulator.state, car, c, station, fraction, offset, circuits, limits, changes, probe,
+            simulator.state, car, c, station, fraction, offset, circuits, scaling, changes, probe,
             by_seen[car], written_out,
         )  # fmt: skip
         add_place_gradient(

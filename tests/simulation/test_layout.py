@@ -155,6 +155,15 @@ def test_the_mirror_image_is_seen_as_the_table_says(layout: Layout):
 
 
 def test_the_kernels_clip_at_the_limits():
-    limits = np.array([[2.0, -LIMIT, 3.0]])
     for value, seen in ((4.0, 2.0), (100.0, 3.0), (-100.0, -LIMIT), (-2.0, -1.0)):
-        assert module.scaled(value, limits, 0) == seen
+        out = np.array([value], dtype=np.float32)
+        module.scale(out, np.array([[0.5], [-LIMIT], [3.0]], dtype=np.float32))
+        assert out[0] == seen
+
+
+@every_layout
+def test_the_kernels_get_one_over_the_scales(layout: Layout):
+    scaling, limits = layout.scaling(RACECAR), layout.limits(RACECAR)
+    assert scaling.shape == (3, layout.size) and scaling.dtype == np.float32
+    np.testing.assert_allclose(scaling[0] * limits[:, SCALE], 1.0, rtol=1e-7)
+    np.testing.assert_array_equal(scaling[1:], limits[:, [LOW, HIGH]].T)

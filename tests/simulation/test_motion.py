@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, scaled, scatter, simulator_on
+from cars import RACECAR, circuit_named, scaled, scatter, simulator_on, stations
 from shapes import circle_track
 
 from racing_env.car import dynamics as dyn
@@ -38,7 +38,7 @@ def round_circuit() -> Circuit:
 def test_curvilinear_position_agrees_with_the_plane(circuits):
     simulator = simulator_on(circuits, 16)
     scatter(simulator, 5)
-    table, cars = simulator.circuits.table, simulator.cars
+    table, cars = stations(simulator.circuits), simulator.cars
     for _ in range(15):
         simulator.step(expert_actions(simulator, np.full(16, 0.7)))
         on_track = cars.ended == ON_TRACK

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, scaled, simulator_on
+from cars import RACECAR, circuit_named, scaled, simulator_on, stations
 from shapes import circle_track
 
 from racing_env.car import dynamics as dyn
@@ -77,7 +77,7 @@ def test_the_border_costs_by_the_square_of_the_depth_and_no_more_than_its_limit(
     rooms = np.array([0.5, 0.3, 0.0, -0.4, -5.0])
     for car, room in enumerate(rooms):
         simulator.place(car, 0, speed_mps=10.0)
-        row = simulator.circuits.table[simulator.cars.station[car]]
+        row = stations(simulator.circuits)[simulator.cars.station[car]]
         inward = np.array([-row[bank.SIN], row[bank.COS]])
         simulator.state[[dyn.X, dyn.Y], car] = row[[bank.X, bank.Y]] + inward * (
             row[bank.ROOM_LEFT] - room

@@ -1,8 +1,10 @@
 """From the plane to the circuit and back: the projection that the simulator's kernels use."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, scaled
+from cars import RACECAR, circuit_named, scaled, stations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import circle_track
@@ -13,6 +15,7 @@ from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
 
+ROUNDED_M = 2e-4  # by single precision, at the most, of places in a circuit
 FREE_M = 6.0  # off the centre line; nearer where the corner's centre is near
 
 
@@ -35,8 +38,9 @@ def packed(circuits) -> CircuitBank:
 def project(packed: CircuitBank, c: int, station: int, x: float, y: float):
     """(place along the circuit in stations, offset_m)."""
     found, fraction, offset = bank.project(
-        packed.table, packed.first[c], packed.count[c], packed.step_m[c], station, x, y
-    )
+        packed.table, packed.first[c], packed.count[c], packed.step_m[c], station,
+        x - packed.origin_m[c, 0], y - packed.origin_m[c, 1],
+    )  # fmt: skip
     assert 0 <= found < packed.count[c]
     assert 0.0 <= fraction < 1.0
     return found + fraction, offset
@@ -49,8 +53,9 @@ def point(packed: CircuitBank, c: int, place: float, offset: float) -> tuple[np.
     """
     count, step = int(packed.count[c]), float(packed.step_m[c])
     station = int(place)
-    a = packed.table[packed.first[c] + station % count]
-    b = packed.table[packed.first[c] + (station + 1) % count]
+    table = stations(packed)
+    a = table[packed.first[c] + station % count]
+    b = table[packed.first[c] + (station + 1) % count]
     t = place - station
     ends = a[[bank.X, bank.Y]], b[[bank.X, bank.Y]]
     tangents = step * a[[bank.COS, bank.SIN]], step * b[[bank.COS, bank.SIN]]
@@ -157,21 +162,75 @@ def test_a_bank_is_for_one_car(circuits):
 def test_circuits_follow_one_another_in_the_table(circuits, packed):
     assert packed.table.shape == (packed.count.sum(), bank.COLUMNS)
     assert np.isfinite(packed.table).all()
+    table = stations(packed)
     for c, prepared in enumerate(circuits):
         track = prepared.track
-        rows = packed.table[packed.first[c] : packed.first[c] + packed.count[c]]
-        np.testing.assert_array_equal(rows[:, bank.X], track.x_m)
-        np.testing.assert_allclose(
-            rows[:, bank.ROOM_LEFT] + rows[:, bank.ROOM_RIGHT],
-            track.width_left_m + track.width_right_m - RACECAR.width_m,
-        )
+        rows = table[packed.first[c] : packed.first[c] + packed.count[c]]
+        np.testing.assert_allclose(rows[:, bank.X], track.x_m, atol=ROUNDED_M)
+        np.testing.assert_allclose(rows[:, bank.Y], track.y_m, atol=ROUNDED_M)
+        for column, room in (
+            (bank.ROOM_LEFT, track.width_left_m - 0.5 * RACECAR.width_m),
+            (bank.ROOM_RIGHT, track.width_right_m - 0.5 * RACECAR.width_m),
+            (bank.LINE_KAPPA, prepared.line_kappa_radpm),
+            (bank.LINE_SPEED, prepared.line_speed_mps),
+            (bank.LINE_TIME, prepared.line_time_s),
+        ):
+            np.testing.assert_allclose(rows[:, column], room, rtol=6e-8)
         assert packed.line_lap_s[c] == prepared.lap_time_s
         line = np.hypot(rows[:, bank.LINE_X] - track.x_m, rows[:, bank.LINE_Y] - track.y_m)
-        np.testing.assert_allclose(line, np.abs(prepared.line_offset_m), atol=1e-9)
+        np.testing.assert_allclose(line, np.abs(prepared.line_offset_m), atol=2.0 * ROUNDED_M)
         offset = rows[:, bank.ROOM_LEFT] - rows[:, bank.LINE_ROOM_LEFT]
-        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=1e-9)
+        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=2e-6)
         offset = rows[:, bank.LINE_ROOM_RIGHT] - rows[:, bank.ROOM_RIGHT]
-        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=1e-9)
+        np.testing.assert_allclose(offset, prepared.line_offset_m, atol=2e-6)
         last = packed.count[c] - 1
-        assert bank.next_line_time(packed, c, 0) == prepared.line_time_s[1]
+        assert bank.next_line_time(packed, c, 0) == np.float32(prepared.line_time_s[1])
         assert bank.next_line_time(packed, c, last) == prepared.lap_time_s
+
+
+def test_a_station_is_a_cache_line_mapped_or_not(packed, tmp_path):
+    bank.save_table(packed, tmp_path / "table.npy")
+    mapped = bank.with_mapped_table(packed, tmp_path / "table.npy")
+    np.testing.assert_array_equal(mapped.table, packed.table)
+    for table in (packed.table, mapped.table):
+        assert table.strides[0] == 64 and table.ctypes.data % 64 == 0
+        assert not table.flags.writeable and table.flags.c_contiguous
+
+
+@pytest.mark.parametrize("far_m", [0.0, 5e6])
+def test_single_precision_moves_no_place_by_a_fifth_of_a_millimetre(circuits, far_m):
+    """Against the same projection on a table in double precision; far from the origin of the
+    coordinates too, as surveyed tracks are.
+    """
+    moved = [displaced(circuit, far_m) for circuit in circuits]
+    packed = pack_circuits(moved)
+    exact = double_table(packed, moved)
+    rng = np.random.default_rng(0)
+    for c in range(2):
+        count, step = int(packed.count[c]), float(packed.step_m[c])
+        for place, offset in zip(
+            rng.uniform(0.0, count, 300), rng.uniform(-FREE_M, FREE_M, 300), strict=True
+        ):
+            (x, y), _ = point(packed, c, place, offset)
+            found, found_offset = project(packed, c, int(place), x, y)
+            expected, expected_offset = project(
+                packed._replace(table=exact), c, int(place), x, y
+            )  # fmt: skip
+            assert abs(found_offset - expected_offset) < ROUNDED_M
+            assert apart(found, expected, count) * step < 2.0 * ROUNDED_M
+
+
+def displaced(circuit: Circuit, far_m: float) -> Circuit:
+    track = replace(
+        circuit.track, x_m=circuit.track.x_m + 0.1 * far_m, y_m=circuit.track.y_m - far_m
+    )
+    return replace(circuit, track=track)
+
+
+def double_table(packed: CircuitBank, circuits: list[Circuit]) -> np.ndarray:
+    """The bank's table in double precision, unrounded."""
+    table = np.empty(packed.table.shape)
+    for c, circuit in enumerate(circuits):
+        rows = slice(packed.first[c], packed.first[c] + packed.count[c])
+        bank._fill(table[rows], circuit, packed.origin_m[c])
+    return table

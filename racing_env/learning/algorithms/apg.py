@@ -2,9 +2,9 @@
 
 PPO finds out by noise what a change of an action would have gained; here the simulator says so. The
 gradient of what a stretch of driving has paid is pulled back through time, from its end to its
-beginning, by turns through the car (`racing_env.simulation.gradients`, in the environment's
-processes) and through the driver's network, as in back-propagation through time. Such gradients
-have next to none of the noise of PPO's, so the driver learns from a tenth of the transitions and,
+beginning, by turns through the car and through the driver's network, as in back-propagation through
+time: in the environment's processes, by `racing_env.simulation.closed_loop`. Such gradients have
+next to none of the noise of PPO's, so the driver learns from a tenth of the transitions and,
 driving without accidents of the noise's making, learns to use the track up to its border.
 
 Known as analytic policy gradients: Freeman et al., "Brax, a differentiable physics engine for large
@@ -69,8 +69,9 @@ USES_DEMONSTRATIONS = False
 class AnalyticPolicyGradient(BaseAlgorithm):
     """Learns from one gradient for each rollout of n_steps steps in all environments.
 
-    env: of cars, with a tape of n_steps steps; their settings say how far ahead what followed must
-    be known, and discount it. policy: an actor-critic's class; the critic is not used.
+    env: of cars whose settings have rollouts of n_steps steps; these say how far ahead what
+    followed must be known, discount it, and have the noise. policy: an actor-critic's class;
+    critic and noise of its own are not used.
     """
 
     env: CarVecEnv

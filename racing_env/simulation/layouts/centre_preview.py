@@ -21,49 +21,49 @@ CENTRE_LINE = LineColumns(
 
 
 @inlined
-def see(state, car, cars, circuits, limits, out):
-    observe_line(state, car, cars, circuits, CENTRE_LINE, limits, out)
+def see(state, car, cars, circuits, scaling, out):
+    observe_line(state, car, cars, circuits, CENTRE_LINE, scaling, out)
 
 
 @inlined
 def add_seen_gradient(
-    state, car, c, station, fraction, offset, circuits, limits, changes, probe, by_seen, out
+    state, car, c, station, fraction, offset, circuits, scaling, changes, probe, by_seen, out
 ):
     return add_line_gradient(
-        state, car, c, station, fraction, offset, circuits, CENTRE_LINE, limits, by_seen, out
+        state, car, c, station, fraction, offset, circuits, CENTRE_LINE, by_seen, out
     )
 
 
 @kernel
-def observe(state, cars, circuits, limits, indices, out):
+def observe(state, cars, circuits, scaling, indices, out):
     """See `racing_env.simulation.layout.Layout`."""
     for k in range(len(indices)):
-        see(state, indices[k], cars, circuits, limits, out[k])
+        see(state, indices[k], cars, circuits, scaling, out[k])
 
 
 @kernel
-def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, limits, out):
+def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, scaling, out):
     """See `racing_env.simulation.layout.Layout`."""
     if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     for car in range(len(out)):
-        see(state, car, cars, circuits, limits, out[car])
+        see(state, car, cars, circuits, scaling, out[car])
     return True
 
 
 @kernel
-def drive(state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first):
+def drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first):
     """See `racing_env.simulation.layout.Layout`."""
     return closed_loop.drive(
-        see, state, cars, circuits, numbers, limits, scratch, network, episodes, tape, first
+        see, state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first
     )
 
 
 @kernel
-def pull_back(circuits, numbers, limits, changes, probe, network, tape, gradient):
+def pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient):
     """See `racing_env.simulation.layout.Layout`."""
     closed_loop.pull_back(
-        add_seen_gradient, circuits, numbers, limits, changes, probe, network, tape, gradient
+        add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
     )
 
 

@@ -1,16 +1,21 @@
 """What a driver sees, against the plain geometry of a circuit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, simulator_on
+from cars import RACECAR, circuit_named, scatter, simulator_on, stations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import circle_track
 
 from racing_env.car import dynamics as dyn
+from racing_env.simulation.gradients import state_changes
 from racing_env.simulation.layout import LIMIT, SCALE
 from racing_env.simulation.layouts import line_preview as lp
+from racing_env.simulation.layouts.centre_preview import CENTRE_LINE
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.motion_adjoint import add_place_gradient
 from racing_env.simulation.simulator import Simulator
 from racing_env.tracks import bank
 from racing_env.tracks.circuit import Circuit, circuit_on_line
@@ -117,12 +122,11 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
     simulator = one_car(hairpins, share * hairpins.track.length_m, speed_mps=speed)
     seen = preview(simulator.observe()[0])
     count, step = int(simulator.circuits.count[0]), float(simulator.circuits.step_m[0])
-    psi = simulator.state[dyn.PSI, 0]
+    psi, table = simulator.state[dyn.PSI, 0], stations(simulator.circuits)
     for row, preview_s in zip(seen, lp.PREVIEW_S, strict=True):
         ahead_m = max(speed, lp.PREVIEW_SPEED_FLOOR_MPS) * preview_s
         place = (simulator.place_s_m()[0] + ahead_m) / step
-        a = simulator.circuits.table[int(place) % count]
-        b = simulator.circuits.table[(int(place) + 1) % count]
+        a, b = table[int(place) % count], table[(int(place) + 1) % count]
         there = a + (place % 1.0) * (b - a)
         dx = there[bank.LINE_X] - simulator.state[dyn.X, 0]
         dy = there[bank.LINE_Y] - simulator.state[dyn.Y, 0]
@@ -132,7 +136,24 @@ def test_previews_are_the_line_further_on(hairpins, share, speed):
             bearing, there[bank.LINE_KAPPA] / 0.04, (there[bank.LINE_SPEED] - speed) / 20.0,
             min(left, 8.0) / 4.0, min(right, 8.0) / 4.0,
         ]  # fmt: skip
-        np.testing.assert_allclose(row, np.clip(expected, -LIMIT, LIMIT), atol=1e-3)
+        np.testing.assert_allclose(row, np.clip(expected, -LIMIT, LIMIT), atol=1e-5)
+
+
+def test_far_from_the_origin_of_the_coordinates_nothing_else_is_seen(hairpins):
+    """As surveyed tracks are: single precision alone would blur them by half a metre."""
+    track = replace(
+        hairpins.track, x_m=hairpins.track.x_m + 5e5, y_m=hairpins.track.y_m - 5e6
+    )  # fmt: skip
+    here, far = (
+        simulator_on([circuit], 50) for circuit in (hairpins, replace(hairpins, track=track))
+    )
+    for simulator in (here, far):
+        scatter(simulator, 0)
+        for _ in range(5):
+            simulator.step(np.tile([0.1, 0.3], (50, 1)))
+    np.testing.assert_allclose(far.cars.offset_m, here.cars.offset_m, atol=1e-4)
+    np.testing.assert_allclose(far.observe(), here.observe(), atol=1e-4)
+    np.testing.assert_allclose(far.cars.rewards, here.cars.rewards, atol=1e-6)
 
 
 @settings(max_examples=50)
@@ -157,3 +178,109 @@ def test_the_mirror_exchanges_left_and_right():
     first = preview(seen)
     np.testing.assert_array_equal(preview(image)[:, LEFT], first[:, RIGHT])
     np.testing.assert_array_equal(preview(image)[:, BEARING], -first[:, BEARING])
+
+
+# --- gradients ----------------------------------------------------------------------------------
+
+LINES = {"racing line": lp.RACING_LINE, "centre line": CENTRE_LINE}
+
+
+def under_way(n: int) -> Simulator:
+    """Cars all over two circuits; some slow, some off the track, some far from their heading."""
+    simulator = simulator_on(["hairpins", 4], n)
+    scatter(simulator, 2)
+    rng = np.random.default_rng(1)
+    state = simulator.state
+    state[dyn.VX] = rng.uniform(1.0, 60.0, n)
+    state[dyn.VY], state[dyn.YAW_RATE] = rng.normal(0.0, 1.0, n), rng.normal(0.0, 0.3, n)
+    state[dyn.STEER] = rng.normal(0.0, 0.1, n)
+    state[dyn.DRIVE], state[dyn.BRAKE] = 3000.0 * rng.random(n), 9000.0 * rng.random(n)
+    state[[dyn.AX, dyn.AY]] = rng.normal(0.0, 4.0, (2, n))
+    state[[dyn.X, dyn.Y]] += rng.normal(0.0, 2.0, (2, n))
+    for _ in range(2):
+        simulator.locate()
+    return simulator
+
+
+def seen_exactly(simulator: Simulator, line: lp.LineColumns) -> np.ndarray:
+    """What the drivers see, (n, size), without the rounding of what they get."""
+    limits, out = LAYOUT.limits(RACECAR), np.zeros((simulator.n, LAYOUT.size))
+    for car in range(simulator.n):
+        arguments = (simulator.state, car, simulator.cars, simulator.circuits, line, limits)
+        lp.observe_line(*arguments, out[car])
+    return out
+
+
+def line_gradients(simulator: Simulator, line: lp.LineColumns, by_seen: np.ndarray) -> np.ndarray:
+    """By the state (STATE_SIZE, n), the place's included."""
+    cars, circuits = simulator.cars, simulator.circuits
+    limits, ours = LAYOUT.limits(RACECAR), np.zeros_like(simulator.state)
+    for car in range(simulator.n):
+        c, station = cars.circuit[car], cars.station[car]
+        by_place = lp.add_line_gradient(
+            simulator.state, car, c, station, cars.fraction[car], cars.offset_m[car], circuits,
+            line, limits, by_seen[car], ours,
+        )  # fmt: skip
+        add_place_gradient(
+            simulator.state, car, circuits, c, station, cars.fraction[car], *by_place, ours
+        )
+    return ours
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_gradient_is_the_difference_of_seeing_again(line: lp.LineColumns):
+    """By each number of the state, of all that is seen at once."""
+    simulator = under_way(40)
+    rng = np.random.default_rng(3)
+    weights = rng.normal(size=(40, LAYOUT.size)).astype(np.float32)
+    ours = line_gradients(simulator, line, weights)
+    changes = 1e-2 * state_changes(simulator.circuits.scales)
+    sides = []
+    now = seen_exactly(simulator, line)
+    for sign in (-1.0, 1.0):
+        side = []
+        for row in range(dyn.STATE_SIZE):
+            other = simulator.subset(np.ones(40, dtype=bool))
+            other.state[row] += sign * changes[row]
+            other.locate()
+            moved = seen_exactly(other, line) - now
+            side.append((weights * moved).sum(axis=1) / (sign * changes[row]))
+        sides.append(np.array(side))
+    low, high = np.minimum(*sides), np.maximum(*sides)
+    size = np.abs(low).mean(axis=1, keepdims=True)
+    assert (size > 0.0).all()
+    assert np.median(np.abs(ours - 0.5 * (low + high)) / size) < 1e-5
+    beside = np.maximum(np.maximum(low - ours, ours - high), 0.0) / size
+    # between two stations all is smooth; a preview point may come to lie on one
+    assert (beside > 5e-3).mean() < 0.01
+    assert ((high - low) / size > 5e-3).mean() < 0.05
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_each_number_has_its_own_gradient(line: lp.LineColumns):
+    """None where it is clipped: numbers that are at their least or most do not change."""
+    simulator = under_way(6)
+    simulator.state[dyn.VY, :3] = 40.0  # 5 is seen
+    now = seen_exactly(simulator, line)
+    low, high = LAYOUT.bounds()
+    clipped = (now == low) | (now == high)
+    assert clipped.any() and clipped[0, 1]
+    changes = 1e-2 * state_changes(simulator.circuits.scales)
+    ways = []
+    for sign in (-1.0, 1.0):
+        rows = []
+        for row in range(dyn.STATE_SIZE):
+            other = simulator.subset(np.ones(6, dtype=bool))
+            other.state[row] += sign * changes[row]
+            other.locate()
+            rows.append(seen_exactly(other, line))
+        ways.append(np.array(rows))
+    expected = (ways[1] - ways[0]) / (2.0 * changes[:, None, None])
+    for k in range(LAYOUT.size):
+        by_seen = np.zeros((6, LAYOUT.size), np.float32)
+        by_seen[:, k] = 1.0
+        ours = line_gradients(simulator, line, by_seen)
+        size = np.abs(expected[:, :, k]).max(axis=1, keepdims=True)
+        off = np.abs(ours - expected[:, :, k]) > 0.01 * size + 1e-9
+        assert off.sum() <= 2, LAYOUT.quantities[k].name  # a station passed
+        assert not ours[:, clipped[:, k]].any(), LAYOUT.quantities[k].name

@@ -1,0 +1,119 @@
+"""Flying laps of a policy, for those who train one: by the rule, and nothing but their times.
+
+The same laps as `racing_env.laps.evaluation` has, driven for seconds in one call: a third of the
+time, and none the more in small batches. The network's tanh is another one, so that times may
+differ in their last digits.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from racing_env.common.workers import Workers
+from racing_env.drivers.policy import ACTION_SIZE, Policy
+from racing_env.laps.evaluation import TIME_LIMIT_FACTOR
+from racing_env.simulation import closed_loop
+from racing_env.simulation.perceptron import network_of
+from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.simulator import Simulator
+from racing_env.simulation.task import racing_task
+from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.circuit import Circuit
+
+CALL_STEPS = 64  # in one call: no lap is as short
+CHUNK = 16  # circuits a job
+LAPS = 2  # a standing one, then the flying one
+
+
+class _WorkerState:
+    """The circuits that a process drives on."""
+
+    circuits: CircuitBank
+
+
+_worker = _WorkerState()
+
+
+def set_circuits(circuits: CircuitBank) -> None:
+    """Have this process drive on these circuits."""
+    _worker.circuits = circuits
+
+
+@contextmanager
+def racing(
+    circuits: Sequence[Circuit], like: Policy, workers: Workers
+) -> Iterator[Callable[[Policy], np.ndarray]]:
+    """`flying_laps_s` (circuits,) of policies like this one, within the block: by `workers`, or by
+    this process where one chunk holds all the circuits.
+    """
+    bank = pack_circuits(circuits)
+    jobs = -(-len(circuits) // CHUNK)
+    if min(workers.number, jobs) > 1:
+        flying_laps_s(bank, like, range(1))  # compiled once, for all of them
+        with workers.pool(set_circuits, (bank,), at_most=jobs) as pool:
+            yield partial(_race_by_chunks, pool.imap, len(circuits))
+    else:
+        yield lambda policy: flying_laps_s(bank, policy, range(len(circuits)))
+
+
+def _race_by_chunks(
+    imap: Callable[..., Iterator[Any]], circuits: int, policy: Policy
+) -> np.ndarray:
+    chunks = [range(circuits)[first : first + CHUNK] for first in range(0, circuits, CHUNK)]
+    return np.concatenate([*imap(partial(_race, policy), chunks)])
+
+
+def _race(policy: Policy, which: range) -> np.ndarray:
+    return flying_laps_s(_worker.circuits, policy, which)
+
+
+def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.ndarray:
+    """A policy's flying lap (len(which),) on these circuits of a bank, NaN where it finishes none.
+
+    The policy has two hidden layers of one size, and is for the bank's car.
+    """
+    assert policy.vehicle == circuits.vehicle
+    task = racing_task(circuits.vehicle, policy.layout.name)
+    numbers = closed_loop.LoopNumbers(
+        task.weights, task.control_step_s, task.run_off_m, limit_steps=2**31 - 1, discount=1.0,
+        lookahead_steps=0, action_gradient_limit=np.inf,
+    )  # fmt: skip
+    size, hidden = policy.layout.size, len(policy.biases[0])
+    network = network_of(_parameters(policy), size, hidden, ACTION_SIZE)
+    scaling = policy.layout.scaling(circuits.vehicle)
+    simulator = Simulator(circuits, len(which), task)
+    for car, circuit in enumerate(which):
+        simulator.place(car, circuit)
+    limit_s = TIME_LIMIT_FACTOR * LAPS * circuits.line_lap_s
+    laps_s = np.full(len(which), np.nan)
+    tape = None
+    while n := simulator.n:
+        if tape is None:
+            tape = closed_loop.new_tape(CALL_STEPS, n, size, hidden)
+        simulator.observe(out=tape.seen[0])
+        episodes = closed_loop.Episodes(
+            np.zeros(n, dtype=np.int32), np.zeros((n, len(REWARD_TERMS))), np.zeros(n)
+        )
+        last = policy.layout.drive(
+            simulator.state, simulator.cars, circuits, numbers, scaling, np.zeros((5, n)), network,
+            episodes, tape, 0,
+        )  # fmt: skip
+        cars = simulator.cars
+        finished = cars.laps >= LAPS
+        in_time = cars.lap_start_s - task.control_step_s < limit_s[cars.circuit]
+        home = finished & in_time
+        laps_s[cars.circuit[home] - which.start] = cars.lap_time_s[home]
+        late = cars.time_s > limit_s[cars.circuit]
+        over = finished | late | (last < 0) | tape.terminated[last - 1]
+        if over.any():
+            simulator, tape = simulator.subset(~over), None
+    return laps_s
+
+
+def _parameters(policy: Policy) -> np.ndarray:
+    """As `racing_env.simulation.perceptron` has them."""
+    layers = zip(policy.weights, policy.biases, strict=True)
+    return np.concatenate([part for w, b in layers for part in (w.T.ravel(), b)]).astype(np.float32)

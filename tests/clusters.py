@@ -1,13 +1,12 @@
 """Ray clusters of several nodes on this machine."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import pytest
 from processes import ROOT
-
-from racing_env.car.kernels import cache_folder
 
 # The head asks more often than by default whether a node is alive.
 SETTINGS = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200,
@@ -16,24 +15,30 @@ SETTINGS = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200,
 
 @contextmanager
 def cluster_of(nodes: int) -> Iterator[Any]:
-    """A cluster of nodes with a CPU each. They find what tests share, not this package; kernels are
-    those of this process.
+    """A cluster of nodes with a CPU each.
+
+    They have what tests share, but neither this package nor compiled kernels, for which they have
+    the folder `cluster.kernels`.
     """
     from ray.cluster_utils import Cluster
 
-    here = {"PYTHONPATH": str(ROOT / "tests"), "RAY_USAGE_STATS_ENABLED": "0",
-            "NUMBA_CACHE_DIR": str(cache_folder().parent)}  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in here.items():
-            patch.setenv(name, value)
-        size = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-        cluster = Cluster(True, head_node_args={**size, "_system_config": SETTINGS})
+    with tempfile.TemporaryDirectory(prefix="racing-env-kernels-") as kernels:
+        cluster = Cluster()
+        cluster.kernels = Path(kernels)
         try:
+            add_node(cluster, include_dashboard=False, _system_config=SETTINGS)
             for _ in range(nodes - 1):
-                cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+                add_node(cluster)
             yield cluster
         finally:
             cluster.shutdown()
+
+
+def add_node(cluster: Any, **more: Any) -> Any:
+    """One node more; the first is the head."""
+    has = {"PYTHONPATH": str(ROOT / "tests"), "RAY_USAGE_STATS_ENABLED": "0",
+           "NUMBA_CACHE_DIR": str(cluster.kernels)}  # fmt: skip
+    return cluster.add_node(num_cpus=1, object_store_memory=80_000_000, env_vars=has, **more)
 
 
 def kill(node: Any) -> None:

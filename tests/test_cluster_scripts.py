@@ -12,6 +12,8 @@ import pytest
 from clusters import cluster_of, kill
 from processes import ROOT, run, run_without, start
 
+from racing_env.common.kernel_cache import cache_folder, compiled_kernels
+
 pytest.importorskip("ray")
 
 COLLECT = "collect_demonstrations.py"
@@ -20,9 +22,14 @@ TIMES = ("run.json", "summary.json", "curve.csv", "learning_curve.png")  # or wh
 
 
 @pytest.fixture(scope="module")
-def address():
+def cluster():
     with cluster_of(2) as cluster:
-        yield cluster.address
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def address(cluster):
+    return cluster.address
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -40,12 +47,17 @@ def run_well(script: str, *arguments: object, cwd: Path) -> None:
     assert "ray" not in (done.stdout + done.stderr).lower()
 
 
-def test_demonstrations_are_those_of_one_machine(address, tmp_path):
+def test_demonstrations_are_those_of_one_machine(cluster, address, tmp_path):
     flags = ["--episodes", 5, *TRACKS, "--out"]
     run_well(COLLECT, *flags, "here", "--workers", 1, cwd=tmp_path)
     run_well(COLLECT, *flags, "there", "--cluster", address, cwd=tmp_path)
     assert len(files(tmp_path / "here")) > 3
     assert files(tmp_path / "there") == files(tmp_path / "here")
+    # nothing had to be compiled there, if the kernels are for this processor
+    there = cluster.kernels / cache_folder().name
+    kernels = {name: (there / name).read_bytes() for name in compiled_kernels()}
+    assert kernels == compiled_kernels()
+    assert len(list(there.rglob("*.nb[ci]"))) == len(kernels) > 50
 
 
 @pytest.mark.slow

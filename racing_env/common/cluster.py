@@ -17,6 +17,7 @@ from typing import Any
 
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError, shown
+from racing_env.common.kernel_cache import compiled_kernels
 from racing_env.common.ray_bridge import serve
 from racing_env.common.sharing import pickle_apart
 from racing_env.common.workers import (
@@ -81,7 +82,8 @@ class Cluster:
         """Bring what a pool's workers are to keep to the cluster, once; the pool's name."""
         name = secrets.token_hex(8)
         data, memory = pickle_apart((initializer, tuple(arguments)))
-        self._send("pool", name, data, [part.nbytes for part in memory])
+        sizes = [part.nbytes for part in memory]
+        self._send("pool", name, data, compiled_kernels(), sizes)
         for part in memory:
             self._pipe.send_bytes(part)
         return name
@@ -180,8 +182,8 @@ class ClusterPool:
         tickets: deque[int] = deque()
         try:
             while True:
-                room = max(JOBS_A_CPU * cluster.number, 1) - len(tickets)
-                for job in itertools.islice(rest, room):
+                room = JOBS_A_CPU * cluster.number - len(tickets)  # less than 0 after a lost node
+                for job in itertools.islice(rest, max(room, 0)):
                     tickets.append(cluster.submit(self._name, function, job))
                 if not tickets:
                     return

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 import racing_env
 from racing_env.common.files import user_cache
+from racing_env.common.kernel_cache import add_kernels
 
 CHECK_EVERY_S = 2.0  # whether the head still answers, how many CPUs there are
 UNANSWERED_MAX = 3  # checks in a row, then the head is lost
@@ -52,9 +53,10 @@ def versions() -> dict[str, str]:
 def serve(pipe: Connection, address: str) -> None:
     """Carry jobs from the pipe to the cluster and answers back, until the pipe breaks.
 
-    Comes: ("pool", name, data, sizes) and then memory of these sizes; ("job", ticket, name, data);
-    ("forget", tickets); ("end", name). Goes: ("ready", CPUs) or ("refused", why); ("cpus", CPUs);
-    ("done", ticket, data); ("failed", ticket, why); ("lost", why).
+    Comes: ("pool", name, data, kernels, sizes) and then memory of these sizes;
+    ("job", ticket, name, data); ("forget", tickets); ("end", name). Goes: ("ready", CPUs) or
+    ("refused", why); ("cpus", CPUs); ("done", ticket, data); ("failed", ticket, why);
+    ("lost", why).
     """
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
@@ -193,12 +195,14 @@ class _Bridge:
 
     # -------- from the script
 
-    def on_pool(self, name: str, data: bytes, sizes: Sequence[int]) -> None:
+    def on_pool(
+        self, name: str, data: bytes, kernels: Mapping[str, bytes], sizes: Sequence[int]
+    ) -> None:
         import numpy as np
 
         memory = [np.frombuffer(self.pipe.recv_bytes(), np.uint8) for _ in sizes]
         # in a list: a worker fetches it once, not for each job
-        self.pools[name] = [self.ray.put((data, memory, versions()))]
+        self.pools[name] = [self.ray.put((data, memory, kernels, versions()))]
 
     def on_job(self, ticket: int, pool: str, data: bytes) -> None:
         self.waiting.append(_Job(ticket, pool, data))
@@ -320,8 +324,10 @@ class Worker:
 def _begin(setup: Sequence[Any]) -> None:
     import ray
 
-    data, memory, wanted = ray.get(setup[0])
+    data, memory, kernels, wanted = ray.get(setup[0])
     _refuse_other_versions(wanted)
+    with suppress(OSError):  # nowhere to be written to: they are compiled
+        add_kernels(kernels)
     initializer, arguments = pickle.loads(data, buffers=memory)
     if initializer is not None:
         initializer(*arguments)
@@ -361,8 +367,8 @@ def _refuse_other_versions(wanted: Mapping[str, str]) -> None:
 def first_on_this_node(pool: str) -> Iterator[None]:
     """Let the first process of a node do the block alone, the others then at once.
 
-    The first job compiles kernels, which the others then find in the cache. Compiling at once they
-    would spoil it for each other.
+    The first job compiles kernels that did not come with the pool, as on another kind of processor;
+    the others then find them in the cache. Compiling at once they would spoil it for each other.
     """
     with _opened(user_cache() / "cluster.lock") as file:
         if file is None:

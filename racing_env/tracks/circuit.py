@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.car.kernels import sources_digest
 from racing_env.car.scales import scales_of
 from racing_env.car.speed_profile import profile_time, speed_profile
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.files import replaced_atomically, user_cache
+from racing_env.common.kernel_cache import sources_digest
 from racing_env.tracks.geometry import Track, mirror_track
 from racing_env.tracks.line_geometry import line_geometry
 from racing_env.tracks.racing_line import racing_line

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from clusters import cluster_of, kill, sent_to
+from clusters import add_node, cluster_of, kill, sent_to
 from jobs import (
     die_at_three,
     die_the_first_time,
@@ -102,7 +102,7 @@ def test_a_job_that_always_dies_is_given_up(workers):
 
 
 def test_jobs_of_a_lost_node_are_done_again_and_a_new_node_works(nodes, workers):
-    node = nodes.add_node(num_cpus=1)
+    node = add_node(nodes)
     deadline = time.monotonic() + 60.0
     with workers.pool() as pool:
         at_work: set[str] = set()

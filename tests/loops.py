@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from racing_env.car.dynamics import new_scratch
 from racing_env.simulation import closed_loop
 from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameter_count, parameters_of
@@ -69,7 +70,7 @@ def drive(
     episodes = closed_loop.Episodes(
         np.zeros(n, np.int32), np.zeros((n, len(REWARD_TERMS))), np.full(n, np.nan)
     )
-    network, scratch = network_of(parameters, layout.size, hidden, 2), np.zeros((5, n))
+    network, scratch = network_of(parameters, layout.size, hidden, 2), new_scratch()
     scaling = layout.scaling(start.vehicle)
     step = 0
     while step < steps:

@@ -121,7 +121,7 @@ def test_a_drive_at_speed_is_similar_to_the_last_bit():
     ours = np.zeros((dyn.STATE_SIZE, 20))
     ours[dyn.VX] = rng.uniform(25.0, 55.0, 20)
     theirs, small = ours * state_scales(QUARTER), scaled(RACECAR, QUARTER)
-    scratch = np.zeros((5, 20))
+    scratch = dyn.new_scratch()
     for _ in range(40):
         actions = rng.uniform(-0.1, 0.3, (20, 2))
         dyn.step_dynamics(ours, actions.copy(), RACECAR, 0.05, dyn.SUBSTEPS, scratch)

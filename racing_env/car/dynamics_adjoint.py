@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from racing_env.car.arithmetic import arctangent, cosine, sine, wrapped_angle
+from racing_env.car.arithmetic import PI, arctangent, cosine, sine, wrapped_angle
 from racing_env.car.dynamics import (
     AX,
     AY,
@@ -26,11 +26,13 @@ from racing_env.car.dynamics import (
     X,
     Y,
     actuator_at_stages,
+    actuator_rates,
     rates,
 )
 from racing_env.car.kernels import inlined, kernel
 from racing_env.car.loads import LOAD_FLOOR_N, wheel_loads_n
 from racing_env.car.powertrain import FADE_MPS, SLOWEST_MPS, drive_force_n, top_speed_fade
+from racing_env.car.precision import in_single_precision, single
 from racing_env.car.similarity import mass_scale, speed_scale
 from racing_env.car.tyre import (
     SLIP_SPEED_FLOOR_MPS,
@@ -78,13 +80,13 @@ def _side_force_slopes(slip_tangent, load_n, tyre):
     stiff_slip = tyre.b * slip
     bent_slip = stiff_slip - tyre.e * (stiff_slip - arctangent(stiff_slip))
     angle = tyre.c * arctangent(bent_slip)
-    inside = min(max(angle, -math.pi), math.pi)
+    inside = min(max(angle, -PI), PI)
     shape = sine(inside)
     peak = peak_side_force_n(load_n, tyre)
     by_bend = tyre.c / (1.0 + bent_slip * bent_slip)
     by_stiff = 1.0 - tyre.e + tyre.e / (1.0 + stiff_slip * stiff_slip)
     by_tangent = tyre.b / (1.0 + slip_tangent * slip_tangent)
-    slope = cosine(inside) if abs(angle) < math.pi else 0.0
+    slope = cosine(inside) if abs(angle) < PI else 0.0
     by_load = tyre.friction * (1.0 + 2.0 * tyre.load_sensitivity / tyre.nominal_load_n * load_n)
     return peak * shape, peak * slope * by_bend * by_stiff * by_tangent, shape * by_load
 
@@ -294,9 +296,7 @@ def _stage_inputs(vehicle, h, substeps, stages, work):
 
     The first of all are in HERE.
     """
-    steer_rate = vehicle.steering_max_rad / vehicle.steering_full_s
-    drive_rate = vehicle.drive_force_max_n / vehicle.drive_full_s
-    brake_rate = vehicle.brake_force_max_n / vehicle.brake_full_s
+    steer_rate, drive_rate, brake_rate = actuator_rates(vehicle)
     for substep in range(substeps):
         _copied(work, HERE, work, START, STAGE_NUMBERS)
         _copied(work, HERE, work, END, ACTUATORS)
@@ -383,9 +383,7 @@ def _actuators_adjoint(vehicle, h, work):
     BY_MIDDLE, BY_END: gradient by their values in the middle and at the end. That by those at the
     start is added to BY_START, that by the action to BY_ACTION.
     """
-    steer_rate = vehicle.steering_max_rad / vehicle.steering_full_s
-    drive_rate = vehicle.drive_force_max_n / vehicle.drive_full_s
-    brake_rate = vehicle.brake_force_max_n / vehicle.brake_full_s
+    steer_rate, drive_rate, brake_rate = actuator_rates(vehicle)
     for i in range(LANES):
         pedals = work[ACTION + 1, i]
         by_value, by_target = _actuator_adjoint(
@@ -437,19 +435,23 @@ def _block_adjoint(vehicle, h, substeps, stages, work):
         _copied(work, BY_START, work, BY_END, STAGE_NUMBERS)
 
 
+_single_block_adjoint = in_single_precision(_block_adjoint)
+
+
 @kernel
 def step_dynamics_adjoint(state, after, action, vehicle, dt_s, substeps, gradient, by_action):
     """Pull a gradient back through `step_dynamics`.
 
     state, after: (STATE_SIZE, n) before and after the step with action (n, 2); gradient:
     (STATE_SIZE, n), by the state after the step, overwritten with that by the state before it;
-    by_action: (n, 2), filled.
+    by_action: (n, 2), filled. Computed in single precision, as the motion is.
     """
     n = state.shape[1]
     # One small table whose sizes the compiler knows: with rows of unknown length it would have to
     # ask which of them overlap, and not vectorise.
-    work = np.zeros((WORK_ROWS, LANES))
-    stages = np.zeros((substeps * STAGES * STAGE_NUMBERS, LANES))
+    work = np.zeros((WORK_ROWS, LANES), dtype=np.float32)
+    stages = np.zeros((substeps * STAGES * STAGE_NUMBERS, LANES), dtype=np.float32)
+    single_vehicle, h = single(vehicle), np.float32(dt_s / substeps)
     for first in range(0, n, LANES):
         count = min(LANES, n - first)
         for i in range(LANES):
@@ -464,7 +466,7 @@ def step_dynamics_adjoint(state, after, action, vehicle, dt_s, substeps, gradien
             for row in range(1, STAGE_NUMBERS):
                 work[HERE + row, i] = state[STATE_ROWS[row], car]
                 work[BY_END + row, i] = gradient[STATE_ROWS[row], car]
-        _block_adjoint(vehicle, dt_s / substeps, substeps, stages, work)
+        _single_block_adjoint(single_vehicle, h, substeps, stages, work)
         for i in range(count):
             car = first + i
             by_x, by_y = gradient[X, car], gradient[Y, car]

@@ -15,7 +15,9 @@ profile and the expert share these functions. They take one axle's tyre, see `ax
 import math
 from typing import NamedTuple
 
-from racing_env.car.arithmetic import arctangent, sine
+import numpy as np
+
+from racing_env.car.arithmetic import PI, arctangent, sine
 from racing_env.car.kernels import inlined
 from racing_env.car.similarity import speed_scale
 
@@ -90,7 +92,7 @@ def side_force_n(slip_tangent, load_n, tyre):
     stiff_slip = tyre.b * arctangent(slip_tangent)
     bent_slip = stiff_slip - tyre.e * (stiff_slip - arctangent(stiff_slip))
     angle = tyre.c * arctangent(bent_slip)
-    shape = sine(min(max(angle, -math.pi), math.pi))
+    shape = sine(min(max(angle, -PI), PI))
     return peak_side_force_n(load_n, tyre) * shape
 
 
@@ -102,7 +104,7 @@ def combined_forces_n(asked_along_n, load_n, tyre):
     """
     grip = tyre.friction * load_n
     along = min(max(asked_along_n, -grip), grip)
-    return along, math.sqrt(grip * grip - along * along)
+    return along, np.sqrt((grip - along) * (grip + along))
 
 
 @inlined

@@ -244,7 +244,9 @@ class _Bridge:
 
     def deal(self) -> None:
         while self.waiting and self.idle:
-            self.begin(self.waiting.popleft(), self.idle.popleft())
+            job = self.waiting.popleft()
+            if job.pool in self.pools:  # else nobody waits for it any more
+                self.begin(job, self.idle.popleft())
 
     def begin(self, job: _Job, worker: Any) -> None:
         answer = worker.do.remote(job.pool, self.pools[job.pool], job.data)

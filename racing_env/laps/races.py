@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from racing_env.car.dynamics import new_scratch
 from racing_env.common.workers import Workers
 from racing_env.drivers.policy import ACTION_SIZE, Policy
 from racing_env.laps.evaluation import TIME_LIMIT_FACTOR
@@ -98,7 +99,7 @@ def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.nda
             np.zeros(n, dtype=np.int32), np.zeros((n, len(REWARD_TERMS))), np.zeros(n)
         )
         last = policy.layout.drive(
-            simulator.state, simulator.cars, circuits, numbers, scaling, np.zeros((5, n)), network,
+            simulator.state, simulator.cars, circuits, numbers, scaling, new_scratch(), network,
             episodes, tape, 0,
         )  # fmt: skip
         cars = simulator.cars

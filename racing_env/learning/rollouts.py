@@ -8,6 +8,7 @@ whichever process it was driven in.
 
 import numpy as np
 
+from racing_env.car.dynamics import new_scratch
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import EPISODES_KEPT, Block
@@ -58,7 +59,7 @@ class RolloutCars(TrainingCars):
         self.scaling = simulator.layout.scaling(simulator.vehicle)
         self.changes = state_changes(simulator.circuits.scales)
         self.probe = new_probe(size)
-        self.scratch = np.zeros((5, n))
+        self.scratch = new_scratch()
 
     def rollout(self) -> None:
         """Drive a rollout by block.parameters, pull its gradient back, and save.

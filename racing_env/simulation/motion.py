@@ -194,7 +194,8 @@ def _clipped_to_action_space(actions):
 def move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
     """Move all cars by a control step; False, and none moved, if an action is not finite.
 
-    state: (STATE_SIZE, n); actions: (n, 2), clipped in place; scratch: (5, n).
+    state: (STATE_SIZE, n); actions: (n, 2), clipped in place; scratch: of
+    `dynamics.new_scratch`.
     """
     if not _clipped_to_action_space(actions):
         return False

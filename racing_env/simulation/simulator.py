@@ -31,7 +31,7 @@ class Simulator:
         self.state = np.zeros((dyn.STATE_SIZE, n))
         self.cars = new_car_table(n)
         self._scaling = self.layout.scaling(circuits.vehicle)
-        self._scratch = np.zeros((5, n))
+        self._scratch = dyn.new_scratch()
         self._actions = np.zeros((n, 2))
         self._everyone = np.arange(n)
         self._no_observations = np.empty((0, self.layout.size), dtype=np.float32)

@@ -36,7 +36,7 @@ def at_rest(n: int = 1, **rows) -> np.ndarray:
 def drive(state, actions, vehicle: Vehicle = RACECAR, substeps: int = dyn.SUBSTEPS) -> np.ndarray:
     """States (steps + 1, STATE_SIZE, n) along a drive; actions: (steps, n, 2)."""
     states = [state]
-    scratch = np.zeros((5, state.shape[1]))
+    scratch = dyn.new_scratch()
     for action in actions:
         state = state.copy()
         dyn.step_dynamics(state, np.array(action), vehicle, STEP_S, substeps, scratch)
@@ -165,7 +165,7 @@ def lateral_limit_mps2(speed_mps: float) -> float:
 def test_cornering_on_a_circle_up_to_the_grip_limit(speed_mps):
     """Steering tightens slowly at a held speed until the axles give way: at the tyres' limit."""
     limit = lateral_limit_mps2(speed_mps)
-    state, scratch = at_rest(VX=speed_mps), np.zeros((5, 1))
+    state, scratch = at_rest(VX=speed_mps), dyn.new_scratch()
     steering, reached = 0.0, 0.0
     while steering < 1.0 and abs(math.atan2(state[dyn.VY, 0], state[dyn.VX, 0])) < 0.15:
         steering += 0.005 * STEP_S
@@ -182,7 +182,7 @@ def test_a_steady_circle_closes():
     """At nine tenths of the limit, held for long: radius v / yaw rate, and back where it began."""
     speed_mps = 20.0
     radius = speed_mps**2 / (0.9 * lateral_limit_mps2(speed_mps))
-    state, scratch = at_rest(VX=speed_mps), np.zeros((5, 1))
+    state, scratch = at_rest(VX=speed_mps), dyn.new_scratch()
     steering, places = 0.0, []
     for k in range(1200):
         steering += 0.2 * (speed_mps / radius - state[dyn.YAW_RATE, 0]) * STEP_S
@@ -204,7 +204,7 @@ def test_a_steady_circle_closes():
 
 def test_energy_changes_by_the_work_of_tyres_and_drag():
     state = at_rest(VX=25.0)
-    scratch, substep_s = np.zeros((5, 1)), 0.5e-3
+    scratch, substep_s = dyn.new_scratch(), 0.5e-3
     states = [state.copy()]
     for steering, pedals in ((0.3, 0.6), (-0.4, 0.2), (0.2, -0.5), (1.0, 1.0)):
         for _ in range(round(0.7 / substep_s)):
@@ -321,6 +321,37 @@ def test_error_of_the_substeps(low, high, median_m, ninth_decile_m):
     assert np.quantile(error, 0.9) < ninth_decile_m
 
 
+def double_drive(state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """The last state of a drive in double precision, a car and a substep at a time."""
+    state, h = state.copy(), STEP_S / dyn.SUBSTEPS
+    moving = [dyn.PSI, dyn.VX, dyn.VY, dyn.YAW_RATE, dyn.AX, dyn.AY]
+    for car, action in ((car, action) for action in actions for car in range(state.shape[1])):
+        for _ in range(dyn.SUBSTEPS):
+            psi, *rest = state[moving, car]
+            actuators = state[[dyn.STEER, dyn.DRIVE, dyn.BRAKE], car]
+            dx, dy, *gains, steer, drive_n, brake_n = dyn._substep(
+                0.0, *rest, *actuators, *action[car], RACECAR, h
+            )
+            state[dyn.X, car] += math.cos(psi) * dx - math.sin(psi) * dy
+            state[dyn.Y, car] += math.sin(psi) * dx + math.cos(psi) * dy
+            state[moving, car] += gains
+            state[[dyn.STEER, dyn.DRIVE, dyn.BRAKE], car] = steer, drive_n, brake_n
+    return state
+
+
+# Measured: median and largest 4e-6 and 2e-5 m; the substeps' own error is hundreds of times that.
+def test_error_of_single_precision():
+    n = 40
+    state, actions = at_rest(n, VX=np.linspace(10.0, 60.0, n)), held_actions(n, 3.0, 5, -0.3, 0.6)
+    actions[:, :, 0] *= np.minimum(1.0, (12.0 / state[dyn.VX]) ** 1.5)
+    ours, exact = drive(state, actions)[-1], double_drive(state, actions)
+    place = np.hypot(ours[dyn.X] - exact[dyn.X], ours[dyn.Y] - exact[dyn.Y])
+    assert np.median(place) < 2e-5 and place.max() < 2e-4
+    speed = np.hypot(ours[dyn.VX] - exact[dyn.VX], ours[dyn.VY] - exact[dyn.VY])
+    assert speed.max() < 2e-4
+    assert np.hypot(*exact[[dyn.X, dyn.Y]]).min() > 20.0  # or nothing has been shown
+
+
 def substeps_of(vehicle: Vehicle) -> int:
     return dyn.substeps_of.py_func(vehicle, CONTROL_STEP_S * scales_of(vehicle).time)
 
@@ -344,7 +375,7 @@ def test_a_slow_car_turns_as_it_does_in_small_steps(name, steering):
     for substeps in (substeps_of(vehicle), 8 * substeps_of(vehicle)):
         state = at_rest(n, VX=np.linspace(2.5, 12.0, n) * scales.speed, YAW_RATE=1e-6)
         for _ in range(60):
-            action, scratch = np.tile([steering, 0.02], (n, 1)), np.zeros((5, n))
+            action, scratch = np.tile([steering, 0.02], (n, 1)), dyn.new_scratch()
             dyn.step_dynamics(state, action, vehicle, dt_s, substeps, scratch)
         rates.append(state[dyn.YAW_RATE].copy())
     np.testing.assert_allclose(rates[0], rates[1], rtol=0.01, atol=1e-6 * scales.turn_rate)
@@ -401,7 +432,7 @@ results = {
     "moved": [dyn.moved_towards(0.0, x, 0.5) for x in (-1.0, 0.2)],
     "actuator": [dyn.actuator_at_stages(0.0, x, 2.0, 0.1) for x in (-1.0, 0.1)],
 }
-scratch = np.zeros((5, n))
+scratch = dyn.new_scratch()
 for _ in range(20):
     dyn.step_dynamics(
         state, rng.uniform(-1.0, 1.0, (n, 2)), RACECAR, 0.05, dyn.SUBSTEPS, scratch

@@ -82,7 +82,7 @@ def stopping(vehicle: Vehicle, rng: np.random.Generator) -> tuple[np.ndarray, np
 
 def stepped(state: np.ndarray, actions: np.ndarray, vehicle: Vehicle) -> np.ndarray:
     state, dt_s = state.copy(), step_s(vehicle)
-    scratch = np.zeros((5, state.shape[1]))
+    scratch = dyn.new_scratch()
     substeps = dyn.substeps_of(vehicle, dt_s)
     dyn.step_dynamics(state, actions.copy(), vehicle, dt_s, substeps, scratch)
     return state

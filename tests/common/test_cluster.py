@@ -79,6 +79,14 @@ def test_workers_keep_what_they_were_given(workers):
         assert list(pool.imap(what_is_kept, range(4))) == [(k, "other") for k in range(4)]
 
 
+def test_a_pool_may_end_before_its_jobs(workers):
+    with workers.pool() as pool:
+        results = pool.imap(double_slowly, range(20))
+        assert next(results) == 0
+    with workers.pool() as pool:
+        assert list(pool.imap(double, range(3))) == [0, 2, 4]
+
+
 def test_errors_of_jobs_come_through(workers):
     with workers.pool() as pool, pytest.raises(InputError, match="not wanted"):
         list(pool.imap(refuse, range(3)))

@@ -207,9 +207,7 @@ def train(args: argparse.Namespace) -> None:
         with writing(out / "tensorboard"):
             model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
         try:
-            model.learn(
-                max(timesteps - first, 0), callbacks, log_interval=1, reset_num_timesteps=False
-            )
+            model.learn(max(timesteps - first, 0), callbacks, reset_num_timesteps=False)
         except ValueError:  # torch's distributions refuse weights that are not finite
             judge.check_finite()
             raise

@@ -108,7 +108,7 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         self,
         total_timesteps: int,
         callback: Any = None,
-        log_interval: int | None = 1,
+        log_interval: int | None = 10,
         tb_log_name: str = "APG",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
@@ -154,7 +154,8 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             self.logger.record("train/steering_gradient", steering)
             self.logger.record("train/pedal_gradient", pedals)
             self.logger.record("train/usable", rollout.usable / (self.n_steps * env.num_envs))
-            if log_interval is not None and iteration % log_interval == 0:
+            last = self.num_timesteps >= total_timesteps
+            if log_interval is not None and (last or iteration % log_interval == 0):
                 self._dump_logs()
         callback.on_training_end()
         return self

@@ -34,6 +34,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
+from racing_env.common.workers import LocalWorkers
 from racing_env.data.dataset_writer import DatasetWriter, Origin
 from racing_env.data.recording import record_episodes
 from racing_env.drivers.policy import load_policy
@@ -100,7 +101,7 @@ def demonstrations(bank: CircuitBank, origin: Origin, episodes: int) -> dict[str
     busy_s, cpu = 0.0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         writer = DatasetWriter(folder, origin, resume=False)
-        for episode, episode_s in record_episodes(bank, names, origin.task, seeds, 1, folder):
+        for episode, episode_s in record_episodes(bank, names, origin.task, seeds, LocalWorkers(1)):
             writer.add(episode)
             busy_s += episode_s
         writer.flush()

@@ -73,6 +73,7 @@ def copy_scaled(ours: Simulator, theirs: Simulator, size: float) -> None:
         theirs.place(car, int(ours.cars.circuit[car]))
     theirs.state[:] = ours.state * state_scales(size)
     theirs.cars.station[:] = ours.cars.station
+    theirs.cars.room_m[:] = ours.cars.room_m * size
     theirs.locate()
 
 

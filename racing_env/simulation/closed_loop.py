@@ -151,7 +151,7 @@ def pull_back(
 
     Of the rewards of a step and of all that followed on the tape, discounted, by the step's action,
     with a driver who goes on to do what he does by what he sees. add_seen_gradient: of a layout,
-    see `racing_env.simulation.layout.Layout`; changes: (STATE_SIZE,), small ones of the state.
+    see `racing_env.simulation.layout_kernels`; changes: (STATE_SIZE,), small ones of the state.
     """
     steps, n, size = tape.seen.shape[0] - 1, tape.seen.shape[1], tape.seen.shape[2]
     substeps = dyn.substeps_of(circuits.vehicle, numbers.dt_s)

@@ -44,11 +44,9 @@ def add_seen_differences(
 ):
     """Add to out (STATE_SIZE, n) what a gradient by what `see` shows is by the state.
 
-    by_seen: (size,), by the quantities in their units.
-
-    The `add_seen_gradient` of layouts without derivatives written out: see
-    `racing_env.simulation.layout.Layout`. Nothing is left for the place, which changes with the
-    state here.
+    by_seen: (size,), by the quantities in their units. Of layouts without derivatives written out:
+    see `racing_env.simulation.layout_kernels`. Nothing is left for the place, which changes with
+    the state here.
     """
     for variant in range(dyn.STATE_SIZE + 1):
         i = variant - 1

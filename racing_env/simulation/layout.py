@@ -47,14 +47,7 @@ class Layout(NamedTuple):
 
     drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first) and
     pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient) are those of
-    `racing_env.simulation.closed_loop`, which are handed two inlined functions of the layout:
-    see(state, car, cars, circuits, scaling, out) fills out (size,) with what one car's driver sees;
-    add_seen_gradient(state, car, c, station, fraction, offset, circuits, scaling, changes, probe,
-    by_seen, out) adds to out (STATE_SIZE, n) what a gradient by those quantities in their units,
-    by_seen (size,), is by the state of a car on circuit c, and returns what it is by the car's
-    fraction and by its offset (m) at the station, which follow from its place. Without derivatives
-    written out, it is `racing_env.simulation.gradients.add_seen_differences`, which needs changes
-    and probe.
+    `racing_env.simulation.closed_loop`. All are made by `racing_env.simulation.layout_kernels`.
     """
 
     name: str

@@ -13,11 +13,10 @@ import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.dynamics_adjoint import add_slip_gradient
-from racing_env.car.kernels import inlined, kernel
+from racing_env.car.kernels import inlined
 from racing_env.car.similarity import length_scale, speed_scale, time_scale
-from racing_env.simulation import closed_loop
-from racing_env.simulation.layout import Layout, Quantity, scale
-from racing_env.simulation.motion import move
+from racing_env.simulation.layout import Quantity, scale
+from racing_env.simulation.layout_kernels import new_layout
 from racing_env.simulation.motion_adjoint import slope
 from racing_env.tracks import bank
 
@@ -246,37 +245,4 @@ def add_seen_gradient(
     )
 
 
-@kernel
-def observe(state, cars, circuits, scaling, indices, out):
-    """See `racing_env.simulation.layout.Layout`."""
-    for k in range(len(indices)):
-        see(state, indices[k], cars, circuits, scaling, out[k])
-
-
-@kernel
-def step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, scaling, out):
-    """See `racing_env.simulation.layout.Layout`."""
-    if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
-        return False
-    for car in range(len(out)):
-        see(state, car, cars, circuits, scaling, out[car])
-    return True
-
-
-@kernel
-def drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first):
-    """See `racing_env.simulation.layout.Layout`."""
-    return closed_loop.drive(
-        see, state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first
-    )
-
-
-@kernel
-def pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient):
-    """See `racing_env.simulation.layout.Layout`."""
-    closed_loop.pull_back(
-        add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
-    )
-
-
-LAYOUT = Layout("line-preview-1", quantities("racing line"), observe, step, drive, pull_back)
+LAYOUT = new_layout("line-preview-1", quantities("racing line"), see, add_seen_gradient)

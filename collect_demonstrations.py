@@ -31,6 +31,7 @@ def arguments() -> argparse.Namespace:
     flag("--episodes", type=cli.size_int, default=100, help="episodes to drive (100)")
     flag("--workers", type=cli.worker_int, default=max(cores - 1, 1),
          help="worker processes (cores - 1)")  # fmt: skip
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--track", nargs="+", default=["random:1:100"], metavar="TRACK",
          help="files, folders, names or random[:SEED[:COUNT]] (random:1:100)")  # fmt: skip
     flag("--vehicle", default=DEFAULT_VEHICLE, metavar="NAME|FILE",
@@ -56,6 +57,7 @@ def collect(args: argparse.Namespace) -> None:
         import numpy as np
 
         from racing_env.car.vehicle_files import read_vehicle
+        from racing_env.common.cluster import open_workers
         from racing_env.common.files import read_json
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import worker_context
@@ -71,9 +73,10 @@ def collect(args: argparse.Namespace) -> None:
     refuse_existing(args.out, args.resume)
     # loaded once, for the workers of all that follows
     worker_context("racing_env.tracks.sources", "racing_env.data.recording")
+    workers = open_workers(args.cluster, args.workers)
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
-    circuits = load_circuits(args.track, vehicle, args.workers)
+    circuits = load_circuits(args.track, vehicle, workers)
     settings = {"seed": args.seed, "episodes": args.episodes}
     origin = Origin(settings, args.track, circuits_content(circuits), vehicle, task)
     writer = DatasetWriter(args.out, origin, args.resume)
@@ -91,7 +94,7 @@ def collect(args: argparse.Namespace) -> None:
     started = time.perf_counter() - earlier["wall_s"]
     busy_s, transitions = earlier["busy_s"], sum(episode["steps"] for episode in episodes)
     with cli.progress_bar(args.episodes, writer.episodes, "episodes") as bar:
-        for episode, episode_s in record_episodes(bank, names, task, seeds, args.workers, args.out):
+        for episode, episode_s in record_episodes(bank, names, task, seeds, workers):
             writer.add(episode)
             busy_s += episode_s
             transitions += len(episode.arrays["rewards"])
@@ -100,14 +103,14 @@ def collect(args: argparse.Namespace) -> None:
             if writer.pending == EPISODES_PER_SHARD or done == args.episodes:
                 writer.flush()
                 wall_s = time.perf_counter() - started
-                write_json(path, summary(args.workers, episodes, wall_s, busy_s))  # for --resume
+                write_json(path, summary(workers.number, episodes, wall_s, busy_s))  # for --resume
             rate = transitions / (time.perf_counter() - started)
             bar.set_postfix_str(f"{rate:,.0f} transitions/s, {laps} laps", refresh=False)
             bar.update()
     wall_s = time.perf_counter() - started
 
     # ---------------------------------------------------------------- report
-    result = summary(args.workers, episodes, wall_s, busy_s)
+    result = summary(workers.number, episodes, wall_s, busy_s)
     write_json(path, result)
     lap_times = [e["lap_time_s"] for e in episodes if e["laps"]]
     rows = [

@@ -53,6 +53,7 @@ def evaluate(args: argparse.Namespace) -> None:
         from tqdm import tqdm
 
         from racing_env.car.vehicle_files import name_of_vehicle
+        from racing_env.common.cluster import open_workers
         from racing_env.common.run_record import write_run_record
         from racing_env.drivers.policy import load_policy
         from racing_env.laps import chunks
@@ -70,7 +71,8 @@ def evaluate(args: argparse.Namespace) -> None:
     vehicle = vehicle_of(args.vehicle, policies)
     car = args.vehicle or name_of_vehicle(vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
-    circuits = load_circuits(tracks_named, vehicle, args.workers)
+    workers = open_workers(args.cluster, args.workers)
+    circuits = load_circuits(tracks_named, vehicle, workers)
     ev.refuse_same_names(circuits)
     tracks = [circuit.track.name for circuit in circuits]
     if references is not None and not references.keys() & set(tracks):
@@ -87,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if EXPERT in names:
         layouts.add(DEFAULT_LAYOUT)
         chunk = chunks.PACE_CHUNK
-    with chunks.circuits_set(circuits, layouts, args.workers, chunk) as imap:
+    with chunks.circuits_set(circuits, layouts, workers, chunk) as imap:
         for name in tqdm(names, "drivers", disable=None):
             if name == EXPERT:
                 paces = chunks.paces_by_chunks(imap, len(circuits), args.laps)
@@ -146,6 +148,7 @@ def arguments() -> argparse.Namespace:
         "drives)")  # fmt: skip
     add("--workers", type=cli.worker_int, default=cli.available_cores(),
         help="processes that prepare circuits and drive (cores)")  # fmt: skip
+    add("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
     add("--seed", type=cli.seed_int, default=1000, help="of the default circuits (1000)")
     add("--reference", type=Path, metavar="CSV",

@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     flag("--drive-workers", type=cli.worker_int,
          help="processes that drive, while nothing is learnt (cores; with --workers 0 one)",
     )  # fmt: skip
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
          help="circuits to choose the best policy by, not trained on (random:500:20)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
@@ -65,6 +66,7 @@ def train(args: argparse.Namespace) -> None:
         import torch
 
         from racing_env.car.scales import scales_of
+        from racing_env.common.cluster import open_workers
         from racing_env.common.content import refuse_difference
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
@@ -103,13 +105,13 @@ def train(args: argparse.Namespace) -> None:
     vehicle, layout = data.vehicle, data.layout
     cores = cli.available_cores()
     workers = cores // 2 if args.workers is None else args.workers
-    drivers = args.drive_workers or (cores if workers > 0 else 1)
     # torch once, shared by the workers of all rounds
     worker_context(
         "racing_env.tracks.sources",
         "racing_env.learning.batches",
         "racing_env.data.recording",
     )
+    drivers = open_workers(args.cluster, args.drive_workers or (cores if workers > 0 else 1))
     try:
         circuits = load_circuits(data.manifest["tracks"], vehicle, drivers)
     except InputError as error:
@@ -172,7 +174,7 @@ def train(args: argparse.Namespace) -> None:
                 writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
                 if writer.episodes == 0:
                     for episode, busy_s in record_episodes(
-                        bank, names, task, seeds, drivers, out, policy
+                        bank, names, task, seeds, drivers, policy
                     ):
                         writer.add(episode)
                         workers_busy_s += busy_s
@@ -244,9 +246,10 @@ def train(args: argparse.Namespace) -> None:
         {
             "stage": "train_bc",
             "workers": workers,
-            "drive_workers": drivers,
+            "drive_workers": drivers.number,
             "wall_s": earlier_s + running_s,
             "busy_s": busy_s,
+            "workers_busy_s": workers_busy_s,
             "speed_up": busy_s / running_s,
             "examples_per_s": examples / learning_s if learning_s else None,
             "laps_finished": int(best[0]),

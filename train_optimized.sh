@@ -3,6 +3,7 @@
 set -euo pipefail
 
 usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
+                            [--cluster ADDRESS]
 
   --quick    the same chain with small budgets: about two minutes on two cores
   --dry-run  print worker counts and commands, run nothing
@@ -11,6 +12,7 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
   --out DIR  where everything goes (runs/default, with --quick runs/quick; with --vehicle runs/NAME,
              runs/NAME-quick); a second start with the same folder skips the stages that are
              finished and goes on with the others
+  --cluster ADDRESS  a Ray cluster whose CPUs do the work: auto or HOST:PORT, see docs/cluster.md
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), BC_DRIVE_WORKERS, RL_ENVS and SEED
 override."
 
@@ -20,13 +22,14 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" vehicle="" start_folder=$PWD
+mode=full dry_run="" out="" vehicle="" cluster="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
     --dry-run) dry_run=yes ;;
     --out) [[ -n ${2:-} && $2 != -* ]] || bad_input "--out needs a folder" && out=$2 && shift ;;
     --vehicle) [[ -n ${2:-} && $2 != -* ]] || bad_input "--vehicle needs a name or a file" && vehicle=$2 && shift ;;
+    --cluster) [[ -n ${2:-} && $2 != -* ]] || bad_input "--cluster needs an address" && cluster=$2 && shift ;;
     --help | -h) echo "$usage" && exit ;;
     *) bad_input "unknown argument '$1'; --help lists what there is" ;;
     esac
@@ -91,22 +94,37 @@ rl_envs=$(within_limits "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 
+# A cluster's CPUs all work, whatever this machine holds.
+demo_crew=(--workers "$demo_workers") bc_crew=(--drive-workers "$bc_drivers") rl_crew=(--envs "$rl_envs")
+requirements=(requirements.txt)
+if [[ -n $cluster ]]; then
+    requirements+=(requirements-cluster.txt)
+    demo_crew=(--cluster "$cluster") bc_crew=(--cluster "$cluster") rl_crew=(--cluster "$cluster")
+    if [[ -z $dry_run ]]; then
+        bootstrap "${requirements[@]}"
+    else
+        choose_python "${requirements[@]}" || bad_input "--dry-run asks the cluster: install ${requirements[*]}"
+    fi
+    demo_workers=$("$PYTHON" -m racing_env.common.cluster "$cluster") || exit
+    rl_envs=$demo_workers
+fi
+
 # ---- Stages ------------------------------------------------------------------------------------
 train() {
     stage demonstrations collect_demonstrations.py ${demo_budget[@]+"${demo_budget[@]}"} \
         ${car[@]+"${car[@]}"} \
-        --workers "$demo_workers" --seed "$seed" --out "$out/demonstrations"
+        "${demo_crew[@]}" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
-        --drive-workers "$bc_drivers" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
+        "${bc_crew[@]}" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
-        ${rl_budget[@]+"${rl_budget[@]}"} --envs "$rl_envs" --seed "$seed" --out "$out/rl"
+        ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/rl"
 }
 
 echo "demo workers: $demo_workers"
 echo "bc workers: $bc_workers"
 echo "rl envs: $rl_envs"
 if [[ -n $dry_run ]]; then
-    choose_python requirements.txt || true
+    choose_python "${requirements[@]}" || true
     train
     exit
 fi
@@ -122,14 +140,14 @@ if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 [[ $(<"$out/plan.txt") == "$plan" ]] ||
     bad_input "$out was begun as '$(<"$out/plan.txt")', not '$plan'; give another --out"
 
-bootstrap requirements.txt
+bootstrap "${requirements[@]}"
 begin_stages
 "$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
-    "$out/rl/policy.safetensors" --track $circuits --workers "$demo_workers" \
+    "$out/rl/policy.safetensors" --track $circuits "${demo_crew[@]}" \
     --out "$out/evaluation"
 "$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

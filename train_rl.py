@@ -52,6 +52,7 @@ def arguments() -> argparse.Namespace:
          help=f"transitions ({millions} million)")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--vec-env", choices=("batch", "subproc", "dummy"), default="batch",
          help="batch: many cars a process, shared memory; subproc: SB3's own, one car a process; "
          "dummy: one car each, in this process (batch)")  # fmt: skip
@@ -99,6 +100,7 @@ def train(args: argparse.Namespace) -> None:
         from stable_baselines3.common.logger import configure
 
         from racing_env.common.allocator import keep_freed_memory
+        from racing_env.common.cluster import open_workers
         from racing_env.common.content import file_digest, refuse_difference
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
@@ -112,6 +114,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.checkpoints import Checkpoints, restore
         from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
+        from racing_env.learning.pooled_vec_env import PooledVecEnv
         from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import training_task
@@ -158,8 +161,9 @@ def train(args: argparse.Namespace) -> None:
     worker_context(
         "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
     )
-    circuits = load_circuits(args.track, clone.vehicle, args.envs + 1)
-    held_back = load_circuits(args.judge_on, clone.vehicle, args.envs + 1)
+    workers = open_workers(args.cluster, args.envs + 1)
+    circuits = load_circuits(args.track, clone.vehicle, workers)
+    held_back = load_circuits(args.judge_on, clone.vehicle, workers)
     same = given | {
         "checkpoint_version": 6,
         "algo": args.algo,
@@ -182,8 +186,12 @@ def train(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- learn
     with (
         cli.progress_bar(timesteps, first, "steps", show_rate=True) as bar,
-        closing(make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)) as env,
-        racing(held_back, clone, args.envs + 1) as race,
+        closing(
+            PooledVecEnv(bank, workers, cars, settings)
+            if args.cluster and settings.rollouts
+            else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
+        ) as env,
+        racing(held_back, clone, workers) as race,
         tracked(args.wandb, out, decides),
     ):
         del bank  # hundreds of megabytes, which the processes map from a file
@@ -223,7 +231,7 @@ def train(args: argparse.Namespace) -> None:
         {
             "stage": "train_rl",
             "algo": args.algo,
-            "envs": args.envs,
+            "envs": workers.number if args.cluster else args.envs,
             "wall_s": last["wall_s"],
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,

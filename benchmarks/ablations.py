@@ -4,10 +4,12 @@
 
 For each seed demonstrations, by the script's defaults, and a clone, with 20 epochs and 3 DAgger
 rounds; from there reinforcement learning in variants, each for about the same time, and a race on
-circuits that nobody has seen. What is finished in --out is not done again.
+circuits that nobody has seen. What is finished in --out is not done again. With --cluster each
+variant of each seed is a job of its own on a Ray cluster, demonstrations and clone included.
 """
 
 import argparse
+import itertools
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,11 +22,13 @@ import psutil
 import torch
 
 from benchmarks.markdown import table
-from benchmarks.measuring import run_command, script, write_results
+from benchmarks.measuring import ROOT, run_command, script, write_results
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
+from racing_env.common.cluster import Cluster
 from racing_env.common.files import read_json
+from racing_env.common.project_jobs import files_below, run_program, set_project, write_below
 from racing_env.drivers.policy import Policy, save_policy
 from racing_env.learning.network import linear_layers, policy_from_layers, policy_network
 from racing_env.simulation.layouts import DEFAULT, layout_named
@@ -136,6 +140,27 @@ def ablate(out: Path, name: str, seed: int, budgets: Budgets) -> dict[str, Any]:
     }
 
 
+def on_cluster(args: argparse.Namespace) -> list[dict[str, dict[str, Any]]]:
+    """The results of each seed, by variant; what else the runs have left is in args.out, too."""
+    cluster = Cluster(args.cluster)
+    patterns = ("*.py", "benchmarks/*.py", "racing_env/**/*")
+    project = {k: v for pattern in patterns for k, v in files_below(ROOT, pattern).items()}
+    of_seeds: dict[int, dict[str, dict[str, Any]]] = {seed: {} for seed in args.seeds}
+    jobs = list(itertools.product(args.seeds, args.only))
+    commands = [
+        ["-m", "benchmarks.ablations", "--seeds", str(seed), "--only", name, "--jobs", "1",
+         "--out", "results", "--json", "results/ablations.json", *["--tiny"] * args.tiny]
+        for seed, name in jobs
+    ]  # fmt: skip
+    with cluster.pool(set_project, (project,)) as pool:
+        for (seed, name), files in zip(jobs, pool.imap(run_program, commands), strict=True):
+            write_below(args.out, files)
+            (of_seeds[seed][name],) = read_json(args.out / "ablations.json")["variants"][name]
+            (args.out / "ablations.json").unlink()
+            print(f"seed {seed}, {name}: {of_seeds[seed][name]}", file=sys.stderr, flush=True)
+    return list(of_seeds.values())
+
+
 def judged(laps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Circuits finished, and there the mean of lap / lap of the speed profile."""
     ratios = [lap["flying_lap_s"] / lap["profile_lap_s"] for lap in laps if lap["finished"]]
@@ -171,6 +196,7 @@ def main() -> None:
     flag("--seeds", type=cli.seed_int, nargs="+", default=[0, 1, 2])
     flag("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     flag("--jobs", type=cli.worker_int, default=2, help="seeds trained at a time (2)")
+    flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--tiny", action="store_true", help="only to see that all parts work")
     flag("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -184,14 +210,17 @@ def main() -> None:
             print(f"seed {seed}, {name}: {done[name]}", file=sys.stderr, flush=True)
         return done
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        try:
-            of_seeds = list(pool.map(with_seed, args.seeds))
-        except KeyboardInterrupt:  # else the threads would train on
-            pool.shutdown(wait=False, cancel_futures=True)
-            for training in psutil.Process().children():
-                training.terminate()
-            raise
+    def here() -> list[dict[str, dict[str, Any]]]:
+        with ThreadPoolExecutor(args.jobs) as pool:
+            try:
+                return list(pool.map(with_seed, args.seeds))
+            except KeyboardInterrupt:  # else the threads would train on
+                pool.shutdown(wait=False, cancel_futures=True)
+                for training in psutil.Process().children():
+                    training.terminate()
+                raise
+
+    of_seeds = on_cluster(args) if args.cluster else here()
     results = {name: [of_seed[name] for of_seed in of_seeds] for name in args.only}
     print(report(results))
     write_results(args.json, {"seeds": args.seeds, "jobs": args.jobs, "variants": results})

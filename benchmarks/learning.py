@@ -41,7 +41,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.allocator import keep_freed_memory
-from racing_env.common.workers import descendants_cpu_s
+from racing_env.common.workers import LocalWorkers, descendants_cpu_s
 from racing_env.data.dataset import read_dataset
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import algorithms, cloning
@@ -286,7 +286,9 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     vehicle = read_vehicle(DEFAULT_VEHICLE)
-    bank = pack_circuits(load_circuits(["random:1:20"], vehicle, cli.available_cores()))
+    bank = pack_circuits(
+        load_circuits(["random:1:20"], vehicle, LocalWorkers(cli.available_cores()))
+    )
     with tempfile.TemporaryDirectory() as data:
         run_command(script("collect_demonstrations.py", episodes=args.episodes,
                            track="random:1:20", out=data))  # fmt: skip

@@ -27,6 +27,7 @@ from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json, replaced_atomically
+from racing_env.common.workers import LocalWorkers
 from racing_env.laps.run_table import duration
 from racing_env.tracks.sources import load_circuits
 
@@ -179,7 +180,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run all that was asked for, after the caches of circuits are filled."""
     results: dict[str, Any] = {"repeats": args.repeats}
     powers = counts(args.up_to)
-    load_circuits([TRACK, JUDGE], read_vehicle(DEFAULT_VEHICLE), cli.available_cores())
+    workers = LocalWorkers(cli.available_cores())
+    load_circuits([TRACK, JUDGE], read_vehicle(DEFAULT_VEHICLE), workers)
     with tempfile.TemporaryDirectory() as data:
         run_command(
             script("collect_demonstrations.py", episodes=args.episodes, track=TRACK, out=data)
@@ -189,9 +191,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 processes = [0, *counts(max(args.up_to, 4))] if stage == "bc" else powers
                 results[stage] = measure_stage(stage, command, processes, args.repeats)
     if "pipeline" in args.only:
-        load_circuits(
-            FULL if args.full else QUICK, read_vehicle(DEFAULT_VEHICLE), cli.available_cores()
-        )
+        load_circuits(FULL if args.full else QUICK, read_vehicle(DEFAULT_VEHICLE), workers)
         flags = [] if args.full else ["--quick"]
         choices = {"one a stage": SEQUENTIAL, "own choice": {}}
         results["pipeline_command"] = " ".join(["./train_optimized.sh", *flags])

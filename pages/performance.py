@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, peers, scaling, throughput
+from benchmarks import learning, peers, scaling, shares, throughput
 from benchmarks.markdown import table
 from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
@@ -49,6 +49,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "peers": peers_table,
     "learning": lambda results: learning.learning_table(results["cases"]),
     "scaling": scaling_tables,
+    "shares": shares.tables,
 }
 
 

@@ -91,3 +91,47 @@ def ignore_sigterm(number: int) -> int:
 def steer_nowhere(simulator: object) -> np.ndarray:
     """A driver's actions that are no numbers."""
     return np.full((simulator.n, 2), np.nan)
+
+
+def kept(*values: object) -> None:
+    """An initializer."""
+    _kept[:] = values
+
+
+_kept: list[object] = []
+
+
+def what_is_kept(number: int) -> tuple[object, ...]:
+    return number, *_kept
+
+
+def place(_: int) -> dict[str, object]:
+    """Where a job is done, a moment long."""
+    import ray
+
+    import racing_env
+
+    time.sleep(0.3)
+    return {
+        "node": ray.get_runtime_context().get_node_id(),
+        "package": racing_env.__file__,
+        "process": os.getpid(),
+        "threads": [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "MKL", "NUMBA")],
+    }
+
+
+def die_the_first_time(job: tuple[int, str]) -> int:
+    """Dies in the first process that does it."""
+    number, path = job
+    if number == 1:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return number
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def double_slowly(number: int) -> int:
+    time.sleep(0.3)
+    return 2 * number

@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:  # pytest brings it there
     import tomli as tomllib
 
-EXTRAS = ("render", "export", "wandb")
+EXTRAS = ("render", "export", "wandb", "cluster")
 
 
 def project() -> dict[str, Any]:

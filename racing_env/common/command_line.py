@@ -22,6 +22,7 @@ VEHICLE_HELP = (
     "the car: a shipped one by its name, such as f1tenth, or a file: TOML, TU Munich's "
     "racecar.ini, F1TENTH's or CommonRoad's flat YAML"
 )
+CLUSTER_HELP = "a Ray cluster whose CPUs do the work: auto or HOST:PORT, see docs/cluster.md"
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -16,6 +16,15 @@ from racing_env.common.errors import FileError, InputError
 TEMPORARY = ".unfinished-"  # prefix of files that are being written
 
 
+def user_cache() -> Path:
+    """What can be made again lies in $RACING_ENV_CACHE, or racing_env in $XDG_CACHE_HOME, or
+    ~/.cache/racing_env.
+    """
+    if chosen := os.environ.get("RACING_ENV_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
+
+
 @contextmanager
 def locked_folder(folder: str | Path, *parts: str) -> Iterator[None]:
     """Make a folder and keep other runs out of it until the block, or the process, ends.

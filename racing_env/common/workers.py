@@ -5,7 +5,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain, repeat
 from multiprocessing import forkserver, resource_tracker
@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psutil
+
+from racing_env.common.sharing import Mapped
 
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
@@ -74,12 +76,58 @@ def descendants_cpu_s() -> float:
     return total
 
 
+class Pool(Protocol):
+    """Workers within a `with` block; see `LocalPool`."""
+
+    def __enter__(self) -> "Pool": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def imap(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]: ...
+
+
+class Workers(Protocol):
+    """Where work can be shared out to: this machine's processes, or a cluster's."""
+
+    @property
+    def number(self) -> int:
+        """How many jobs are done at a time."""
+
+    def pool(
+        self,
+        initializer: Callable[..., None] | None = None,
+        arguments: Sequence[Any] = (),
+        at_most: int | None = None,
+    ) -> Pool:
+        """Workers, at most so many, that keep what `initializer(*arguments)` gave them.
+
+        Read-only arrays among the arguments are mapped, not copied.
+        """
+
+
+class LocalWorkers(NamedTuple):
+    """So many processes of this machine."""
+
+    number: int
+
+    def pool(
+        self,
+        initializer: Callable[..., None] | None = None,
+        arguments: Sequence[Any] = (),
+        at_most: int | None = None,
+    ) -> "LocalPool":
+        """See `Workers.pool`."""
+        number = self.number if at_most is None else min(self.number, at_most)
+        return LocalPool(number, initializer, arguments)
+
+
 class LocalPool:
     """Processes of this machine that keep what `initializer(*arguments)` gave them.
 
     The processes start where the `with` block begins and end with it, whatever happens. The
     initializer runs in each before its first job, and its module is loaded once for all of them
-    where no server has been started with others.
+    where no server has been started with others. Read-only arrays among the arguments are mapped
+    from one file by all processes.
     """
 
     def __init__(
@@ -99,8 +147,8 @@ class LocalPool:
         # Nobody writes to it: it breaks where this process ends, or the block does.
         watched, self._lifeline = self._crew.Pipe(duplex=False)
         try:
-            with starting_processes():
-                start = (watched, self._initializer, self._arguments)
+            with starting_processes(), closing(Mapped(self._arguments)) as arguments:
+                start = (watched, self._initializer, arguments)
                 self._pool = self._crew.Pool(self._workers, _start, start)
         except BaseException:
             self._end()

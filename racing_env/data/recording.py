@@ -6,12 +6,11 @@ Nothing here imports torch: learners drive by `racing_env.drivers.policy`.
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from racing_env.car.dynamics import VX
-from racing_env.common.workers import LocalPool
+from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
@@ -19,7 +18,7 @@ from racing_env.simulation.motion import END_NAMES, ON_TRACK
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
-from racing_env.tracks.bank import CircuitBank, save_table, with_mapped_table
+from racing_env.tracks.bank import CircuitBank
 
 # For the reference car; another's are scaled with its time and its speed.
 PUSH_EVERY_S = 4.0  # mean time between disturbances, and how long and strong they are
@@ -41,9 +40,9 @@ _worker = _WorkerState()
 
 
 def _start_worker(
-    table_file: str, bank: CircuitBank, names: Sequence[str], task: Task, policy: Policy | None
+    bank: CircuitBank, names: Sequence[str], task: Task, policy: Policy | None
 ) -> None:
-    _worker.simulator = Simulator(with_mapped_table(bank, table_file), 1, task)
+    _worker.simulator = Simulator(bank, 1, task)
     _worker.names = names
     _worker.policy = policy
 
@@ -62,28 +61,20 @@ def record_episodes(
     names: Sequence[str],
     task: Task,
     seeds: Sequence[np.random.SeedSequence],
-    workers: int,
-    scratch: str | Path,
+    workers: Workers,
     policy: Policy | None = None,
 ) -> Iterator[tuple[Episode, float]]:
-    """Drive an episode for each seed in `workers` processes; yields (episode, busy seconds) in the
-    seeds' order.
+    """Drive an episode for each seed by `workers`; yields (episode, busy seconds) in the seeds'
+    order.
 
-    scratch: a folder for the circuits' table, which the workers map rather than copy.
     policy: who drives; None for the expert. The labels are the expert's in either case.
     Raises ChildProcessError if a worker process dies.
     """
     if not seeds:
         return
-    table_file = Path(scratch) / "circuits.npy"
-    save_table(bank, table_file)
-    arguments = (str(table_file), bank._replace(table=np.empty((0, 0))), names, task, policy)
-    try:
-        compile_kernels(with_mapped_table(bank, table_file), names, task)
-        with LocalPool(min(workers, len(seeds)), _start_worker, arguments) as pool:
-            yield from pool.imap(_record_one, seeds)
-    finally:
-        table_file.unlink(missing_ok=True)
+    compile_kernels(bank, names, task)
+    with workers.pool(_start_worker, (bank, names, task, policy), at_most=len(seeds)) as pool:
+        yield from pool.imap(_record_one, seeds)
 
 
 def _record_one(seed: np.random.SeedSequence) -> tuple[Episode, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.common.workers import LocalPool
+from racing_env.common.workers import Workers
 from racing_env.data.recording import compile_kernels
 from racing_env.laps.evaluation import Driver, LapResult, drive_bank, expert_paces
 from racing_env.simulation.task import demonstration_task
@@ -45,19 +45,19 @@ def set_circuits(circuits: CircuitBank, tracks: Sequence[str]) -> None:
 
 @contextmanager
 def circuits_set(
-    circuits: Sequence[Circuit], layouts: Iterable[str], workers: int, chunk: int = LAP_CHUNK
+    circuits: Sequence[Circuit], layouts: Iterable[str], workers: Workers, chunk: int = LAP_CHUNK
 ) -> Iterator[Imap]:
-    """What does jobs on these circuits within the block: processes, `workers` at the most, or this
-    one where one chunk holds all the circuits.
+    """What does jobs on these circuits within the block: `workers`, or this process where one chunk
+    holds all the circuits.
 
     layouts: by which the drivers see.
     """
     bank, tracks = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
-    processes = min(workers, len(_chunks(len(circuits), chunk)))
-    if processes > 1:
+    jobs = len(_chunks(len(circuits), chunk))
+    if min(workers.number, jobs) > 1:
         for layout in layouts:
             compile_kernels(bank, tracks, demonstration_task(bank.vehicle, layout))
-        with LocalPool(processes, set_circuits, (bank, tracks)) as pool:
+        with workers.pool(set_circuits, (bank, tracks), at_most=jobs) as pool:
             yield pool.imap
     else:
         set_circuits(bank, tracks)

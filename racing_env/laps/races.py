@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from racing_env.car.dynamics import new_scratch
-from racing_env.common.workers import LocalPool
+from racing_env.common.workers import Workers
 from racing_env.drivers.policy import ACTION_SIZE, Policy
 from racing_env.laps.evaluation import TIME_LIMIT_FACTOR
 from racing_env.simulation import closed_loop
@@ -45,16 +45,16 @@ def set_circuits(circuits: CircuitBank) -> None:
 
 @contextmanager
 def racing(
-    circuits: Sequence[Circuit], like: Policy, workers: int
+    circuits: Sequence[Circuit], like: Policy, workers: Workers
 ) -> Iterator[Callable[[Policy], np.ndarray]]:
-    """`flying_laps_s` (circuits,) of policies like this one, within the block: by processes,
-    `workers` at the most, or this one where one chunk holds all the circuits.
+    """`flying_laps_s` (circuits,) of policies like this one, within the block: by `workers`, or by
+    this process where one chunk holds all the circuits.
     """
     bank = pack_circuits(circuits)
-    processes = min(workers, -(-len(circuits) // CHUNK))
-    if processes > 1:
+    jobs = -(-len(circuits) // CHUNK)
+    if min(workers.number, jobs) > 1:
         flying_laps_s(bank, like, range(1))  # compiled once, for all of them
-        with LocalPool(processes, set_circuits, (bank,)) as pool:
+        with workers.pool(set_circuits, (bank,), at_most=jobs) as pool:
             yield partial(_race_by_chunks, pool.imap, len(circuits))
     else:
         yield lambda policy: flying_laps_s(bank, policy, range(len(circuits)))

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.car.kernels import sources_digest
 from racing_env.car.scales import scales_of
 from racing_env.car.speed_profile import profile_time, speed_profile
 from racing_env.car.vehicle import Vehicle
-from racing_env.common.files import replaced_atomically
+from racing_env.common.files import replaced_atomically, user_cache
+from racing_env.common.kernel_cache import sources_digest
 from racing_env.tracks.geometry import Track, mirror_track
 from racing_env.tracks.line_geometry import line_geometry
 from racing_env.tracks.racing_line import racing_line
@@ -65,7 +64,7 @@ def prepare_circuit(track: Track, vehicle: Vehicle, cache_dir: str | Path | None
     of processes may share one. A damaged file is replaced; where none can be written, a warning
     says so and the work goes on without.
     """
-    folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    folder = Path(cache_dir) if cache_dir is not None else user_cache()
     path = folder / f"{_content_key(track, vehicle)}.npz"
     circuit = _load(path, track, vehicle)
     if circuit is None:
@@ -80,13 +79,6 @@ def prepare_circuit(track: Track, vehicle: Vehicle, cache_dir: str | Path | None
                 stacklevel=2,
             )
     return circuit
-
-
-def default_cache_dir() -> Path:
-    """$RACING_ENV_CACHE, or racing_env in $XDG_CACHE_HOME, or ~/.cache/racing_env."""
-    if chosen := os.environ.get("RACING_ENV_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
 
 
 def circuits_content(circuits: Sequence[Circuit]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import is_folder, reading
-from racing_env.common.workers import LocalPool, worker_context
+from racing_env.common.workers import Workers, worker_context
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.circuit_kind import kinds_for
 from racing_env.tracks.feasibility import passable
@@ -28,26 +28,33 @@ class TrackMaker(NamedTuple):
 
     name: str  # the file, or what else was asked for
     make: Callable[[], Track]
+    is_file: bool = False  # of this machine: another that is to make it may not have it
 
 
-def load_circuits(specs: Sequence[str], vehicle: Vehicle, workers: int = 1) -> list[Circuit]:
+def load_circuits(
+    specs: Sequence[str], vehicle: Vehicle, workers: Workers | None = None
+) -> list[Circuit]:
     """Circuits named by `specs` (see `load_tracks`), with line and profile, in order.
 
+    workers: who prepares them; None for this process alone.
     Raises InputError for a spec that names none, and for a circuit that the vehicle cannot get
     round.
     """
-    jobs = [(maker, vehicle) for maker in track_makers(specs, vehicle)]
-    if workers <= 1 or len(jobs) == 1:
+    jobs = [
+        (maker.name, maker.make() if maker.is_file else maker.make, vehicle)
+        for maker in track_makers(specs, vehicle)
+    ]
+    if workers is None or workers.number <= 1 or len(jobs) == 1:
         return [_prepare(job) for job in jobs]
     first = _prepare(jobs[0])  # compiles what the workers then find in the cache
     worker_context(__name__)
-    with LocalPool(min(workers, len(jobs) - 1)) as pool:
+    with workers.pool(at_most=len(jobs) - 1) as pool:
         return [first, *pool.imap(_prepare, jobs[1:])]
 
 
-def _prepare(job: tuple[TrackMaker, Vehicle]) -> Circuit:
-    maker, vehicle = job
-    return passable(prepare_circuit(maker.make(), vehicle), maker.name)
+def _prepare(job: tuple[str, Track | Callable[[], Track], Vehicle]) -> Circuit:
+    name, track, vehicle = job
+    return passable(prepare_circuit(track() if callable(track) else track, vehicle), name)
 
 
 def load_tracks(specs: Sequence[str], vehicle: Vehicle) -> list[Track]:
@@ -83,9 +90,9 @@ def _resolve(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
                 f"{spec}: the folder has no file of a circuit (.csv, .npy, .yaml of a map with its "
                 "image); at least one is needed"
             )
-        return [TrackMaker(str(file), partial(read_track, file, vehicle)) for file in files]
+        return [TrackMaker(str(file), partial(read_track, file, vehicle), True) for file in files]
     if path.exists():
-        return [TrackMaker(spec, partial(read_track, path, vehicle))]
+        return [TrackMaker(spec, partial(read_track, path, vehicle), True)]
     raise InputError(
         f"track {spec!r}: no such file or name; possible are a file, a folder of them, "
         f"random[:SEED[:COUNT]], or one of {', '.join(BUILT_IN)}"

@@ -1,10 +1,13 @@
 """What each part of the recipe is worth: that the parts are left out, and that it runs."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmark_runs import measured
 from cars import RACECAR
+from clusters import cluster_of
 
 from benchmarks import ablations
 from racing_env.drivers.policy import load_policy
@@ -57,6 +60,24 @@ def test_a_driver_of_random_weights_is_decided_by_the_seed(tmp_path):
     assert one.read_bytes() == same.read_bytes() != other.read_bytes()
     policy = load_policy(one)
     assert policy.vehicle == RACECAR and policy.layout.name == DEFAULT
+
+
+@pytest.mark.slow
+def test_on_a_cluster_they_are_those_of_one_machine(tmp_path):
+    pytest.importorskip("ray")
+    flags = ["--tiny", "--seeds", 0, 1, "--only", "the recipe"]
+    here, _ = measured(tmp_path, "ablations", *flags, "--out", tmp_path / "here")
+    with cluster_of(2) as cluster:
+        flags += ["--out", tmp_path / "there", "--cluster", cluster.address]
+        there, said = measured(tmp_path, "ablations", *flags)
+    for ours, theirs in zip(*(r["variants"]["the recipe"] for r in (here, there)), strict=True):
+        assert ours.pop("minutes") > 0.0 and theirs.pop("minutes") > 0.0
+        assert ours == theirs
+    assert "the recipe" in said
+    for seed in ("seed-0", "seed-1"):
+        driver = Path("tiny", seed, "the-recipe", "policy.safetensors")
+        one, other = (load_policy(tmp_path / place / driver) for place in ("here", "there"))
+        np.testing.assert_array_equal(one.weights[0], other.weights[0])
 
 
 @pytest.mark.slow

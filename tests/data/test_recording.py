@@ -3,6 +3,7 @@ import pytest
 from cars import RACECAR, circuit_named, scaled, simulator_on
 from jobs import die_at_three
 
+from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS, shapes
 from racing_env.data.recording import record_episode, record_episodes
@@ -33,8 +34,8 @@ def seeds(count: int) -> list[np.random.SeedSequence]:
     return np.random.SeedSequence(5).spawn(count)
 
 
-def record(bank, policy=None, count=5, workers=1, scratch=None):
-    driven = record_episodes(bank, NAMES, TASK, seeds(count), workers, scratch, policy)
+def record(bank, policy=None, count=5, workers=1):
+    driven = record_episodes(bank, NAMES, TASK, seeds(count), LocalWorkers(workers), policy)
     return [episode for episode, _ in driven]
 
 
@@ -55,16 +56,15 @@ def test_episodes_depend_on_their_seed_alone(bank):
 
 
 @pytest.mark.parametrize("driver", ["expert", "learner"])
-def test_episodes_are_the_same_for_every_number_of_workers(bank, tmp_path, learner, driver):
+def test_episodes_are_the_same_for_every_number_of_workers(bank, learner, driver):
     policy = learner if driver == "learner" else None
-    one, two, five = (record(bank, policy, 5, n, tmp_path) for n in (1, 2, 5))
+    one, two, five = (record(bank, policy, 5, n) for n in (1, 2, 5))
     assert_same(one, two)
     assert_same(one, five)
-    assert not list(tmp_path.iterdir())
 
 
-def test_arrays_are_as_the_data_set_has_them(bank, tmp_path):
-    for episode in record(bank, scratch=tmp_path):
+def test_arrays_are_as_the_data_set_has_them(bank):
+    for episode in record(bank):
         steps = len(episode.arrays["rewards"])
         for field, (dtype, shape) in shapes(LAYOUT.size).items():
             assert episode.arrays[field].shape == (steps, *shape)
@@ -126,12 +126,11 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
         assert episode.arrays["truncations"][-1] and not episode.arrays["terminations"].any()
 
 
-def test_dead_worker_is_reported_and_nothing_is_left(bank, tmp_path, monkeypatch):
+def test_dead_worker_is_reported(bank, monkeypatch):
     monkeypatch.setattr(recording, "_record_one", die_at_three)
-    episodes = record_episodes(bank, NAMES, TASK, [0, 1, 2, 3, 4], 2, tmp_path)  # type: ignore[list-item]
+    episodes = record_episodes(bank, NAMES, TASK, [0, 1, 2, 3, 4], LocalWorkers(2))
     with pytest.raises(ChildProcessError, match="exit code -9"):
         list(episodes)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_task_without_a_time_limit_is_refused(bank):

@@ -10,7 +10,7 @@ from processes import ROOT
 
 from racing_env import DEFAULT_LAYOUT
 from racing_env.common.errors import InputError
-from racing_env.common.workers import LocalPool
+from racing_env.common.workers import LocalPool, LocalWorkers
 from racing_env.drivers.policy import load_policy
 from racing_env.laps import chunks
 from racing_env.laps import evaluation as ev
@@ -31,7 +31,7 @@ def chunks_of_two(monkeypatch):
 
 
 def shared(circuits, workers, driver, **options):
-    with chunks.circuits_set(circuits, [DEFAULT_LAYOUT], workers, 2) as imap:
+    with chunks.circuits_set(circuits, [DEFAULT_LAYOUT], LocalWorkers(workers), 2) as imap:
         assert len(multiprocessing.active_children()) == (workers if workers > 1 else 0)
         return chunks.drive_chunks(imap, len(circuits), driver, **options)
 
@@ -61,12 +61,12 @@ def test_paces_are_those_of_all_circuits_at_once(circuits):
     wanted = ev.expert_paces(pack_circuits(circuits), 1)
     assert len(set(wanted)) > 1
     for workers in (1, 2):
-        with chunks.circuits_set(circuits, [DEFAULT_LAYOUT], workers, 2) as imap:
+        with chunks.circuits_set(circuits, [DEFAULT_LAYOUT], LocalWorkers(workers), 2) as imap:
             np.testing.assert_array_equal(chunks.paces_by_chunks(imap, 3, 1), wanted)
 
 
 def test_circuits_of_one_chunk_take_no_other_process(circuits):
-    with chunks.circuits_set(circuits[:2], [DEFAULT_LAYOUT], 4, 2) as imap:
+    with chunks.circuits_set(circuits[:2], [DEFAULT_LAYOUT], LocalWorkers(4), 2) as imap:
         assert imap is map and not multiprocessing.active_children()
 
 

@@ -3,6 +3,7 @@ import pytest
 from cars import circuit_named
 from processes import ROOT
 
+from racing_env.common.workers import LocalWorkers
 from racing_env.drivers.policy import load_policy
 from racing_env.laps import races
 from racing_env.laps.evaluation import drive_laps, policy_driver
@@ -59,6 +60,6 @@ def test_laps_that_take_too_long_are_not_finished(circuits, monkeypatch):
 def test_shared_out_to_processes_they_are_the_same(circuits, workers, monkeypatch):
     monkeypatch.setattr(races, "CHUNK", 3)
     wanted = races.flying_laps_s(pack_circuits(circuits), SHIPPED, range(4))
-    with races.racing(circuits, SHIPPED, workers) as race:
+    with races.racing(circuits, SHIPPED, LocalWorkers(workers)) as race:
         for _ in range(2):
             np.testing.assert_array_equal(race(SHIPPED), wanted)

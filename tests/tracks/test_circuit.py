@@ -18,11 +18,11 @@ from processes import ROOT
 
 from racing_env.car.scales import REFERENCE
 from racing_env.common.content import first_difference
+from racing_env.common.files import user_cache
 from racing_env.tracks import circuit as module
 from racing_env.tracks.circuit import (
     Circuit,
     circuits_content,
-    default_cache_dir,
     mirror_circuit,
     prepare_circuit,
 )
@@ -200,15 +200,15 @@ def test_processes_share_a_cache(tmp_path: Path, prepared: tuple[Circuit, bytes]
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_default_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_user_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RACING_ENV_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert default_cache_dir() == tmp_path / ".cache" / "racing_env"
+    assert user_cache() == tmp_path / ".cache" / "racing_env"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache_dir() == tmp_path / "xdg" / "racing_env"
+    assert user_cache() == tmp_path / "xdg" / "racing_env"
     monkeypatch.setenv("RACING_ENV_CACHE", str(tmp_path / "chosen"))
-    assert default_cache_dir() == tmp_path / "chosen"
+    assert user_cache() == tmp_path / "chosen"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         prepare_circuit(make_track(), RACECAR)

@@ -8,6 +8,7 @@ from cars import RACECAR
 from circuit_files import oval_table, write_map, write_rows
 
 from racing_env.common.errors import InputError
+from racing_env.common.workers import LocalWorkers
 from racing_env.tracks.generator import built_in_track
 from racing_env.tracks.reader import write_track
 from racing_env.tracks.sources import load_circuits, load_tracks, track_makers
@@ -15,7 +16,7 @@ from racing_env.tracks.sources import load_circuits, load_tracks, track_makers
 
 def test_circuits_are_the_same_for_every_number_of_workers():
     specs = ["club", "random:3:2"]
-    one, two = load_circuits(specs, RACECAR, 1), load_circuits(specs, RACECAR, 2)
+    one, two = (load_circuits(specs, RACECAR, LocalWorkers(n)) for n in (1, 2))
     assert [circuit.track.name for circuit in one] == [circuit.track.name for circuit in two]
     for ours, theirs in zip(one, two, strict=True):
         np.testing.assert_array_equal(ours.line_speed_mps, theirs.line_speed_mps)

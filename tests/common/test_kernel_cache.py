@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from processes import ROOT
 
-from racing_env.car.kernels import KERNEL_ROOMS, PACKAGE, cache_folder, sources_digest
+from racing_env.common.kernel_cache import (
+    KERNEL_ROOMS,
+    PACKAGE,
+    add_kernels,
+    cache_folder,
+    compiled_kernels,
+    sources_digest,
+)  # fmt: skip
 
 PROFILE = """
 import numpy as np
@@ -72,6 +79,19 @@ def test_folders_of_earlier_sources_are_removed(package, monkeypatch):
 def test_a_folder_that_was_chosen_is_used(package, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
     assert cache_folder(package).parent == tmp_path / "chosen"
+
+
+def test_kernels_of_another_machine_join_those_of_this_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "there"))
+    theirs = {"car/a.nbi": b"their a", "car/b.1.nbc": b"their b", "car/b.nbi": b"index of b"}
+    add_kernels(theirs)
+    (cache_folder() / "car" / "a.nbi.tmp.1").write_bytes(b"half")
+    assert compiled_kernels() == theirs
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "here"))
+    assert compiled_kernels() == {}
+    add_kernels({"car/a.nbi": b"our a"})
+    add_kernels(theirs)
+    assert compiled_kernels() == {**theirs, "car/a.nbi": b"our a"}
 
 
 def test_all_kernels_are_in_rooms_whose_sources_count():

@@ -263,6 +263,7 @@ def test_each_number_has_its_own_gradient(line: lp.LineColumns):
     """None where it is clipped: numbers that are at their least or most do not change."""
     simulator = under_way(6)
     simulator.state[dyn.VY, :3] = 40.0  # 5 is seen
+    simulator.state[dyn.VX, 1:] = np.linspace(2.0, 8.0, 5)  # previews go no nearer
     now = seen_exactly(simulator, line)
     low, high = LAYOUT.bounds()
     clipped = (now == low) | (now == high)

@@ -165,7 +165,7 @@ def train(args: argparse.Namespace) -> None:
     circuits = load_circuits(args.track, clone.vehicle, workers)
     held_back = load_circuits(args.judge_on, clone.vehicle, workers)
     same = given | {
-        "checkpoint_version": 6,
+        "checkpoint_version": 7,
         "algo": args.algo,
         "seed": args.seed,
         "policy": file_digest(args.policy),

@@ -29,7 +29,7 @@ from racing_env.tracks.minimum_curvature import (
 # With a dimension: for the reference car; another's are scaled.
 BUILD_UP_S = 1.0  # for the grip's lateral acceleration, see `_price_of_changes`
 MAX_ITERATIONS = 12
-TOLERANCE = 5e-4  # relative improvement that ends the iteration
+TOLERANCE = 1e-3  # relative improvement that ends the iteration
 SMOOTHING_STATIONS = 4.0  # of the gradient: the slowest station of a bend stands for those about it
 WEIGHT_EVERYWHERE = 0.3  # of squared curvature, over its mean weight
 STRAIGHT_RADPM = 1e-3  # curvature below which a weight would grow without bound

@@ -40,7 +40,8 @@ def cars(request) -> Simulator:
     )
     for car in (0, 1):
         rows = table[[first[car] + count[car] - 1, first[car]]]
-        simulator.state[[dyn.X, dyn.Y], car] = rows[:, [bank.X, bank.Y]].mean(axis=0)
+        place_m = rows[:, [bank.X, bank.Y]].mean(axis=0) + simulator.circuits.origin_m[car]
+        simulator.state[[dyn.X, dyn.Y], car] = place_m
         simulator.cars.station[car] = 0
     for _ in range(2):  # from far off, a place is found more exactly the second time
         simulator.locate()
@@ -87,8 +88,9 @@ def test_place_past_the_centre_of_a_corner_has_no_gradient(cars):
     tight = int(np.argmax(table[:, bank.KAPPA]))
     beyond = 3.0 / table[tight, bank.KAPPA]
     other = cars.subset(np.arange(N) == 0)
-    other.state[dyn.X] = table[tight, bank.X] - beyond * table[tight, bank.SIN]
-    other.state[dyn.Y] = table[tight, bank.Y] + beyond * table[tight, bank.COS]
+    origin_m = cars.circuits.origin_m[0]
+    other.state[dyn.X] = origin_m[0] + table[tight, bank.X] - beyond * table[tight, bank.SIN]
+    other.state[dyn.Y] = origin_m[1] + table[tight, bank.Y] + beyond * table[tight, bank.COS]
     ours = np.zeros_like(other.state)
     add_place_gradient(other.state, 0, other.circuits, c, tight, 0.0, 1.0, 1.0, ours)
     assert not ours.any()

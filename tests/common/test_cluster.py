@@ -22,7 +22,7 @@ from jobs import (
 
 from racing_env.common.cluster import Cluster, open_workers
 from racing_env.common.errors import InputError
-from racing_env.common.ray_bridge import first_on_this_node
+from racing_env.common.ray_worker import first_on_this_node
 from racing_env.common.workers import LocalWorkers
 
 pytest.importorskip("ray")

@@ -1,6 +1,6 @@
 """Small data sets: driven, and made up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,21 @@ from cars import RACECAR, circuit_named, simulator_on
 
 from racing_env.data.dataset import FIELDS, read_dataset
 from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
-from racing_env.data.recording import record_episode
+from racing_env.data.recording import record_together
+from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.circuit import circuits_content
 
 TASK = demonstration_task(RACECAR)
+
+
+def record_episode(
+    simulator: Simulator, names: Sequence[str], seed: np.random.SeedSequence, policy: Policy | None
+) -> Episode:
+    """One drive, on the circuits and at the task of a simulator."""
+    return record_together(simulator.circuits, names, simulator.task, [seed], policy)[0]
 
 
 def write_demonstrations(folder: Path, episodes: int = 4) -> Path:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -37,6 +38,12 @@ def die_at_three(number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def die_with_three(numbers: Sequence[int]) -> Sequence[int]:
+    if 3 in numbers:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return numbers
 
 
 def exit_at_three(number: int) -> int:

@@ -6,6 +6,7 @@ Nothing here imports torch: learners drive by `racing_env.drivers.policy`.
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.motion import END_NAMES, ON_TRACK
+from racing_env.simulation.motion import END_NAMES, ON_TRACK, CarTable
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
@@ -28,11 +29,17 @@ PUSH_SPEED_MPS = 12.0  # in proportion above it) and of full pedal
 PUSH_PEDALS = 0.3
 
 
+# Driven in one simulator, whose calls cost as much for three cars as for one. The same number
+# whatever the workers are: a policy's sums are rounded by the number of rows.
+EPISODES_AT_ONCE = 3
+
+
 class _WorkerState:
     """What a worker process keeps between episodes; set once when it starts."""
 
-    simulator: Simulator
+    circuits: CircuitBank
     names: Sequence[str]
+    task: Task
     policy: Policy | None
 
 
@@ -42,9 +49,7 @@ _worker = _WorkerState()
 def _start_worker(
     bank: CircuitBank, names: Sequence[str], task: Task, policy: Policy | None
 ) -> None:
-    _worker.simulator = Simulator(bank, 1, task)
-    _worker.names = names
-    _worker.policy = policy
+    _worker.circuits, _worker.names, _worker.task, _worker.policy = bank, names, task, policy
 
 
 def compile_kernels(bank: CircuitBank, names: Sequence[str], task: Task) -> None:
@@ -53,7 +58,7 @@ def compile_kernels(bank: CircuitBank, names: Sequence[str], task: Task) -> None
     Compiling at once they would spoil each other's cache.
     """
     moment = task._replace(time_limit_s=2.0 * task.control_step_s)
-    record_episode(Simulator(bank, 1, moment), names, np.random.SeedSequence(0), None)
+    record_together(bank, names, moment, [np.random.SeedSequence(0)], None)
 
 
 def record_episodes(
@@ -73,68 +78,91 @@ def record_episodes(
     if not seeds:
         return
     compile_kernels(bank, names, task)
-    with workers.pool(_start_worker, (bank, names, task, policy), at_most=len(seeds)) as pool:
-        yield from pool.imap(_record_one, seeds)
+    groups = [seeds[i : i + EPISODES_AT_ONCE] for i in range(0, len(seeds), EPISODES_AT_ONCE)]
+    with workers.pool(_start_worker, (bank, names, task, policy), at_most=len(groups)) as pool:
+        for episodes, busy_s in pool.imap(_record, groups):
+            yield from ((episode, busy_s / len(episodes)) for episode in episodes)
 
 
-def _record_one(seed: np.random.SeedSequence) -> tuple[Episode, float]:
+def _record(seeds: Sequence[np.random.SeedSequence]) -> tuple[list[Episode], float]:
     started = time.process_time()
-    episode = record_episode(_worker.simulator, _worker.names, seed, _worker.policy)
-    return episode, time.process_time() - started
+    episodes = record_together(_worker.circuits, _worker.names, _worker.task, seeds, _worker.policy)
+    return episodes, time.process_time() - started
 
 
-def record_episode(
-    simulator: Simulator,
+def record_together(
+    circuits: CircuitBank,
     names: Sequence[str],
-    seed: np.random.SeedSequence,
+    task: Task,
+    seeds: Sequence[np.random.SeedSequence],
     policy: Policy | None,
-) -> Episode:
-    """One drive of a simulator's single car, from a start of its task until a lap is done.
+) -> list[Episode]:
+    """A drive for each seed, from a start of the task until a lap is done, in one simulator.
 
     Raises ValueError if the task has no time limit.
     """
-    task, scales = simulator.task, simulator.circuits.scales
     if task.time_limit_s is None:
         raise ValueError("episodes of a data set need a time limit")
-    rng = np.random.default_rng(seed)
-    circuit = int(rng.integers(len(names)))
-    simulator.place(0, circuit, *draw_start(task.starts, simulator.circuits, circuit, rng))
-    paces = np.array([DEMONSTRATION_PACE])
+    simulator, scales = Simulator(circuits, len(seeds), task), circuits.scales
     steps = int(task.time_limit_s / task.control_step_s)
-    rows: dict[str, list[np.ndarray]] = {"observations": [], "actions": [], "expert_actions": []}
-    rewards = []
-    cars = simulator.cars
-    pushes = _pushes(rng, steps, task.control_step_s / scales.time)
-    push_speed_mps = PUSH_SPEED_MPS * scales.speed
+    pushes = np.empty((len(seeds), steps, 2))
+    for car, seed in enumerate(seeds):
+        rng = np.random.default_rng(seed)
+        circuit = int(rng.integers(len(names)))
+        simulator.place(car, circuit, *draw_start(task.starts, circuits, circuit, rng))
+        pushes[car] = _pushes(rng, steps, task.control_step_s / scales.time)
+    rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
+    facts: list[dict[str, Any]] = [{} for _ in seeds]
+    driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
     for step in range(steps):
-        observation = simulator.observe()
-        label = expert_actions(simulator, paces)
+        seen = simulator.observe()
+        labels = expert_actions(simulator, np.full(simulator.n, DEMONSTRATION_PACE))
         if policy is None:
-            speed_mps = max(simulator.state[VX, 0], scales.speed)
-            push = pushes[step] * (min(push_speed_mps / speed_mps, 1.0), 1.0)
-            action = np.clip(label + push, -1.0, 1.0)
+            speed_mps = np.maximum(simulator.state[VX], scales.speed)
+            push = pushes[driving, step]
+            push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)
+            actions = np.clip(labels + push, -1.0, 1.0)
         else:
-            action = policy.act(observation)
-        simulator.step(action)
-        rows["observations"].append(observation[0])
-        rows["actions"].append(action[0].astype(np.float32))
-        rows["expert_actions"].append(label[0].astype(np.float32))
-        rewards.append(cars.rewards[0].sum())
-        if cars.ended[0] != ON_TRACK or cars.laps[0] >= 1:
+            actions = policy.act(seen)
+        simulator.step(actions)
+        cars = simulator.cars
+        rewards = cars.rewards.sum(axis=1)
+        over = (cars.ended != ON_TRACK) | (cars.laps >= 1) | (step == steps - 1)
+        for i, drive in enumerate(driving.tolist()):
+            rows[drive].append((seen[i], actions[i], labels[i], rewards[i]))
+            if over[i]:
+                facts[drive] = _facts(names, cars, i)
+        if over.all():
             break
-    ended = np.zeros(len(rewards), dtype=np.bool_)
+        if over.any():
+            simulator, driving = simulator.subset(~over), driving[~over]
+    return [_episode(*told) for told in zip(rows, facts, strict=True)]
+
+
+def _facts(names: Sequence[str], cars: CarTable, car: int) -> dict[str, Any]:
+    """What a data set says about a drive that is over."""
+    return {
+        "circuit": names[cars.circuit[car]],
+        "laps": int(cars.laps[car]),
+        "lap_time_s": float(cars.lap_time_s[car]) if cars.laps[car] else None,
+        "end": END_NAMES[cars.ended[car]] or ("lap" if cars.laps[car] else "time limit"),
+    }
+
+
+def _episode(rows: Sequence[tuple[np.ndarray, ...]], facts: dict[str, Any]) -> Episode:
+    seen, actions, labels, rewards = (
+        np.array(values, dtype=np.float32) for values in zip(*rows, strict=True)
+    )
+    ended = np.zeros(len(rows), dtype=np.bool_)
     ended[-1] = True
-    terminated = bool(cars.ended[0] != ON_TRACK)
-    arrays = {name: np.array(values) for name, values in rows.items()} | {
-        "rewards": np.array(rewards, dtype=np.float32),
+    terminated = facts["end"] in END_NAMES
+    arrays = {
+        "observations": seen,
+        "actions": actions,
+        "expert_actions": labels,
+        "rewards": rewards,
         "terminations": ended & terminated,
         "truncations": ended & (not terminated),
-    }
-    facts = {
-        "circuit": names[circuit],
-        "laps": int(cars.laps[0]),
-        "lap_time_s": float(cars.lap_time_s[0]) if cars.laps[0] else None,
-        "end": END_NAMES[cars.ended[0]] or ("lap" if cars.laps[0] else "time limit"),
     }
     return Episode(arrays, facts)
 

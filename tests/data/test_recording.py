@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 from cars import RACECAR, circuit_named, scaled, simulator_on
-from jobs import die_at_three
+from demonstrations import record_episode
+from jobs import die_with_three
 
 from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS, shapes
-from racing_env.data.recording import record_episode, record_episodes
+from racing_env.data.recording import record_episodes, record_together
+from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import demonstration_task, racing_task
 from racing_env.tracks.bank import pack_circuits
 
@@ -98,17 +101,29 @@ def test_learner_drives_and_the_expert_labels(bank, learner):
     assert difference.max(axis=1).mean() > 0.1
 
 
-def test_labels_are_what_the_expert_does_in_the_same_state(bank):
-    """A learner that does what the expert does is labelled with its own actions."""
+def test_labels_are_what_the_expert_does_in_the_same_state(bank, learner):
+    """Driven again by the recorded actions, from the same start."""
+    simulator, seed = simulator_on(bank, 1, TASK), seeds(1)[0]
+    episode = record_episode(simulator, NAMES, seed, learner)
+    rng = np.random.default_rng(seed)
+    circuit = int(rng.integers(len(NAMES)))
+    simulator.place(0, circuit, *draw_start(TASK.starts, bank, circuit, rng))
+    for action, label in zip(
+        episode.arrays["actions"], episode.arrays["expert_actions"], strict=True
+    ):
+        wanted = expert_actions(simulator, np.array([DEMONSTRATION_PACE]))[0]
+        np.testing.assert_array_equal(label, wanted.astype(np.float32))
+        simulator.step(action[None])
 
-    class Imitator:
-        def act(self, observation):
-            paces = np.array([recording.DEMONSTRATION_PACE])
-            return np.clip(recording.expert_actions(simulator, paces), -1, 1).astype(np.float32)
 
-    simulator = simulator_on(bank, 1, TASK)
-    episode = record_episode(simulator, NAMES, seeds(1)[0], Imitator())  # type: ignore[arg-type]
-    np.testing.assert_array_equal(episode.arrays["actions"], episode.arrays["expert_actions"])
+def test_drives_in_one_simulator_are_those_of_each_alone(bank):
+    """The expert's to the last bit; they end at different times."""
+    some = np.random.SeedSequence(3).spawn(4)
+    task = demonstration_task(RACECAR)
+    together = record_together(bank, NAMES, task, some, None)
+    alone = [record_episode(simulator_on(bank, 1, task), NAMES, seed, None) for seed in some]
+    assert_same(together, alone)
+    assert len({len(episode.arrays["rewards"]) for episode in together}) > 1
 
 
 def test_episode_ends_with_its_lap_or_with_its_limit(bank):
@@ -127,7 +142,8 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
 
 
 def test_dead_worker_is_reported(bank, monkeypatch):
-    monkeypatch.setattr(recording, "_record_one", die_at_three)
+    monkeypatch.setattr(recording, "_record", die_with_three)
+    monkeypatch.setattr(recording, "EPISODES_AT_ONCE", 1)
     episodes = record_episodes(bank, NAMES, TASK, [0, 1, 2, 3, 4], LocalWorkers(2))
     with pytest.raises(ChildProcessError, match="exit code -9"):
         list(episodes)

@@ -176,12 +176,12 @@ def train(args: argparse.Namespace) -> None:
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
-    bank = pack_circuits(circuits)
-
     first = earlier["timesteps"] if earlier else 0
     demonstrated_s = demonstrated_laps(held_back)
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
     profile_s = np.array([c.lap_time_s for c in held_back])
+    bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
+    del circuits, held_back  # hundreds of megabytes
 
     # ---------------------------------------------------------------- learn
     with (
@@ -191,10 +191,10 @@ def train(args: argparse.Namespace) -> None:
             if args.cluster and settings.rollouts
             else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
         ) as env,
-        racing(held_back, clone, workers) as race,
+        racing(judge_bank, clone, workers) as race,
         tracked(args.wandb, out, decides),
     ):
-        del bank  # hundreds of megabytes, which the processes map from a file
+        del bank  # which the processes map from a file
         model = algorithm.make_model(env, timesteps, args.seed, device, args.data)
         try:
             algorithm.start_from(model, clone)

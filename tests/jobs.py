@@ -40,10 +40,10 @@ def die_at_three(number: int) -> int:
     return number
 
 
-def die_with_three(numbers: Sequence[int]) -> Sequence[int]:
+def die_with_three(numbers: Sequence[int]) -> tuple[list[int], float]:
     if 3 in numbers:
         os.kill(os.getpid(), signal.SIGKILL)
-    return numbers
+    return [], 0.0
 
 
 def exit_at_three(number: int) -> int:

@@ -5,7 +5,7 @@ time, and none the more in small batches. The network's tanh is another one, so 
 differ in their last digits.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,8 +21,7 @@ from racing_env.simulation.perceptron import network_of
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
-from racing_env.tracks.bank import CircuitBank, pack_circuits
-from racing_env.tracks.circuit import Circuit
+from racing_env.tracks.bank import CircuitBank
 
 CALL_STEPS = 64  # in one call: no lap is as short
 CHUNK = 16  # circuits a job
@@ -45,19 +44,19 @@ def set_circuits(circuits: CircuitBank) -> None:
 
 @contextmanager
 def racing(
-    circuits: Sequence[Circuit], like: Policy, workers: Workers
+    circuits: CircuitBank, like: Policy, workers: Workers
 ) -> Iterator[Callable[[Policy], np.ndarray]]:
     """`flying_laps_s` (circuits,) of policies like this one, within the block: by `workers`, or by
     this process where one chunk holds all the circuits.
     """
-    bank = pack_circuits(circuits)
-    jobs = -(-len(circuits) // CHUNK)
+    count = len(circuits.count)
+    jobs = -(-count // CHUNK)
     if min(workers.number, jobs) > 1:
-        flying_laps_s(bank, like, range(1))  # compiled once, for all of them
-        with workers.pool(set_circuits, (bank,), at_most=jobs) as pool:
-            yield partial(_race_by_chunks, pool.imap, len(circuits))
+        flying_laps_s(circuits, like, range(1))  # compiled once, for all of them
+        with workers.pool(set_circuits, (circuits,), at_most=jobs) as pool:
+            yield partial(_race_by_chunks, pool.imap, count)
     else:
-        yield lambda policy: flying_laps_s(bank, policy, range(len(circuits)))
+        yield lambda policy: flying_laps_s(circuits, policy, range(count))
 
 
 def _race_by_chunks(

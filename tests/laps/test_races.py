@@ -60,6 +60,6 @@ def test_laps_that_take_too_long_are_not_finished(circuits, monkeypatch):
 def test_shared_out_to_processes_they_are_the_same(circuits, workers, monkeypatch):
     monkeypatch.setattr(races, "CHUNK", 3)
     wanted = races.flying_laps_s(pack_circuits(circuits), SHIPPED, range(4))
-    with races.racing(circuits, SHIPPED, LocalWorkers(workers)) as race:
+    with races.racing(pack_circuits(circuits), SHIPPED, LocalWorkers(workers)) as race:
         for _ in range(2):
             np.testing.assert_array_equal(race(SHIPPED), wanted)

@@ -60,7 +60,7 @@ def collect(args: argparse.Namespace) -> None:
         from racing_env.common.cluster import open_workers
         from racing_env.common.files import read_json
         from racing_env.common.run_record import write_run_record
-        from racing_env.common.workers import worker_context
+        from racing_env.common.workers import LocalWorkers, worker_context
         from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
         from racing_env.data.recording import compile_kernels, record_episodes
         from racing_env.simulation.layouts import layout_named
@@ -76,7 +76,9 @@ def collect(args: argparse.Namespace) -> None:
     workers = open_workers(args.cluster, args.workers)
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
-    circuits = load_circuits(args.track, vehicle, workers)
+    # this process, which waits for them, will then have the episodes to write
+    preparing = workers if args.cluster else LocalWorkers(args.workers + 1)
+    circuits = load_circuits(args.track, vehicle, preparing)
     settings = {"seed": args.seed, "episodes": args.episodes}
     origin = Origin(settings, args.track, circuits_content(circuits), vehicle, task)
     writer = DatasetWriter(args.out, origin, args.resume)

@@ -53,7 +53,7 @@ if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
     demo_budget=(--episodes 30 --track random:1:12)
     bc_budget=(--epochs 9 --dagger-rounds 3 "${judges[@]}")
-    rl_budget=(--timesteps 600000 --track random:1:12 "${judges[@]}")
+    rl_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in
@@ -96,10 +96,12 @@ export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 
 # A cluster's CPUs all work, whatever this machine holds.
 demo_crew=(--workers "$demo_workers") bc_crew=(--drive-workers "$bc_drivers") rl_crew=(--envs "$rl_envs")
+evaluation_crew=(--workers "$bc_drivers")
 requirements=(requirements.txt)
 if [[ -n $cluster ]]; then
     requirements+=(requirements-cluster.txt)
     demo_crew=(--cluster "$cluster") bc_crew=(--cluster "$cluster") rl_crew=(--cluster "$cluster")
+    evaluation_crew=(--cluster "$cluster")
     if [[ -z $dry_run ]]; then
         bootstrap "${requirements[@]}"
     else
@@ -147,7 +149,7 @@ sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
 stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
-    "$out/rl/policy.safetensors" --track $circuits "${demo_crew[@]}" \
+    "$out/rl/policy.safetensors" --track $circuits "${evaluation_crew[@]}" \
     --out "$out/evaluation"
 "$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

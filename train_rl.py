@@ -59,8 +59,8 @@ def arguments() -> argparse.Namespace:
     flag("--cars", type=cli.size_int,
          help=f"cars of --vec-env batch in all ({cars})")  # fmt: skip
     flag("--data", help="demonstrations, half of each batch; with --algo sac, which gains most so")
-    flag("--track", nargs="+", default=["random:1:600"], metavar="TRACK",
-         help="circuits to train on, as for collect_demonstrations.py (random:1:600)")  # fmt: skip
+    flag("--track", nargs="+", default=["random:1:300"], metavar="TRACK",
+         help="circuits to train on, as for collect_demonstrations.py (random:1:300)")  # fmt: skip
     flag("--judge-on", nargs="+", default=["random:500:160"], metavar="TRACK",
          help="circuits to choose the best driver by, not trained on (random:500:160)")  # fmt: skip
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",

@@ -8,6 +8,7 @@ policy came from; nothing in the file is ever executed.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -37,12 +38,22 @@ class Policy:
     layout: Layout
     record: dict[str, str]  # where they come from
 
+    def __reduce__(self) -> Any:
+        """For other processes, which have the layout's kernels themselves: a kernel that is sent
+        would be compiled anew where it arrives.
+        """
+        return _arrived, (self.weights, self.biases, self.vehicle, self.layout.name, self.record)
+
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Actions (n, 2) float32 for observations (n, layout.size)."""
         values = observations
         for weight, bias in zip(self.weights, self.biases, strict=True):
             values = np.tanh(values @ weight.T + bias)
         return values
+
+
+def _arrived(weights: Any, biases: Any, vehicle: Vehicle, layout: str, record: Any) -> Policy:
+    return Policy(weights, biases, vehicle, layout_named(layout, "the policy"), record)
 
 
 def save_policy(policy: Policy, path: str | Path) -> None:

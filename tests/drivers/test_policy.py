@@ -114,6 +114,16 @@ def test_the_record_cannot_change_what_the_file_says_of_itself(tmp_path):
     assert load_policy(path).record["format_version"] == "1"
 
 
+def test_sent_to_another_process_it_has_that_process_s_kernels():
+    """One that came with the policy would be compiled there, in each process, for half a minute."""
+    policy = small_policy(8)
+    sent = pickle.loads(pickle.dumps(policy))
+    assert sent.layout is policy.layout and sent.record == policy.record
+    assert sent.vehicle == policy.vehicle
+    seen = np.ones((2, LAYOUT.size), np.float32)
+    np.testing.assert_array_equal(sent.act(seen), policy.act(seen))
+
+
 @pytest.mark.parametrize("hidden", [(), (64, 64), (256, 256)])
 def test_act_is_what_the_torch_network_does(hidden):
     torch = pytest.importorskip("torch")

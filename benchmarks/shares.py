@@ -142,13 +142,15 @@ def tables(results: Mapping[str, Any]) -> str:
     """What was measured, and what follows, as text and as Markdown."""
     parts = []
     if cases := results.get("rl"):
+        alone_ms = next(iter(cases.values()))["wall_ms"]
         rows = [
             [n, f"{case['driving_ms']:.1f}", f"{case['besides_ms']:.1f}",
              f"{case['besides_ms'] / (case['driving_ms'] + case['besides_ms']):.0%}",
-             f"{case['wall_ms']:.1f}"]
+             f"{alone_ms / case['wall_ms']:.2f}" if int(n) <= results["cores"] else "-"]
             for n, case in cases.items()
         ]  # fmt: skip
-        columns = ["processes", "own cars, ms of CPU", "besides, ms of CPU", "share", "wall, ms"]
+        columns = ["processes", "own cars, ms of CPU", "besides, ms of CPU", "share",
+                   "measured speed-up"]  # fmt: skip
         parts.append(f"a rollout of {apg.NUMBERS.cars} cars, to the learner:\n\n"
                      f"{table(columns, rows)}")  # fmt: skip
     if case := results.get("demonstrations"):
@@ -176,7 +178,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     bank = pack_circuits(circuits)
     task = demonstration_task(vehicle)
     origin = Origin({"seed": 0}, [TRACK], circuits_content(circuits), vehicle, task)
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"cores": cli.available_cores()}
     if "rl" in args.only:
         cases: dict[Any, Callable[[], dict[str, float]]] = {
             n: functools.partial(rollouts, bank, n, args.rollouts) for n in PROCESSES

@@ -27,6 +27,8 @@ from racing_env.simulation.perceptron import (
 )
 from racing_env.simulation.rewards import REWARD_TERMS, RewardWeights
 
+GRADIENT_MAX = 1e9  # by any number, in its unit: far from where single precision ends
+
 
 class LoopNumbers(NamedTuple):
     """What `drive` and `pull_back` are told."""
@@ -144,6 +146,17 @@ def drive(see, state, cars, circuits, numbers, scaling, scratch, network, episod
 
 
 @inlined
+def _is_told(by_state, by_action, car):
+    """Whether a car's gradient says anything: of a spinning car it may grow, over seconds in which
+    its actuators are at their ends, beyond all numbers.
+    """
+    told = abs(by_action[car, 0]) < GRADIENT_MAX and abs(by_action[car, 1]) < GRADIENT_MAX
+    for i in range(dyn.STATE_SIZE):
+        told = told and abs(by_state[i, car]) < GRADIENT_MAX
+    return told
+
+
+@inlined
 def pull_back(
     add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
 ):
@@ -208,6 +221,10 @@ def pull_back(
                 state, car, circuits, c, station, tape.fraction[step, car], by_fraction, 0.0,
                 by_state,
             )  # fmt: skip
+            if not _is_told(by_state, by_action, car):
+                for i in range(dyn.STATE_SIZE):
+                    by_state[i, car] = 0.0
+                by_action[car, 0] = by_action[car, 1] = 0.0
             largest = max(abs(by_action[car, 0]), abs(by_action[car, 1]), 1e-9)
             shrink = min(numbers.action_gradient_limit / largest, 1.0)
             for i in range(dyn.STATE_SIZE):

@@ -7,7 +7,7 @@ from loops import HIDDEN, drive, driver_parameters, loop_numbers, pulled_back
 
 from racing_env.car import dynamics as dyn
 from racing_env.drivers.expert import expert_actions
-from racing_env.simulation.closed_loop import LoopNumbers
+from racing_env.simulation.closed_loop import LoopNumbers, _is_told
 from racing_env.simulation.layouts import layouts
 from racing_env.simulation.perceptron import parameters_of
 from racing_env.simulation.simulator import Simulator
@@ -251,3 +251,13 @@ def test_what_overflows_does_not_outlast_its_episode(start, parameters):
     driven.tape.after[10, dyn.VX] = np.inf
     ours, usable, _ = pulled_back(driven, parameters, numbers)
     assert usable == 1 and np.isfinite(ours).all() and ours.any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e12])
+def test_a_gradient_beyond_all_numbers_tells_nothing(value):
+    """As of a car that spins for seconds; a training on such drives is in test_train_rl.py."""
+    by_state, by_action = np.full((dyn.STATE_SIZE, 2), 1e3), np.full((2, 2), -1e3)
+    assert _is_told.py_func(by_state, by_action, 0) and _is_told.py_func(by_state, by_action, 1)
+    by_state[dyn.VY, 0] = by_action[1, 1] = value
+    assert not _is_told.py_func(by_state, by_action, 0)
+    assert not _is_told.py_func(by_state, by_action, 1)

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from racing_env.common.files import user_cache
 from racing_env.common.kernel_cache import add_kernels
+from racing_env.common.sharing import sendable
 
 # What has to be of one version everywhere, or results would not be the same.
 LIBRARIES = ("numpy", "scipy", "numba", "piqp")
@@ -80,12 +81,7 @@ def _error(error: Exception) -> bytes:
             f"the node {socket.gethostname()} of the cluster lacks the package {error.name}; "
             "install requirements.txt there"
         )
-    try:
-        data = pickle.dumps((None, error))
-        pickle.loads(data)
-    except Exception:
-        data = pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
-    return data
+    return pickle.dumps((None, sendable(error)))
 
 
 def _refuse_other_versions(wanted: Mapping[str, str]) -> None:

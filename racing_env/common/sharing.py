@@ -27,6 +27,15 @@ def pickle_apart(value: Any) -> tuple[bytes, list[memoryview]]:
     return pickle.dumps(value, protocol=5, buffer_callback=is_copied), apart
 
 
+def sendable(error: Exception) -> Exception:
+    """An exception, or one that says the same where it could not be read in another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
 class Mapped:
     """A value for processes that are about to be started: each gets the value itself, its read-only
     arrays mapped from one file, which has no name and goes with the last process.

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psutil
 
-from racing_env.common.sharing import Mapped
+from racing_env.common.sharing import Mapped, sendable
 
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
@@ -290,15 +289,7 @@ def _work(function: Callable[[Job], Result], boxed_job: tuple[Job]) -> Result:
             _worker.initializer = None
         return function(*boxed_job)
     except Exception as error:
-        if not _can_be_sent(error):
-            raise RuntimeError(f"{type(error).__name__}: {error}") from error
-        raise
-
-
-def _can_be_sent(error: Exception) -> bool:
-    """Whether it arrives: of one that cannot be read a Pool would never hear again."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return False
-    return True
+        sent = sendable(error)  # of one that cannot be read a Pool would never hear again
+        if sent is error:
+            raise
+        raise sent from error

@@ -16,7 +16,7 @@ from racing_env.common.workers import Workers
 from racing_env.data.recording import compile_kernels
 from racing_env.laps.evaluation import Driver, LapResult, drive_bank, expert_paces
 from racing_env.simulation.task import demonstration_task
-from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.bank import CircuitBank, pack_circuits, part_of
 from racing_env.tracks.circuit import Circuit
 
 # In jobs of 40 circuits, laps on 160 take 1.3 times the processor time of one batch; of 20, 1.9.
@@ -53,7 +53,7 @@ def circuits_set(
     layouts: by which the drivers see.
     """
     bank, tracks = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
-    jobs = len(_chunks(len(circuits), chunk))
+    jobs = len(chunks_of(len(circuits), chunk))
     if min(workers.number, jobs) > 1:
         for layout in layouts:
             compile_kernels(bank, tracks, demonstration_task(bank.vehicle, layout))
@@ -67,15 +67,16 @@ def circuits_set(
 def drive_chunks(imap: Imap, circuits: int, driver: Driver, **options: Any) -> list[LapResult]:
     """`drive_bank` on so many circuits, in their order. The driver and options can be pickled."""
     drive = partial(_drive, driver, options)
-    return list(chain.from_iterable(imap(drive, _chunks(circuits, LAP_CHUNK))))
+    return list(chain.from_iterable(imap(drive, chunks_of(circuits, LAP_CHUNK))))
 
 
 def paces_by_chunks(imap: Imap, circuits: int, laps: int = 3) -> np.ndarray:
     """`expert_paces` of so many circuits (circuits,)."""
-    return np.concatenate([*imap(partial(_paces, laps), _chunks(circuits, PACE_CHUNK))])
+    return np.concatenate([*imap(partial(_paces, laps), chunks_of(circuits, PACE_CHUNK))])
 
 
-def _chunks(circuits: int, size: int) -> list[range]:
+def chunks_of(circuits: int, size: int) -> list[range]:
+    """So many circuits, in their order, in chunks of this size."""
     return [range(circuits)[first : first + size] for first in range(0, circuits, size)]
 
 
@@ -84,11 +85,4 @@ def _drive(driver: Driver, options: dict[str, Any], which: range) -> list[LapRes
 
 
 def _paces(laps: int, which: range) -> np.ndarray:
-    bank, part = _worker.circuits, slice(which.start, which.stop)
-    return expert_paces(
-        bank._replace(
-            first=bank.first[part], count=bank.count[part], step_m=bank.step_m[part],
-            line_lap_s=bank.line_lap_s[part],
-        ),
-        laps,
-    )  # fmt: skip
+    return expert_paces(part_of(_worker.circuits, which), laps)

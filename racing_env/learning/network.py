@@ -10,6 +10,7 @@ from torch import nn
 
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE, Policy
+from racing_env.simulation import perceptron
 
 HIDDEN_SIZES = (64, 64)
 
@@ -92,9 +93,10 @@ def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
     """All weights and biases (parameters,) float32, as `racing_env.simulation.perceptron` has them:
     a layer's weights (in, out), its biases, the next layer's.
     """
-    with torch.no_grad():
-        parts = [part for layer in layers for part in (layer.weight.T.flatten(), layer.bias)]
-        return torch.cat(parts).cpu().numpy()
+    return perceptron.flat_parameters(
+        [layer.weight.detach().cpu().numpy() for layer in layers],
+        [layer.bias.detach().cpu().numpy() for layer in layers],
+    )
 
 
 def set_gradient(layers: Sequence[nn.Linear], gradient: np.ndarray) -> None:

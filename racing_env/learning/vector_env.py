@@ -224,8 +224,8 @@ class BatchVecEnv(CarVecEnv):
         self._workers[i].join(timeout=5.0)
         raise death_of(i, self._workers[i])
 
-    def _gathered(self, field: str, axis: int = 0) -> np.ndarray:
-        return np.concatenate([getattr(block, field) for block in self._blocks], axis=axis)
+    def _gathered(self, field: str) -> np.ndarray:
+        return np.concatenate([getattr(block, field) for block in self._blocks])
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         return [getattr(self, attr_name)] * len(self._indices(indices))

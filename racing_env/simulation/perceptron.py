@@ -5,6 +5,7 @@ worked on one by one, so that nothing depends on how many there are; the sums ov
 layer are in a fixed order, and each works on all of its outputs at once.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,13 @@ def parameters_of(flat: np.ndarray, inputs: int, hidden: int, outputs: int) -> l
         parts.append(flat[start : start + size].reshape(shape))
         start += size
     return parts
+
+
+def flat_parameters(weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
+    """All as one (parameters,) float32, from weights (out, in) as a policy has them."""
+    layers = zip(weights, biases, strict=True)
+    parts = [part for weight, bias in layers for part in (weight.T.ravel(), bias)]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def network_of(flat: np.ndarray, inputs: int, hidden: int, outputs: int) -> Network:

@@ -107,6 +107,13 @@ def _fill(table: np.ndarray, circuit: Circuit, origin_m: np.ndarray) -> None:
     table[:, LINE_TIME] = circuit.line_time_s
 
 
+def part_of(circuits: CircuitBank, which: range) -> CircuitBank:
+    """The bank of these of the circuits, with the table of all."""
+    part = slice(which.start, which.stop)
+    own = ("first", "count", "step_m", "line_lap_s", "origin_m")
+    return circuits._replace(**{name: getattr(circuits, name)[part] for name in own})
+
+
 def save_table(circuits: CircuitBank, table_file: str | Path) -> None:
     """Write the bank's table for `with_mapped_table`, atomically."""
     with replaced_atomically(table_file) as path, path.open("wb") as file:

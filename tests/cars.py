@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from racing_env.car import conditions
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
@@ -53,6 +54,11 @@ SIMILARITY_EXPONENTS = {
     "tyre_nominal_load_n": 3.0,
     "steering_full_s": 0.5, "drive_full_s": 0.5, "brake_full_s": 0.5, "load_filter_s": 0.5,
 }  # fmt: skip
+
+
+def nominal(cars: int) -> np.ndarray:
+    """Conditions (cars, SIZE) of cars as they are in their file."""
+    return np.zeros((cars, conditions.SIZE))
 
 
 def on_both_axles(**tyre: float) -> dict[str, float]:

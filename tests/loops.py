@@ -9,6 +9,7 @@ import numpy as np
 
 from racing_env.car.dynamics import new_scratch
 from racing_env.simulation import closed_loop
+from racing_env.simulation.adaptation import EXTRA_INPUTS, Adaptation, no_adaptation
 from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameter_count, parameters_of
 from racing_env.simulation.rewards import REWARD_TERMS
@@ -59,24 +60,30 @@ def drive(
     noise: np.ndarray | None = None,
     restart: Callable[[Simulator, int], None] | None = None,
     hidden: int = HIDDEN,
+    adaptation: Adaptation | None = None,
 ) -> Driven:
     """Drive from the start, which stays as it is; restart: places a car whose episode is over."""
     n, layout = start.n, start.layout
     simulator = start.subset(np.ones(n, dtype=bool))
-    tape = closed_loop.new_tape(steps, n, layout.size, hidden)
+    inputs = layout.size + (EXTRA_INPUTS if adaptation else 0)
+    tape = closed_loop.new_tape(steps, n, layout.size, inputs, hidden)
     simulator.observe(out=tape.seen[0])
     if noise is not None:
         tape.noise[:] = noise
     episodes = closed_loop.Episodes(
-        np.zeros(n, np.int32), np.zeros((n, len(REWARD_TERMS))), np.full(n, np.nan)
+        np.zeros(n, np.int32),
+        np.zeros((n, len(REWARD_TERMS))),
+        np.full(n, np.nan),
+        simulator.memory,
     )
-    network, scratch = network_of(parameters, layout.size, hidden, 2), new_scratch()
+    network, scratch = network_of(parameters, inputs, hidden, 2), new_scratch()
+    adaptation = adaptation or no_adaptation()
     scaling = layout.scaling(start.vehicle)
     step = 0
     while step < steps:
         step = layout.drive(
-            simulator.state, simulator.cars, simulator.circuits, numbers, scaling, scratch, network,
-            episodes, tape, step,
+            simulator.state, simulator.cars, simulator.circuits, numbers, scaling,
+            simulator.sensors, scratch, network, adaptation, episodes, tape, step,
         )  # fmt: skip
         assert step > 0
         for car in np.flatnonzero(tape.terminated[step - 1] | tape.truncated[step - 1]).tolist():
@@ -92,16 +99,19 @@ def pulled_back(
     parameters: np.ndarray,
     numbers: closed_loop.LoopNumbers,
     hidden: int = HIDDEN,
+    adaptation: Adaptation | None = None,
 ) -> tuple[np.ndarray, int, np.ndarray]:
     """Gradient (parameters,), how many steps were learnt from, sizes (2,) by the actions."""
     simulator, size = driven.simulator, driven.simulator.layout.size
+    inputs = driven.tape.inputs.shape[2]
     flat = np.zeros(len(parameters), np.float32)
     gradient = closed_loop.Gradient(
-        tuple(parameters_of(flat, size, hidden, 2)), np.zeros(1, np.int64), np.zeros(2)
+        tuple(parameters_of(flat, inputs, hidden, 2)), np.zeros(1, np.int64), np.zeros(2)
     )
     simulator.layout.pull_back(
         simulator.circuits, numbers, simulator.layout.scaling(simulator.vehicle),
         state_changes(simulator.circuits.scales), new_probe(size),
-        network_of(parameters, size, hidden, 2), driven.tape, gradient,
+        network_of(parameters, inputs, hidden, 2), adaptation or no_adaptation(), driven.tape,
+        gradient,
     )  # fmt: skip
     return flat, int(gradient.usable[0]), gradient.sizes

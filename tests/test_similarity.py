@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cars import RACECAR, circuit_named, scaled, scatter, simulator_on
+from cars import RACECAR, circuit_named, nominal, scaled, scatter, simulator_on
 from loops import drive, driver_parameters, loop_numbers, pulled_back
 
 from racing_env.car import dynamics as dyn
@@ -125,8 +125,8 @@ def test_a_drive_at_speed_is_similar_to_the_last_bit():
     scratch = dyn.new_scratch()
     for _ in range(40):
         actions = rng.uniform(-0.1, 0.3, (20, 2))
-        dyn.step_dynamics(ours, actions.copy(), RACECAR, 0.05, dyn.SUBSTEPS, scratch)
-        dyn.step_dynamics(theirs, actions.copy(), small, 0.025, dyn.SUBSTEPS, scratch)
+        dyn.step_dynamics(ours, actions.copy(), nominal(20), RACECAR, 0.05, dyn.SUBSTEPS, scratch)
+        dyn.step_dynamics(theirs, actions.copy(), nominal(20), small, 0.025, dyn.SUBSTEPS, scratch)
     np.testing.assert_array_equal(theirs, ours * state_scales(QUARTER))
 
 
@@ -279,8 +279,8 @@ def test_gradients_of_a_step_are_similar():
         simulator.step(actions)
         by_state, by_action = of_what_follows / scales, np.zeros((6, 2))
         step_dynamics_adjoint(
-            before, simulator.state, actions, vehicle, dt_s, dyn.substeps_of(vehicle, dt_s),
-            by_state, by_action,
+            before, simulator.state, actions, nominal(len(actions)), vehicle, dt_s,
+            dyn.substeps_of(vehicle, dt_s), by_state, by_action,
         )  # fmt: skip
         gradients.append((by_state * scales, by_action))
     for expected, found in zip(*gradients, strict=True):

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
+from racing_env.car.conditions import FACTORS, POWER, conditioned
 from racing_env.car.kernels import inlined, kernel
 from racing_env.car.loads import axle_loads_n, drag_n, wheel_loads_n
 from racing_env.car.powertrain import drive_force_n, top_speed_fade, wheel_shares_n
@@ -214,11 +215,12 @@ def _substep(
 
 
 _single_substep = in_single_precision(_substep)
+_single_conditioned = in_single_precision(conditioned)
 
 
 # Of a block of cars in a step: first what is asked, then the state at the step's start, then what
-# it has gained since, in the frame of the start. Rows have a constant length, by which the compiler
-# knows that they do not overlap; a block fits the first cache.
+# it has gained since, in the frame of the start, then the conditions. Rows have a constant length,
+# by which the compiler knows that they do not overlap; a block fits the first cache.
 BLOCK = 128
 # Cars of a vector of the processor. The loop over what is left of them is not vectorised, so those
 # of the last vector that are not there are moved as well, but for a few cars.
@@ -226,8 +228,9 @@ VECTOR, FEW = 16, 4
 (
     ASKED_STEER, ASKED_PEDALS, VX_0, VY_0, YAW_RATE_0, AX_0, AY_0, STEER_NOW, DRIVE_NOW, BRAKE_NOW,
     GAIN_X, GAIN_Y, GAIN_PSI, GAIN_VX, GAIN_VY, GAIN_YAW_RATE, GAIN_AX, GAIN_AY,
-) = range(0, 18 * BLOCK, BLOCK)  # fmt: skip
-SCRATCH_SIZE = 18 * BLOCK
+    FRICTION_NOW, MASS_NOW, POWER_NOW, TYRE_STIFFNESS_NOW, DOWNFORCE_NOW,
+) = range(0, 23 * BLOCK, BLOCK)  # fmt: skip
+SCRATCH_SIZE = 23 * BLOCK
 
 
 def new_scratch() -> np.ndarray:
@@ -236,22 +239,27 @@ def new_scratch() -> np.ndarray:
 
 
 @kernel
-def step_dynamics(state, action, vehicle, dt_s, substeps, scratch):
+def step_dynamics(state, action, conditions, vehicle, dt_s, substeps, scratch):
     """Advance n cars by one control step, in place: Runge-Kutta of fourth order.
 
     state: (STATE_SIZE, n) float64; action: (n, 2) in [-1, 1]: steering target / full lock (left
-    positive), drive (> 0) or brake (< 0) fraction; scratch: of `new_scratch`. The step is computed
-    in single precision, in the frame of its start; what the state gains is added in double.
+    positive), drive (> 0) or brake (< 0) fraction; conditions: (n, FACTORS or more), see
+    `racing_env.car.conditions`; scratch: of `new_scratch`. The step is computed in single
+    precision, in the frame of its start; what the state gains is added in double.
     """
     single_vehicle = single(vehicle)
     h = np.float32(dt_s / substeps)
     for first in range(0, state.shape[1], BLOCK):
         count = min(BLOCK, state.shape[1] - first)
         _enter(state, action, first, count, scratch)
+        nominal = _enter_conditions(conditions, first, count, scratch)
         lanes = min(-(-count // VECTOR) * VECTOR, BLOCK) if count >= FEW else count
         for _ in range(substeps):
-            _advance(lanes, single_vehicle, h, scratch)
-        _leave(state, action, first, count, vehicle, dt_s, scratch)
+            if nominal:
+                _advance(lanes, single_vehicle, h, scratch)
+            else:
+                _advance_conditioned(lanes, single_vehicle, h, scratch)
+        _leave(state, action, conditions, first, count, vehicle, dt_s, scratch)
 
 
 @inlined
@@ -273,37 +281,65 @@ def _enter(state, action, first, count, scratch):
 
 
 @inlined
-def _advance(lanes, vehicle, h, scratch):
-    """A Runge-Kutta step of h seconds, of so many columns of scratch."""
-    for i in range(lanes):
-        (
-            gain_x, gain_y, gain_psi, gain_vx, gain_vy, gain_yaw_rate, gain_ax, gain_ay,
-            steer, drive, brake,
-        ) = _single_substep(
-            scratch[GAIN_PSI + i],
-            scratch[VX_0 + i] + scratch[GAIN_VX + i],
-            scratch[VY_0 + i] + scratch[GAIN_VY + i],
-            scratch[YAW_RATE_0 + i] + scratch[GAIN_YAW_RATE + i],
-            scratch[AX_0 + i] + scratch[GAIN_AX + i],
-            scratch[AY_0 + i] + scratch[GAIN_AY + i],
-            scratch[STEER_NOW + i], scratch[DRIVE_NOW + i], scratch[BRAKE_NOW + i],
-            scratch[ASKED_STEER + i], scratch[ASKED_PEDALS + i], vehicle, h,
-        )  # fmt: skip
-        scratch[GAIN_X + i] += gain_x
-        scratch[GAIN_Y + i] += gain_y
-        scratch[GAIN_PSI + i] += gain_psi
-        scratch[GAIN_VX + i] += gain_vx
-        scratch[GAIN_VY + i] += gain_vy
-        scratch[GAIN_YAW_RATE + i] += gain_yaw_rate
-        scratch[GAIN_AX + i] += gain_ax
-        scratch[GAIN_AY + i] += gain_ay
-        scratch[STEER_NOW + i] = steer
-        scratch[DRIVE_NOW + i] = drive
-        scratch[BRAKE_NOW + i] = brake
+def _enter_conditions(conditions, first, count, scratch):
+    """Fill scratch with the cars' conditions; returns whether they are nominal."""
+    nominal = True
+    for i in range(count):
+        for k in range(FACTORS):
+            nominal = nominal and conditions[first + i, k] == 0.0
+            scratch[FRICTION_NOW + k * BLOCK + i] = conditions[first + i, k]
+    return nominal
 
 
 @inlined
-def _leave(state, action, first, count, vehicle, dt_s, scratch):
+def _advance(lanes, vehicle, h, scratch):
+    """A Runge-Kutta step of h seconds, of so many columns of scratch, of cars as in their file."""
+    for i in range(lanes):
+        _advance_one(i, vehicle, h, scratch)
+
+
+@inlined
+def _advance_conditioned(lanes, vehicle, h, scratch):
+    """The same under conditions. Constants of the car no longer leave the loop, which costs."""
+    for i in range(lanes):
+        own = _single_conditioned(
+            vehicle, scratch[FRICTION_NOW + i], scratch[MASS_NOW + i], scratch[POWER_NOW + i],
+            scratch[TYRE_STIFFNESS_NOW + i], scratch[DOWNFORCE_NOW + i],
+        )  # fmt: skip
+        _advance_one(i, own, h, scratch)
+
+
+@inlined
+def _advance_one(i, vehicle, h, scratch):
+    """A Runge-Kutta step of h seconds, of column i of scratch."""
+    (
+        gain_x, gain_y, gain_psi, gain_vx, gain_vy, gain_yaw_rate, gain_ax, gain_ay,
+        steer, drive, brake,
+    ) = _single_substep(
+        scratch[GAIN_PSI + i],
+        scratch[VX_0 + i] + scratch[GAIN_VX + i],
+        scratch[VY_0 + i] + scratch[GAIN_VY + i],
+        scratch[YAW_RATE_0 + i] + scratch[GAIN_YAW_RATE + i],
+        scratch[AX_0 + i] + scratch[GAIN_AX + i],
+        scratch[AY_0 + i] + scratch[GAIN_AY + i],
+        scratch[STEER_NOW + i], scratch[DRIVE_NOW + i], scratch[BRAKE_NOW + i],
+        scratch[ASKED_STEER + i], scratch[ASKED_PEDALS + i], vehicle, h,
+    )  # fmt: skip
+    scratch[GAIN_X + i] += gain_x
+    scratch[GAIN_Y + i] += gain_y
+    scratch[GAIN_PSI + i] += gain_psi
+    scratch[GAIN_VX + i] += gain_vx
+    scratch[GAIN_VY + i] += gain_vy
+    scratch[GAIN_YAW_RATE + i] += gain_yaw_rate
+    scratch[GAIN_AX + i] += gain_ax
+    scratch[GAIN_AY + i] += gain_ay
+    scratch[STEER_NOW + i] = steer
+    scratch[DRIVE_NOW + i] = drive
+    scratch[BRAKE_NOW + i] = brake
+
+
+@inlined
+def _leave(state, action, conditions, first, count, vehicle, dt_s, scratch):
     """Add what was gained to the state of the cars from `first` on; move their actuators."""
     steer_rate, drive_rate, brake_rate = actuator_rates(vehicle)
     for i in range(count):
@@ -321,7 +357,8 @@ def _leave(state, action, first, count, vehicle, dt_s, scratch):
         state[AY, car] += scratch[GAIN_AY + i]
         target = action[car, 0] * vehicle.steering_max_rad
         state[STEER, car] = moved_towards(state[STEER, car], target, dt_s * steer_rate)
-        target = max(action[car, 1], 0.0) * vehicle.drive_force_max_n
-        state[DRIVE, car] = moved_towards(state[DRIVE, car], target, dt_s * drive_rate)
+        power = 1.0 + conditions[car, POWER]
+        target = max(action[car, 1], 0.0) * (vehicle.drive_force_max_n * power)
+        state[DRIVE, car] = moved_towards(state[DRIVE, car], target, dt_s * (drive_rate * power))
         target = max(-action[car, 1], 0.0) * vehicle.brake_force_max_n
         state[BRAKE, car] = moved_towards(state[BRAKE, car], target, dt_s * brake_rate)

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from racing_env.car.arithmetic import PI, arctangent, cosine, sine, wrapped_angle
+from racing_env.car.conditions import FACTORS, conditioned
 from racing_env.car.dynamics import (
     AX,
     AY,
@@ -48,7 +49,7 @@ STAGE_NUMBERS = 9
 LANES = 8  # cars that are worked on together
 # Rows of the table that a block of cars is worked on in; actuators are the last three of a nine.
 HERE, START, END, BY_HERE, BY_START, BY_END = 0, 9, 18, 27, 36, 45
-MIDDLE, BY_MIDDLE, BY_PLACE, ACTION, BY_ACTION, WORK_ROWS = 54, 57, 60, 62, 64, 66
+MIDDLE, BY_MIDDLE, BY_PLACE, ACTION, BY_ACTION, CONDITIONS, WORK_ROWS = 54, 57, 60, 62, 64, 66, 71
 ACTUATORS = 6  # the first of them among the nine
 # The side force that is left beside a force along falls with infinite slope at the end of grip; its
 # slope is that at this share of the grip.
@@ -291,25 +292,35 @@ def _cleared(target, to_row, rows):
 
 
 @inlined
+def _under_conditions(vehicle, work, i):
+    """The car of a lane."""
+    return conditioned(
+        vehicle, work[CONDITIONS, i], work[CONDITIONS + 1, i], work[CONDITIONS + 2, i],
+        work[CONDITIONS + 3, i], work[CONDITIONS + 4, i],
+    )  # fmt: skip
+
+
+@inlined
 def _stage_inputs(vehicle, h, substeps, stages, work):
     """Fill stages with what the rates were computed from.
 
     The first of all are in HERE.
     """
-    steer_rate, drive_rate, brake_rate = actuator_rates(vehicle)
     for substep in range(substeps):
         _copied(work, HERE, work, START, STAGE_NUMBERS)
         _copied(work, HERE, work, END, ACTUATORS)
         for i in range(LANES):
-            target = work[ACTION, i] * vehicle.steering_max_rad
+            own = _under_conditions(vehicle, work, i)
+            steer_rate, drive_rate, brake_rate = actuator_rates(own)
+            target = work[ACTION, i] * own.steering_max_rad
             work[MIDDLE, i], work[END + 6, i] = actuator_at_stages(
                 work[HERE + 6, i], target, steer_rate, h
             )
-            target = max(work[ACTION + 1, i], 0.0) * vehicle.drive_force_max_n
+            target = max(work[ACTION + 1, i], 0.0) * own.drive_force_max_n
             work[MIDDLE + 1, i], work[END + 7, i] = actuator_at_stages(
                 work[HERE + 7, i], target, drive_rate, h
             )
-            target = max(-work[ACTION + 1, i], 0.0) * vehicle.brake_force_max_n
+            target = max(-work[ACTION + 1, i], 0.0) * own.brake_force_max_n
             work[MIDDLE + 2, i], work[END + 8, i] = actuator_at_stages(
                 work[HERE + 8, i], target, brake_rate, h
             )
@@ -327,7 +338,7 @@ def _stage_inputs(vehicle, h, substeps, stages, work):
                 _, _, psi, vx, vy, r, ax, ay = rates(
                     work[HERE, i], work[HERE + 1, i], work[HERE + 2, i], work[HERE + 3, i],
                     work[HERE + 4, i], work[HERE + 5, i], work[HERE + 6, i], work[HERE + 7, i],
-                    work[HERE + 8, i], vehicle,
+                    work[HERE + 8, i], _under_conditions(vehicle, work, i),
                 )  # fmt: skip
                 work[HERE, i] = work[START, i] + step_s * psi
                 work[HERE + 1, i] = work[START + 1, i] + step_s * vx
@@ -356,7 +367,7 @@ def _stage_adjoint(weight_s, step_s, vehicle, work):
         psi, vx, vy, r, ax, ay, steer, drive, brake = _rates_adjoint(
             work[HERE, i], work[HERE + 1, i], work[HERE + 2, i], work[HERE + 3, i],
             work[HERE + 4, i], work[HERE + 5, i], work[HERE + 6, i], work[HERE + 7, i],
-            work[HERE + 8, i], vehicle,
+            work[HERE + 8, i], _under_conditions(vehicle, work, i),
             weight_s * work[BY_PLACE, i], weight_s * work[BY_PLACE + 1, i],
             weight_s * work[BY_END, i] + step_s * work[BY_HERE, i],
             weight_s * work[BY_END + 1, i] + step_s * work[BY_HERE + 1, i],
@@ -383,27 +394,28 @@ def _actuators_adjoint(vehicle, h, work):
     BY_MIDDLE, BY_END: gradient by their values in the middle and at the end. That by those at the
     start is added to BY_START, that by the action to BY_ACTION.
     """
-    steer_rate, drive_rate, brake_rate = actuator_rates(vehicle)
     for i in range(LANES):
+        own = _under_conditions(vehicle, work, i)
+        steer_rate, drive_rate, brake_rate = actuator_rates(own)
         pedals = work[ACTION + 1, i]
         by_value, by_target = _actuator_adjoint(
-            work[HERE + 6, i], work[ACTION, i] * vehicle.steering_max_rad, steer_rate, h,
+            work[HERE + 6, i], work[ACTION, i] * own.steering_max_rad, steer_rate, h,
             work[BY_MIDDLE, i], work[BY_END + 6, i],
         )  # fmt: skip
         work[BY_START + 6, i] += by_value
-        work[BY_ACTION, i] += by_target * vehicle.steering_max_rad
+        work[BY_ACTION, i] += by_target * own.steering_max_rad
         by_value, by_drive = _actuator_adjoint(
-            work[HERE + 7, i], max(pedals, 0.0) * vehicle.drive_force_max_n, drive_rate, h,
+            work[HERE + 7, i], max(pedals, 0.0) * own.drive_force_max_n, drive_rate, h,
             work[BY_MIDDLE + 1, i], work[BY_END + 7, i],
         )  # fmt: skip
         work[BY_START + 7, i] += by_value
         by_value, by_brake = _actuator_adjoint(
-            work[HERE + 8, i], max(-pedals, 0.0) * vehicle.brake_force_max_n, brake_rate, h,
+            work[HERE + 8, i], max(-pedals, 0.0) * own.brake_force_max_n, brake_rate, h,
             work[BY_MIDDLE + 2, i], work[BY_END + 8, i],
         )  # fmt: skip
         work[BY_START + 8, i] += by_value
-        by_drive = by_drive * vehicle.drive_force_max_n
-        by_brake = by_brake * vehicle.brake_force_max_n
+        by_drive = by_drive * own.drive_force_max_n
+        by_brake = by_brake * own.brake_force_max_n
         work[BY_ACTION + 1, i] += by_drive if pedals >= 0.0 else -by_brake
 
 
@@ -439,12 +451,14 @@ _single_block_adjoint = in_single_precision(_block_adjoint)
 
 
 @kernel
-def step_dynamics_adjoint(state, after, action, vehicle, dt_s, substeps, gradient, by_action):
+def step_dynamics_adjoint(
+    state, after, action, conditions, vehicle, dt_s, substeps, gradient, by_action
+):
     """Pull a gradient back through `step_dynamics`.
 
-    state, after: (STATE_SIZE, n) before and after the step with action (n, 2); gradient:
-    (STATE_SIZE, n), by the state after the step, overwritten with that by the state before it;
-    by_action: (n, 2), filled. Computed in single precision, as the motion is.
+    state, after: (STATE_SIZE, n) before and after the step with action (n, 2) under conditions
+    (n, FACTORS or more); gradient: (STATE_SIZE, n), by the state after the step, overwritten with
+    that by the state before it; by_action: (n, 2), filled. Computed in single precision, as the motion is.
     """
     n = state.shape[1]
     # One small table whose sizes the compiler knows: with rows of unknown length it would have to
@@ -463,6 +477,8 @@ def step_dynamics_adjoint(state, after, action, vehicle, dt_s, substeps, gradien
             work[BY_PLACE + 1, i] = cos * by_y - sin * by_x
             work[HERE, i], work[BY_END, i] = 0.0, gradient[PSI, car]
             work[ACTION, i], work[ACTION + 1, i] = action[car, 0], action[car, 1]
+            for k in range(FACTORS):
+                work[CONDITIONS + k, i] = conditions[car, k]
             for row in range(1, STAGE_NUMBERS):
                 work[HERE + row, i] = state[STATE_ROWS[row], car]
                 work[BY_END + row, i] = gradient[STATE_ROWS[row], car]

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from racing_env.car.conditions import differences, draw_conditions
 from racing_env.car.dynamics import VX
 from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
-from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
+from racing_env.drivers.expert import careful_paces, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.motion import END_NAMES, ON_TRACK, CarTable
+from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
@@ -106,24 +108,31 @@ def record_together(
     simulator, scales = Simulator(circuits, len(seeds), task), circuits.scales
     steps = int(task.time_limit_s / task.control_step_s)
     pushes = np.empty((len(seeds), steps, 2))
+    errors = np.zeros((len(seeds), steps, CHANNELS))  # of the sensors
+    facts: list[dict[str, Any]] = [{} for _ in seeds]
     for car, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
         circuit = int(rng.integers(len(names)))
-        simulator.place(car, circuit, *draw_start(task.starts, circuits, circuit, rng))
+        start = draw_start(task.starts, circuits, circuit, rng)
+        conditions = draw_conditions(task.conditions, rng)
+        simulator.place(car, circuit, *start, conditions=conditions)
         pushes[car] = _pushes(rng, steps, task.control_step_s / scales.time)
+        if conditions.noise:
+            errors[car] = rng.standard_normal((steps, CHANNELS))
+        facts[car]["conditions"] = differences(conditions)
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
-    facts: list[dict[str, Any]] = [{} for _ in seeds]
     driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
     for step in range(steps):
+        simulator.noise[:] = errors[driving, step]
         seen = simulator.observe()
-        labels = expert_actions(simulator, np.full(simulator.n, DEMONSTRATION_PACE))
+        labels = expert_actions(simulator, careful_paces(simulator))
         if policy is None:
             speed_mps = np.maximum(simulator.state[VX], scales.speed)
             push = pushes[driving, step]
             push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)
             actions = np.clip(labels + push, -1.0, 1.0)
         else:
-            actions = policy.act(seen)
+            actions = policy.act(seen, simulator.memory)
         simulator.step(actions)
         cars = simulator.cars
         rewards = cars.rewards.sum(axis=1)
@@ -131,7 +140,7 @@ def record_together(
         for i, drive in enumerate(driving.tolist()):
             rows[drive].append((seen[i], actions[i], labels[i], rewards[i]))
             if over[i]:
-                facts[drive] = _facts(names, cars, i)
+                facts[drive] |= _facts(names, cars, i)
         if over.all():
             break
         if over.any():

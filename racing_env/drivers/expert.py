@@ -14,6 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.conditions import (
+    DELAY_STEPS,
+    FACTORS,
+    MOST_DELAY_STEPS,
+    NOMINAL,
+    Conditions,
+    conditioned,
+)
 from racing_env.car.kernels import kernel
 from racing_env.car.loads import grip_n, resistance_n, wheel_loads_n
 from racing_env.car.scales import Scales
@@ -48,6 +56,7 @@ class Gains(NamedTuple):
 # That of demonstrations is one for all circuits, so that what the clone is shown (the profile) and
 # what it does stay in one relation; slow enough that the expert recovers from most disturbances.
 DEMONSTRATION_PACE = 0.90
+GRIP_AT_MPS = 30.0  # of the reference car: where the down-force is a part of the grip
 PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
@@ -129,9 +138,12 @@ def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
 @kernel
 def _act(state, cars, circuits, paces, gains, feedback, out):
     """Actions (n, 2) of the expert for all cars; paces (n,): factors on the speed profile."""
-    vehicle = circuits.vehicle
-    slowest = SLIP_SPEED_FLOOR_MPS * speed_scale(vehicle)
+    slowest = SLIP_SPEED_FLOOR_MPS * speed_scale(circuits.vehicle)
     for car in range(state.shape[1]):
+        factors = cars.conditions[car]
+        vehicle = conditioned(
+            circuits.vehicle, factors[0], factors[1], factors[2], factors[3], factors[4]
+        )
         c = cars.circuit[car]
         first, count, step_m = circuits.first[c], circuits.count[c], circuits.step_m[c]
         table = circuits.table
@@ -183,10 +195,13 @@ def gains_for(scales: Scales) -> Gains:
 
 
 def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
-    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator; paces: (n,)."""
+    """The expert's actions (n, 2) float64 in [-1, 1] for all cars of a simulator; paces: (n,).
+
+    He knows the conditions, and steers the car that he will have when his action reaches it.
+    """
     actions = np.empty((simulator.n, 2))
     _act(
-        simulator.state,
+        _state_when_felt(simulator),
         simulator.cars,
         simulator.circuits,
         paces,
@@ -197,7 +212,45 @@ def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
     return actions
 
 
-def fastest_paces(circuits: bank.CircuitBank, laps: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def _state_when_felt(simulator: Simulator) -> np.ndarray:
+    """The states (STATE_SIZE, n) in which an action of now meets the cars, by those on their way."""
+    cars, task = simulator.cars, simulator.task
+    delay = cars.conditions[:, DELAY_STEPS]
+    if not delay.any():
+        return simulator.state
+    state, felt = simulator.state.copy(), simulator.state.copy()
+    substeps = dyn.substeps_of(simulator.vehicle, task.control_step_s)
+    for k in range(math.ceil(delay.max())):
+        ages = np.arange(MOST_DELAY_STEPS) + k + 1
+        weights = np.maximum(1.0 - np.abs(delay[:, None] - ages), 0.0)
+        weights[:, 0] += 1.0 - weights.sum(axis=1)  # what is not known yet is as the last
+        before = state.copy()
+        dyn.step_dynamics(
+            state, (weights[:, :, None] * cars.asked).sum(axis=1), cars.conditions,
+            simulator.vehicle, task.control_step_s, substeps, dyn.new_scratch(),
+        )  # fmt: skip
+        share = np.clip(delay - k, 0.0, 1.0)
+        moved = state - before
+        moved[dyn.PSI] = (moved[dyn.PSI] + math.pi) % (2.0 * math.pi) - math.pi
+        felt = np.where(share > 0.0, before + share * moved, felt)
+    return felt
+
+
+def careful_paces(simulator: Simulator) -> np.ndarray:
+    """DEMONSTRATION_PACE for each car (n,), by the root of its grip under its conditions."""
+    speed, vehicle = GRIP_AT_MPS * speed_scale(simulator.vehicle), simulator.vehicle
+    nominal = grip_n.py_func(speed, vehicle) / vehicle.mass_kg
+    paces = np.full(simulator.n, DEMONSTRATION_PACE)
+    for car, row in enumerate(simulator.cars.conditions):
+        if row[:FACTORS].any():
+            own = conditioned.py_func(vehicle, *row[:FACTORS].tolist())
+            paces[car] *= math.sqrt(grip_n.py_func(speed, own) / own.mass_kg / nominal)
+    return paces
+
+
+def fastest_paces(
+    circuits: bank.CircuitBank, laps: int = 3, conditions: Conditions = NOMINAL
+) -> tuple[np.ndarray, np.ndarray]:
     """For each circuit the pace whose last lap is fastest, and that lap's time (s).
 
     Drives all paces at once, from a standing start; both arrays (circuits,), NaN where no pace
@@ -206,7 +259,7 @@ def fastest_paces(circuits: bank.CircuitBank, laps: int = 3) -> tuple[np.ndarray
     paces = np.tile(np.array(PACES), len(circuits.count))
     simulator = Simulator(circuits, len(paces), racing_task(circuits.vehicle))
     for car in range(simulator.n):
-        simulator.place(car, car // len(PACES))
+        simulator.place(car, car // len(PACES), conditions=conditions)
     best_pace = np.full(len(circuits.count), np.nan)
     best_s = np.full(len(circuits.count), np.inf)
     while simulator.n:

@@ -17,6 +17,7 @@ from racing_env.drivers.policy import ACTION_SIZE, Policy
 from racing_env.laps.chunks import Imap, chunks_of
 from racing_env.laps.evaluation import TIME_LIMIT_FACTOR
 from racing_env.simulation import closed_loop
+from racing_env.simulation.adaptation import inputs
 from racing_env.simulation.perceptron import flat_parameters, network_of
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.simulator import Simulator
@@ -79,7 +80,8 @@ def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.nda
         lookahead_steps=0, action_gradient_limit=np.inf,
     )  # fmt: skip
     size, hidden = policy.layout.size, len(policy.biases[0])
-    network = network_of(flat_parameters(policy.weights, policy.biases), size, hidden, ACTION_SIZE)
+    wide = inputs(policy.layout, policy.adapts)
+    network = network_of(flat_parameters(policy.weights, policy.biases), wide, hidden, ACTION_SIZE)
     scaling = policy.layout.scaling(circuits.vehicle)
     simulator = Simulator(circuits, len(which), task)
     for car, circuit in enumerate(which):
@@ -89,14 +91,15 @@ def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.nda
     tape = None
     while n := simulator.n:
         if tape is None:
-            tape = closed_loop.new_tape(CALL_STEPS, n, size, hidden)
+            tape = closed_loop.new_tape(CALL_STEPS, n, size, wide, hidden)
         simulator.observe(out=tape.seen[0])
         episodes = closed_loop.Episodes(
-            np.zeros(n, dtype=np.int32), np.zeros((n, len(REWARD_TERMS))), np.zeros(n)
-        )
+            np.zeros(n, dtype=np.int32), np.zeros((n, len(REWARD_TERMS))), np.zeros(n),
+            simulator.memory,
+        )  # fmt: skip
         last = policy.layout.drive(
-            simulator.state, simulator.cars, circuits, numbers, scaling, new_scratch(), network,
-            episodes, tape, 0,
+            simulator.state, simulator.cars, circuits, numbers, scaling, simulator.sensors,
+            new_scratch(), network, policy.adaptation, episodes, tape, 0,
         )  # fmt: skip
         cars = simulator.cars
         finished = cars.laps >= LAPS

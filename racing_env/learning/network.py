@@ -19,7 +19,11 @@ def policy_network(
     observation_size: int, hidden_sizes: Sequence[int] = HIDDEN_SIZES
 ) -> nn.Sequential:
     """A network with tanh between its layers and on its outputs, as `Policy.act` computes it."""
-    sizes = [observation_size, *hidden_sizes, ACTION_SIZE]
+    return tanh_network([observation_size, *hidden_sizes, ACTION_SIZE])
+
+
+def tanh_network(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers of these sizes, inputs first, with tanh after each."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(inputs, outputs), nn.Tanh()]

@@ -14,6 +14,7 @@ from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import EPISODES_KEPT, Block
 from racing_env.learning.training_cars import TrainingCars, TrainingSettings
 from racing_env.simulation import closed_loop
+from racing_env.simulation.adaptation import inputs, new_adaptation, no_adaptation
 from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameters_of
 from racing_env.tracks.bank import CircuitBank
@@ -48,9 +49,16 @@ class RolloutCars(TrainingCars):
         self.rollouts = settings.rollouts
         simulator, task = self.simulator, settings.task
         n, size = simulator.n, simulator.layout.size
-        self.sizes = (size, self.rollouts.hidden, ACTION_SIZE)
-        self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, self.rollouts.hidden)
-        self.episodes = closed_loop.Episodes(self.steps, self.sums, self.trouble_m)
+        evidence = self.rollouts.evidence
+        self.adaptation = no_adaptation()
+        if evidence is not None:
+            self.adaptation = new_adaptation(simulator.layout, simulator.vehicle, evidence)
+        wide = inputs(simulator.layout, adapts=evidence is not None)
+        self.sizes = (wide, self.rollouts.hidden, ACTION_SIZE)
+        self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, wide, self.rollouts.hidden)
+        self.episodes = closed_loop.Episodes(
+            self.steps, self.sums, self.trouble_m, simulator.memory
+        )
         self.numbers = closed_loop.LoopNumbers(
             task.weights, task.control_step_s, task.run_off_m, self.limit_steps,
             self.rollouts.discount, self.rollouts.lookahead_steps,
@@ -80,9 +88,11 @@ class RolloutCars(TrainingCars):
         tape.seen[0] = block.observations
         step = 0
         while step < self.rollouts.steps:
+            self._hand_over_errors(step)
             step = simulator.layout.drive(
                 simulator.state, simulator.cars, simulator.circuits, self.numbers, self.scaling,
-                self.scratch, self.network, self.episodes, tape, step,
+                simulator.sensors, self.scratch, self.network, self.adaptation, self.episodes, tape,
+                step,
             )  # fmt: skip
             if step < 0:
                 raise InputError("the network's actions are not finite numbers")
@@ -90,6 +100,7 @@ class RolloutCars(TrainingCars):
             for car in over.tolist():
                 self._note_end(car)
                 self.start(car)
+            self._set_noise()
             if len(over):
                 tape.seen[step, over] = simulator.observe(over)
         block.observations[:] = tape.seen[step]
@@ -103,11 +114,19 @@ class RolloutCars(TrainingCars):
         gradient = closed_loop.Gradient(tuple(parameters), block.usable, block.sizes[0])
         simulator.layout.pull_back(
             simulator.circuits, self.numbers, self.scaling, self.changes, self.probe, self.network,
-            self.tape, gradient,
+            self.adaptation, self.tape, gradient,
         )  # fmt: skip
 
+    def _hand_over_errors(self, first: int) -> None:
+        """Those of the sensors from a step of the tape on, as far as the episodes can go."""
+        if not self.noisy:
+            return
+        for car, steps in enumerate(self.steps.tolist()):
+            errors = self.errors[car, steps + 1 :][: self.rollouts.steps - first]
+            self.tape.sensor_noise[first : first + len(errors), car] = errors
+
     def _draw_noise(self) -> None:
-        """Of each car a stream of its own for each rollout."""
+        """Of the actions: of each car a stream of its own for each rollout."""
         steps, number = self.rollouts.steps, int(self.block.number[0])
         for car in range(self.simulator.n):
             name = [int(self.seed[car]), self.first_car + car, number, NOISE]

@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from racing_env.car.dynamics import STATE_SIZE
-from racing_env.simulation.motion import CarTable
+from racing_env.simulation.adaptation import MEMORY
+from racing_env.simulation.motion import new_car_table
 from racing_env.simulation.rewards import REWARD_TERMS
 
 # numbers in a car's snapshot: see `racing_env.learning.training_cars.TrainingCars.save`
-SNAPSHOT_SIZE = STATE_SIZE + len(CarTable._fields) - 1 + 2 * len(REWARD_TERMS) + 4
+SNAPSHOT_SIZE = (
+    STATE_SIZE + sum(column[0].size for column in new_car_table(1)) + MEMORY + len(REWARD_TERMS) + 4
+)
 
 
 EPISODES_KEPT = 8  # of those of a car that end within one rollout

@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from racing_env.car.conditions import draw_conditions
 from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import Block
+from racing_env.simulation.adaptation import inputs
 from racing_env.simulation.motion import ON_TRACK
 from racing_env.simulation.perceptron import parameter_count
 from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
 from racing_env.tracks.bank import CircuitBank
 
+SENSORS = 2  # tells the stream of their errors from those of starts and of the actions' noise
 SEEDS = 2**53  # those that the float64 of a snapshot can hold
 
 
@@ -31,6 +35,8 @@ class RolloutSettings(NamedTuple):
     action_gradient_limit: float  # a step's gradient by the action is scaled down to it
     noise: tuple[float, float]  # standard deviations, on steering and pedals
     hidden: int  # units of each of the network's two hidden layers
+    # parameters of the network by which drivers weigh evidence; None: they do not adapt
+    evidence: np.ndarray | None = None
 
 
 class TrainingSettings(NamedTuple):
@@ -45,8 +51,8 @@ class TrainingSettings(NamedTuple):
         """Of the network that drives rollouts."""
         if self.rollouts is None:
             return 0
-        size = self.task.observation_layout().size
-        return parameter_count(size, self.rollouts.hidden, ACTION_SIZE)
+        wide = inputs(self.task.observation_layout(), self.rollouts.evidence is not None)
+        return parameter_count(wide, self.rollouts.hidden, ACTION_SIZE)
 
 
 def stream_seed(seed: int, car: int) -> int:
@@ -81,6 +87,9 @@ class TrainingCars:
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
+        self.noisy = task.conditions.noise.most > 0.0
+        # of the sensors, in each step of the present episodes
+        self.errors = np.zeros((n, (self.limit_steps + 1) * self.noisy, CHANNELS))
 
     def reset(self) -> None:
         """Start an episode of every car; the first one of a seed where block.seeded says so.
@@ -96,6 +105,7 @@ class TrainingCars:
             steps = self._stream(car).integers(self.limit_steps)
             self.start(car)
             self.steps[car] = steps
+        self._set_noise()
         self.simulator.observe(out=block.observations)
 
     def save(self) -> None:
@@ -111,20 +121,24 @@ class TrainingCars:
             values = self.block.snapshots[:, column : column + width]
             array[...] = values.reshape(array.shape)
             column += width
+        for car in range(len(self.steps)):
+            self._draw_errors(car)
+        self._set_noise()
         self.simulator.observe(out=self.block.observations)
 
     def _snapshot_parts(self) -> list[np.ndarray]:
         """What a snapshot is made of, arrays of shape (cars,) or (cars, numbers)."""
         simulator = self.simulator
-        return [simulator.state.T, *simulator.cars, self.steps, self.sums, self.trouble_m,
-                self.episode, self.seed]  # fmt: skip
+        return [simulator.state.T, *simulator.cars, simulator.memory, self.steps, self.sums,
+                self.trouble_m, self.episode, self.seed]  # fmt: skip
 
     def step(self) -> None:
         """Drive by block.actions, fill block with what comes of it, and start ended cars anew."""
         block, simulator = self.block, self.simulator
         cars = simulator.cars
-        simulator.step(block.actions, out=block.observations)
         self.steps += 1
+        self._set_noise()
+        simulator.step(block.actions, out=block.observations)
         self.sums += cars.rewards
         np.sum(cars.rewards, axis=1, out=block.rewards, dtype=np.float32)
         np.not_equal(cars.ended, ON_TRACK, out=block.terminations)
@@ -139,6 +153,7 @@ class TrainingCars:
             block.lengths[over] = self.steps[over]
             for car in over.tolist():
                 self.start(car)
+            self._set_noise()
             block.observations[over] = simulator.observe(over)
 
     def start(self, car: int) -> None:
@@ -154,13 +169,25 @@ class TrainingCars:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
         start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
-        simulator.place(car, circuit, *start)
+        conditions = draw_conditions(self.settings.task.conditions, rng)
+        simulator.place(car, circuit, *start, conditions=conditions)
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan
+        self._draw_errors(car)
 
-    def _stream(self, car: int) -> np.random.Generator:
+    def _draw_errors(self, car: int) -> None:
+        """Those of the sensors in a car's present episode."""
+        if self.noisy:
+            rng = self._stream(car, SENSORS)
+            rng.standard_normal(out=self.errors[car])
+
+    def _set_noise(self) -> None:
+        if self.noisy:
+            self.simulator.noise[:] = self.errors[np.arange(len(self.steps)), self.steps]
+
+    def _stream(self, car: int, *what: int) -> np.random.Generator:
         """The present episode's random numbers; number 0 staggers the clocks."""
         return np.random.default_rng(
-            [int(self.seed[car]), self.first_car + car, int(self.episode[car])]
+            [int(self.seed[car]), self.first_car + car, int(self.episode[car]), *what]
         )

@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from racing_env.car import conditions
 from racing_env.car import dynamics as dyn
 from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
 from racing_env.car.kernels import inlined
+from racing_env.simulation import sensors
+from racing_env.simulation.adaptation import adapt, adapt_gradient, new_weighing
 from racing_env.simulation.layout import unscale_gradient
-from racing_env.simulation.motion import ON_TRACK, line_time, move, wrapped
+from racing_env.simulation.motion import ON_TRACK, delay_weight, line_time, move, wrapped
 from racing_env.simulation.motion_adjoint import (
     add_pay_gradient,
     add_place_gradient,
@@ -48,6 +51,7 @@ class Episodes(NamedTuple):
     steps: np.ndarray  # (n,) int32
     sums: np.ndarray  # (n, terms) of the rewards
     trouble_m: np.ndarray  # (n,) where, along the centre line, they last went wrong
+    memory: np.ndarray  # (n, adaptation.MEMORY) float32, of the drivers
 
 
 class Tape(NamedTuple):
@@ -64,8 +68,13 @@ class Tape(NamedTuple):
     terminated: np.ndarray  # (steps, n) bool
     truncated: np.ndarray
     noise: np.ndarray  # (steps, n, 2) float32, added to the actions
-    actions: np.ndarray  # (steps, n, 2)
+    sensor_noise: np.ndarray  # (steps, n, channels) of what is seen after it, see `sensors`
+    conditions: np.ndarray  # (steps, n, conditions.SIZE)
+    actions: np.ndarray  # (steps, n, 2) that reach the cars
     seen: np.ndarray  # (steps + 1, n, size) float32
+    inputs: np.ndarray  # (steps, n, inputs) float32, of the network
+    speed_factor: np.ndarray  # (steps, n) float32, see `adaptation.adapt`
+    delay_guess: np.ndarray
     hidden_1: np.ndarray  # (steps, n, hidden) float32, of the network
     hidden_2: np.ndarray
     out: np.ndarray  # (steps, n, 2) float32, actions without noise
@@ -79,34 +88,45 @@ class Gradient(NamedTuple):
     sizes: np.ndarray  # (2,) sums of the absolute gradients by steering and by pedals
 
 
-def new_tape(steps: int, n: int, size: int, hidden: int) -> Tape:
-    """A tape for so many steps of n cars that see so many numbers."""
+def new_tape(steps: int, n: int, size: int, inputs: int, hidden: int) -> Tape:
+    """A tape for so many steps of n cars that see so many numbers, for a network of so many."""
     whole, flags, numbers = np.int64, np.bool_, np.float64
     state, by_car, pair = (steps, dyn.STATE_SIZE, n), (steps, n), (steps, n, 2)
     fields = [
         (state, numbers), (state, numbers), (by_car, whole), (by_car, whole), (by_car, numbers),
         (by_car, whole), (by_car, numbers), (by_car, numbers), (by_car, flags), (by_car, flags),
-        (pair, np.float32), (pair, numbers), ((steps + 1, n, size), np.float32),
+        (pair, np.float32), ((*by_car, sensors.CHANNELS), numbers),
+        ((*by_car, conditions.SIZE), numbers), (pair, numbers), ((steps + 1, n, size), np.float32),
+        ((steps, n, inputs), np.float32), (by_car, np.float32), (by_car, np.float32),
         ((steps, n, hidden), np.float32), ((steps, n, hidden), np.float32), (pair, np.float32),
     ]  # fmt: skip
     return Tape(*(np.zeros(shape, dtype) for shape, dtype in fields))
 
 
 @inlined
-def drive(see, state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first):
+def drive(
+    sense, state, cars, circuits, numbers, scaling, sensors_, scratch, network, adaptation,
+    episodes, tape, first,
+):  # fmt: skip
     """Drive from step `first` to the end of the tape, or until an episode is over.
 
-    see(state, car, cars, circuits, scaling, out) fills what a car's driver sees; tape.seen[first]
-    is what they see now. Returns the step behind the last one; -1 where an action is not finite.
+    sense(state, car, cars, circuits, scaling, sensors, noise, out) fills what a car's driver sees;
+    tape.seen[first] is what they see now. Returns the step behind the last one; -1 where an action
+    is not finite.
     """
     n = state.shape[1]
+    weighing = new_weighing()
     for step in range(first, len(tape.actions)):
         actions = tape.actions[step]
         for car in range(n):
             out = tape.out[step, car]
+            tape.speed_factor[step, car], tape.delay_guess[step, car] = adapt(
+                adaptation, tape.seen[step, car], cars.asked[car], episodes.memory[car], weighing,
+                tape.inputs[step, car],
+            )  # fmt: skip
             forward(
-                network, tape.seen[step, car], tape.hidden_1[step, car], tape.hidden_2[step, car],
-                out,
+                network, tape.inputs[step, car], tape.hidden_1[step, car],
+                tape.hidden_2[step, car], out,
             )  # fmt: skip
             for i in range(2):
                 actions[car, i] = out[i] + tape.noise[step, car, i]
@@ -116,6 +136,8 @@ def drive(see, state, cars, circuits, numbers, scaling, scratch, network, episod
             tape.fraction[step, car] = cars.fraction[car]
             for i in range(dyn.STATE_SIZE):
                 tape.state[step, i, car] = state[i, car]
+            for i in range(conditions.SIZE):
+                tape.conditions[step, car, i] = cars.conditions[car, i]
         if not move(
             state, actions, cars, circuits, numbers.weights, numbers.dt_s, numbers.run_off_m,
             scratch,
@@ -139,7 +161,10 @@ def drive(see, state, cars, circuits, numbers, scaling, scratch, network, episod
             tape.terminated[step, car] = terminated
             tape.truncated[step, car] = truncated
             over = over or terminated or truncated
-            see(state, car, cars, circuits, scaling, tape.seen[step + 1, car])
+            sense(
+                state, car, cars, circuits, scaling, sensors_, tape.sensor_noise[step, car],
+                tape.seen[step + 1, car],
+            )  # fmt: skip
         if over:
             return step + 1
     return len(tape.actions)
@@ -157,9 +182,25 @@ def _is_told(by_state, by_action, car):
 
 
 @inlined
+def _pull_back_delay(own_conditions, by_action, by_asked):
+    """Turn a car's gradients by the action that reached it and, after the step, by those on their
+    way into those by the action that was asked for and, before the step, by those on their way.
+    """
+    delay = own_conditions[conditions.DELAY_STEPS]
+    for i in range(2):
+        by_reaching, by_now = by_action[i], by_asked[0, i]
+        by_action[i] = delay_weight(delay, 0) * by_reaching + by_now
+        for age in range(conditions.MOST_DELAY_STEPS):
+            older = age + 1
+            later = by_asked[older, i] if older < conditions.MOST_DELAY_STEPS else 0.0
+            by_asked[age, i] = delay_weight(delay, older) * by_reaching + later
+
+
+@inlined
 def pull_back(
-    add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
-):
+    add_seen_gradient, circuits, numbers, scaling, changes, probe, network, adaptation, tape,
+    gradient,
+):  # fmt: skip
     """Add the gradient of what the steps of the tape paid, by the network's parameters.
 
     Of the rewards of a step and of all that followed on the tape, discounted, by the step's action,
@@ -169,8 +210,10 @@ def pull_back(
     steps, n, size = tape.seen.shape[0] - 1, tape.seen.shape[1], tape.seen.shape[2]
     substeps = dyn.substeps_of(circuits.vehicle, numbers.dt_s)
     by_state = np.zeros((dyn.STATE_SIZE, n))
-    by_action = np.zeros((n, 2))
+    by_action = np.zeros((n, 2))  # that reaches a car
+    by_asked = np.zeros((n, conditions.MOST_DELAY_STEPS, 2))  # by those that are on their way
     by_seen = np.zeros((n, size), dtype=np.float32)
+    by_input = np.zeros(tape.inputs.shape[2], dtype=np.float32)
     by_out = np.zeros(2, dtype=np.float32)
     learnt = np.zeros(n, dtype=np.bool_)
     layers = new_scratch(n, tape.hidden_1.shape[2], 2)
@@ -188,11 +231,15 @@ def pull_back(
             over = terminated or truncated  # what followed was another episode
             for i in range(dyn.STATE_SIZE):
                 by_state[i, car] = 0.0 if over else by_state[i, car] * numbers.discount
+            for age in range(conditions.MOST_DELAY_STEPS):
+                for i in range(2):
+                    later = by_asked[car, age, i]
+                    by_asked[car, age, i] = 0.0 if over else later * numbers.discount
             if not over:
                 unscale_gradient(tape.seen[step + 1, car], by_seen[car], scaling)
                 by_fraction, by_offset = add_seen_gradient(
-                    after, car, c, station, fraction, offset, circuits, scaling, changes, probe,
-                    by_seen[car], by_state,
+                    after, car, c, station, fraction, offset, tape.conditions[step, car], circuits,
+                    scaling, changes, probe, by_seen[car], by_state,
                 )  # fmt: skip
             known[car] = 0 if truncated else known[car] + 1
             if terminated:  # nothing follows
@@ -211,8 +258,8 @@ def pull_back(
                 after, car, circuits, c, station, fraction, by_fraction, by_offset, by_state
             )
         step_dynamics_adjoint(
-            state, after, tape.actions[step], circuits.vehicle, numbers.dt_s, substeps, by_state,
-            by_action,
+            state, after, tape.actions[step], tape.conditions[step], circuits.vehicle, numbers.dt_s,
+            substeps, by_state, by_action,
         )  # fmt: skip
         for car in range(n):
             c, station = tape.circuit[step, car], tape.station[step, car]
@@ -221,14 +268,20 @@ def pull_back(
                 state, car, circuits, c, station, tape.fraction[step, car], by_fraction, 0.0,
                 by_state,
             )  # fmt: skip
+            _pull_back_delay(tape.conditions[step, car], by_action[car], by_asked[car])
             if not _is_told(by_state, by_action, car):
                 for i in range(dyn.STATE_SIZE):
                     by_state[i, car] = 0.0
                 by_action[car, 0] = by_action[car, 1] = 0.0
+                for age in range(conditions.MOST_DELAY_STEPS):
+                    by_asked[car, age, 0] = by_asked[car, age, 1] = 0.0
             largest = max(abs(by_action[car, 0]), abs(by_action[car, 1]), 1e-9)
             shrink = min(numbers.action_gradient_limit / largest, 1.0)
             for i in range(dyn.STATE_SIZE):
                 by_state[i, car] *= shrink
+            for age in range(conditions.MOST_DELAY_STEPS):
+                for i in range(2):
+                    by_asked[car, age, i] *= shrink
             for i in range(2):
                 by_out[i] = by_action[car, i] * shrink
                 gradient.sizes[i] += abs(by_out[i])
@@ -236,11 +289,15 @@ def pull_back(
             gradient.usable[0] += learnt[car]
             backward(
                 network, car, tape.hidden_1[step, car], tape.hidden_2[step, car],
-                tape.out[step, car], by_out, layers, by_seen[car],
+                tape.out[step, car], by_out, layers, by_input,
+            )  # fmt: skip
+            adapt_gradient(
+                adaptation, tape.speed_factor[step, car], tape.delay_guess[step, car], by_input,
+                size, by_seen[car], by_asked[car],
             )  # fmt: skip
             for i in range(size):
                 by_seen[car, i] *= numbers.discount
         add_parameter_gradient(
-            tape.seen[step], tape.hidden_1[step], tape.hidden_2[step], learnt, layers,
+            tape.inputs[step], tape.hidden_1[step], tape.hidden_2[step], learnt, layers,
             gradient.parameters,
         )  # fmt: skip

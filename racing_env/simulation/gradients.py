@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from racing_env.car import conditions
 from racing_env.car import dynamics as dyn
 from racing_env.car.kernels import inlined
 from racing_env.car.scales import Scales
@@ -40,7 +41,7 @@ def new_probe(size: int) -> Probe:
 
 @inlined
 def add_seen_differences(
-    see, state, car, c, station, circuits, scaling, changes, probe, by_seen, out
+    see, state, car, c, station, own_conditions, circuits, scaling, changes, probe, by_seen, out
 ):
     """Add to out (STATE_SIZE, n) what a gradient by what `see` shows is by the state.
 
@@ -54,6 +55,8 @@ def add_seen_differences(
         if i >= 0:
             probe.state[i, 0] += changes[i]
         probe.cars.circuit[0], probe.cars.station[0] = c, station
+        for k in range(conditions.SIZE):
+            probe.cars.conditions[0, k] = own_conditions[k]
         locate(probe.state, probe.cars, circuits, 0)
         probe.cars.room_m[0] = room_inside(probe.cars, circuits, 0)
         see(probe.state, 0, probe.cars, circuits, scaling, probe.seen[min(variant, 1)])

@@ -39,15 +39,17 @@ class Quantity(NamedTuple):
 class Layout(NamedTuple):
     """A layout by its name, which data sets and policies carry, its table and its kernels.
 
-    observe(state, cars, circuits, scaling, indices, out) fills out (len(indices), size) float32
-    with what these cars' drivers see; step(state, actions, cars, circuits, weights, dt_s,
-    run_off_m, scratch, scaling, out) is `racing_env.simulation.motion.move` and then the same for
-    the first len(out) cars, in one call: with one car the unpacking of arguments costs more than
-    the work.
+    observe(state, cars, circuits, scaling, sensors, noise, indices, out) fills out
+    (len(indices), size) float32 with what these cars' drivers see; step(state, actions, cars,
+    circuits, weights, dt_s, run_off_m, scratch, scaling, sensors, noise, out) is
+    `racing_env.simulation.motion.move` and then the same for the first len(out) cars, in one call:
+    with one car the unpacking of arguments costs more than the work. noise: (n, CHANNELS), see
+    `racing_env.simulation.sensors`.
 
-    drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first) and
-    pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient) are those of
-    `racing_env.simulation.closed_loop`. All are made by `racing_env.simulation.layout_kernels`.
+    drive(state, cars, circuits, numbers, scaling, sensors, scratch, network, adaptation, episodes,
+    tape, first) and pull_back(circuits, numbers, scaling, changes, probe, network, adaptation,
+    tape, gradient) are those of `racing_env.simulation.closed_loop`. All are made by
+    `racing_env.simulation.layout_kernels`.
     """
 
     name: str

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from racing_env.car.conditions import NOISE
 from racing_env.car.kernels import inlined, kernel
 from racing_env.simulation import closed_loop
 from racing_env.simulation.gradients import add_seen_differences
 from racing_env.simulation.layout import Layout, Quantity
 from racing_env.simulation.motion import move
+from racing_env.simulation.sensors import measure
 
 
 def new_layout(
@@ -24,14 +26,17 @@ def new_layout(
     """A layout of what `see` shows, both of a module in `racing_env.simulation.layouts`.
 
     see(state, car, cars, circuits, scaling, out), an inlined function, fills out (size,) with what
-    one car's driver sees. add_seen_gradient(state, car, c, station, fraction, offset, circuits,
-    scaling, changes, probe, by_seen, out), another, adds to out (STATE_SIZE, n) what a gradient by
-    those quantities in their units, by_seen (size,), is by the state of a car on circuit c, and
-    returns what it is by the car's fraction and by its offset (m) at the station, which follow from
+    one car's driver sees. add_seen_gradient(state, car, c, station, fraction, offset,
+    own_conditions, circuits, scaling, changes, probe, by_seen, out), another, adds to out
+    (STATE_SIZE, n) what a gradient by those quantities in their units, by_seen (size,), is by the
+    state of a car on circuit c under its conditions (conditions.SIZE,), and returns what it is by
+    the car's fraction and by its offset (m) at the station, which follow from
     its place. Without it, that is found by differences.
     """
     own: dict[str, Any] = {"see": see}
     own["add_seen_gradient"] = add_seen_gradient or inlined(_copy_for(name, _differences, own))
+    own["see_with_errors"] = kernel(_copy_for(name, _see_with_errors, own))
+    own["sense"] = inlined(_copy_for(name, _sense, own))
     templates = (_observe, _step, _drive, _pull_back)
     kernels = [kernel(_copy_for(name, template, own)) for template in templates]
     return Layout(name, quantities, *kernels)
@@ -50,43 +55,94 @@ def see(state, car, cars, circuits, scaling, out):
 
 
 def add_seen_gradient(
-    state, car, c, station, fraction, offset, circuits, scaling, changes, probe, by_seen, out
+    state,
+    car,
+    c,
+    station,
+    fraction,
+    offset,
+    own_conditions,
+    circuits,
+    scaling,
+    changes,
+    probe,
+    by_seen,
+    out,
 ):
     """In the copies, a layout's own."""
 
 
 def _differences(
-    state, car, c, station, fraction, offset, circuits, scaling, changes, probe, by_seen, out
+    state,
+    car,
+    c,
+    station,
+    fraction,
+    offset,
+    own_conditions,
+    circuits,
+    scaling,
+    changes,
+    probe,
+    by_seen,
+    out,
 ):
     return add_seen_differences(
-        see, state, car, c, station, circuits, scaling, changes, probe, by_seen, out
+        see, state, car, c, station, own_conditions, circuits, scaling, changes, probe, by_seen, out
     )
 
 
-def _observe(state, cars, circuits, scaling, indices, out):
+def see_with_errors(state, car, cars, circuits, scaling, sensors, noise, out):
+    """In the copies, a layout's own."""
+
+
+def sense(state, car, cars, circuits, scaling, sensors, noise, out):
+    """In the copies, a layout's own."""
+
+
+def _see_with_errors(state, car, cars, circuits, scaling, sensors, noise, out):
+    measure(state, car, cars, circuits, sensors, noise)
+    see(sensors.state, 0, sensors.cars, circuits, scaling, out)
+
+
+def _sense(state, car, cars, circuits, scaling, sensors, noise, out):
+    if cars.conditions[car, NOISE] == 0.0:
+        see(state, car, cars, circuits, scaling, out)
+    else:
+        see_with_errors(state, car, cars, circuits, scaling, sensors, noise, out)
+
+
+def _observe(state, cars, circuits, scaling, sensors, noise, indices, out):
     """See `racing_env.simulation.layout.Layout`."""
     for k in range(len(indices)):
-        see(state, indices[k], cars, circuits, scaling, out[k])
+        sense(state, indices[k], cars, circuits, scaling, sensors, noise[indices[k]], out[k])
 
 
-def _step(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, scaling, out):
+def _step(
+    state, actions, cars, circuits, weights, dt_s, run_off_m, scratch, scaling, sensors, noise, out
+):
     """See `racing_env.simulation.layout.Layout`."""
     if not move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     for car in range(len(out)):
-        see(state, car, cars, circuits, scaling, out[car])
+        sense(state, car, cars, circuits, scaling, sensors, noise[car], out[car])
     return True
 
 
-def _drive(state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first):
+def _drive(
+    state, cars, circuits, numbers, scaling, sensors, scratch, network, adaptation, episodes, tape,
+    first,
+):  # fmt: skip
     """See `racing_env.simulation.layout.Layout`."""
     return closed_loop.drive(
-        see, state, cars, circuits, numbers, scaling, scratch, network, episodes, tape, first
-    )
+        sense, state, cars, circuits, numbers, scaling, sensors, scratch, network, adaptation,
+        episodes, tape, first,
+    )  # fmt: skip
 
 
-def _pull_back(circuits, numbers, scaling, changes, probe, network, tape, gradient):
+def _pull_back(circuits, numbers, scaling, changes, probe, network, adaptation, tape, gradient):
     """See `racing_env.simulation.layout.Layout`."""
     closed_loop.pull_back(
-        add_seen_gradient, circuits, numbers, scaling, changes, probe, network, tape, gradient
-    )
+        add_seen_gradient, circuits, numbers, scaling, changes, probe, network, adaptation, tape,
+        gradient,
+    )  # fmt: skip

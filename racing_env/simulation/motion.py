@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from racing_env.car import conditions
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
@@ -26,7 +27,7 @@ START_CLEARANCE_M = 0.05  # a car starts at least so far inside a border, scaled
 
 
 class CarTable(NamedTuple):
-    """Where the cars are and how their laps go: arrays of shape (n,), rewards (n, terms)."""
+    """Where the cars are and how their laps go: arrays of shape (n,) but for the last three."""
 
     circuit: np.ndarray
     station: np.ndarray
@@ -41,6 +42,8 @@ class CarTable(NamedTuple):
     lap_time_s: np.ndarray  # the last lap's
     ended: np.ndarray  # ON_TRACK or why the episode ended
     rewards: np.ndarray
+    conditions: np.ndarray  # (n, conditions.SIZE), see `racing_env.car.conditions.row_of`
+    asked: np.ndarray  # (n, MOST_DELAY_STEPS, 2) the last actions, the latest first
 
 
 def new_car_table(n: int) -> CarTable:
@@ -48,9 +51,14 @@ def new_car_table(n: int) -> CarTable:
     whole = {"circuit", "station", "laps", "ended"}
     columns = {
         name: np.zeros(n, dtype=np.int64 if name in whole else np.float64)
-        for name in CarTable._fields[:-1]
+        for name in CarTable._fields[:-3]
     }
-    return CarTable(**columns, rewards=np.zeros((n, len(REWARD_TERMS))))
+    return CarTable(
+        **columns,
+        rewards=np.zeros((n, len(REWARD_TERMS))),
+        conditions=np.zeros((n, conditions.SIZE)),
+        asked=np.zeros((n, conditions.MOST_DELAY_STEPS, 2)),
+    )
 
 
 @inlined
@@ -172,6 +180,7 @@ def place(
     cars.laps[car] = cars.ended[car] = 0
     cars.lap_start_s[car] = cars.lap_time_s[car] = 0.0
     cars.rewards[car] = 0.0
+    cars.asked[car] = 0.0
     cars.circuit[car] = c
     cars.station[car] = station
     locate(state, cars, circuits, car)
@@ -191,15 +200,43 @@ def _clipped_to_action_space(actions):
 
 
 @inlined
+def delay_weight(delay_steps, age):
+    """Share of a control step in which the action that is so many steps old reaches the car.
+
+    A dead time that is no whole number of steps has two actions share a step: their mean in it is
+    that of the delayed action.
+    """
+    return max(1.0 - abs(delay_steps - age), 0.0)
+
+
+@inlined
+def _delayed(actions, cars):
+    """Exchange actions (n, 2) that are asked for, in place, for those that reach the cars."""
+    for car in range(actions.shape[0]):
+        delay = cars.conditions[car, conditions.DELAY_STEPS]
+        for i in range(2):
+            asked = actions[car, i]
+            if delay > 0.0:
+                reaching = delay_weight(delay, 0) * asked
+                for age in range(conditions.MOST_DELAY_STEPS):
+                    reaching += delay_weight(delay, age + 1) * cars.asked[car, age, i]
+                actions[car, i] = reaching
+            for age in range(conditions.MOST_DELAY_STEPS - 1, 0, -1):
+                cars.asked[car, age, i] = cars.asked[car, age - 1, i]
+            cars.asked[car, 0, i] = asked
+
+
+@inlined
 def move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
     """Move all cars by a control step; False, and none moved, if an action is not finite.
 
-    state: (STATE_SIZE, n); actions: (n, 2), clipped in place; scratch: of
+    state: (STATE_SIZE, n); actions: (n, 2), overwritten with those that reach the cars; scratch: of
     `dynamics.new_scratch`.
     """
     if not _clipped_to_action_space(actions):
         return False
     substeps = dyn.substeps_of(circuits.vehicle, dt_s)
-    dyn.step_dynamics(state, actions, circuits.vehicle, dt_s, substeps, scratch)
+    _delayed(actions, cars)
+    dyn.step_dynamics(state, actions, cars.conditions, circuits.vehicle, dt_s, substeps, scratch)
     _after_motion(state, cars, circuits, weights, dt_s, run_off_m)
     return True

@@ -7,10 +7,13 @@ case of many. Whoever steps the cars places them again when an episode has ended
 import numpy as np
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.conditions import NOMINAL, Conditions, row_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.simulation import motion
+from racing_env.simulation.adaptation import MEMORY
 from racing_env.simulation.motion import new_car_table
+from racing_env.simulation.sensors import CHANNELS, new_sensors
 from racing_env.simulation.task import Task
 from racing_env.tracks.bank import CircuitBank
 
@@ -31,6 +34,11 @@ class Simulator:
         self.state = np.zeros((dyn.STATE_SIZE, n))
         self.cars = new_car_table(n)
         self._scaling = self.layout.scaling(circuits.vehicle)
+        # errors of the sensors for what is seen next, in standard deviations at noise 1: who steps
+        # the cars draws them
+        self.noise = np.zeros((n, CHANNELS))
+        self.memory = np.zeros((n, MEMORY), dtype=np.float32)  # of drivers who adapt
+        self.sensors = new_sensors(circuits.vehicle)
         self._scratch = dyn.new_scratch()
         self._actions = np.zeros((n, 2))
         self._everyone = np.arange(n)
@@ -48,11 +56,15 @@ class Simulator:
         line_offset_m: float = 0.0,
         heading_rad: float = 0.0,
         speed_mps: float = 0.0,
+        conditions: Conditions = NOMINAL,
     ) -> None:
         """Start an episode of one car at a place on the racing line, or beside it.
 
         line_offset_m (left positive) is cut at the border; heading_rad is relative to the line.
+        The car is under these conditions, and its driver remembers nothing.
         """
+        self.cars.conditions[car] = row_of(conditions, self.task.control_step_s)
+        self.memory[car] = 0.0
         motion.place(
             self.state, self.cars, self.circuits, self.task.run_off_m,
             car, circuit, start_s_m, line_offset_m, heading_rad, speed_mps,
@@ -69,7 +81,7 @@ class Simulator:
         task = self.task
         finite = self.layout.step(
             self.state, self._actions, self.cars, self.circuits, task.weights, task.control_step_s,
-            task.run_off_m, self._scratch, self._scaling,
+            task.run_off_m, self._scratch, self._scaling, self.sensors, self.noise,
             self._no_observations if out is None else out,
         )  # fmt: skip
         if not finite:
@@ -85,7 +97,16 @@ class Simulator:
         indices = self._everyone if indices is None else indices
         if out is None:
             out = np.empty((len(indices), self.layout.size), dtype=np.float32)
-        self.layout.observe(self.state, self.cars, self.circuits, self._scaling, indices, out)
+        self.layout.observe(
+            self.state,
+            self.cars,
+            self.circuits,
+            self._scaling,
+            self.sensors,
+            self.noise,
+            indices,
+            out,
+        )
         return out
 
     def locate(self) -> None:
@@ -98,6 +119,7 @@ class Simulator:
         fewer.state[:] = self.state[:, keep]
         for values, before in zip(fewer.cars, self.cars, strict=True):
             values[:] = before[keep]
+        fewer.noise[:], fewer.memory[:] = self.noise[keep], self.memory[keep]
         return fewer
 
     def place_s_m(self) -> np.ndarray:

@@ -6,6 +6,7 @@ sets and checkpoints carry. Its numbers are made for a car; those below are of t
 
 from typing import Any, NamedTuple
 
+from racing_env.car.conditions import NOMINAL_RANGES, ROAD, ConditionRanges, ranges_for
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation import layouts
@@ -30,6 +31,7 @@ class Task(NamedTuple):
     run_off_m: float
     time_limit_s: float | None  # None: by the circuit, see `racing_env.laps.evaluation`
     control_step_s: float
+    conditions: ConditionRanges = NOMINAL_RANGES  # that each episode draws its own from
 
     def observation_layout(self) -> Layout:
         """The layout of this name; raises InputError if there is none."""
@@ -40,6 +42,7 @@ class Task(NamedTuple):
         record = self._asdict() | {
             "starts": self.starts._asdict(),
             "weights": self.weights._asdict(),
+            "conditions": {name: list(r) for name, r in self.conditions._asdict().items()},
         }
         del record["vehicle"]
         return record
@@ -53,7 +56,8 @@ def completed_record(record: dict[str, Any]) -> dict[str, Any]:
     starts = record.get("starts")
     if isinstance(starts, dict):
         record = record | {"starts": Starts()._asdict() | starts}
-    return Task._field_defaults | record
+    nominal = {name: list(range_) for name, range_ in NOMINAL_RANGES._asdict().items()}
+    return {"conditions": nominal} | record
 
 
 def racing_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
@@ -99,3 +103,8 @@ def training_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
     return task._replace(
         starts=starts, run_off_m=2.0 * scales.width, time_limit_s=TRAINING_EPISODE_S * scales.time
     )
+
+
+def on_any_road(task: Task) -> Task:
+    """The same under conditions that no driver is told, all those of `ROAD`."""
+    return task._replace(conditions=ranges_for(ROAD, task.vehicle))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cars import RACECAR, on_both_axles
+from cars import RACECAR, nominal, on_both_axles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import compiled_and_not
@@ -39,7 +39,9 @@ def drive(state, actions, vehicle: Vehicle = RACECAR, substeps: int = dyn.SUBSTE
     scratch = dyn.new_scratch()
     for action in actions:
         state = state.copy()
-        dyn.step_dynamics(state, np.array(action), vehicle, STEP_S, substeps, scratch)
+        dyn.step_dynamics(
+            state, np.array(action), nominal(state.shape[1]), vehicle, STEP_S, substeps, scratch
+        )
         states.append(state)
     return np.stack(states)
 
@@ -171,7 +173,9 @@ def test_cornering_on_a_circle_up_to_the_grip_limit(speed_mps):
         steering += 0.005 * STEP_S
         pedals = 2.0 * (speed_mps - state[dyn.VX, 0])
         action = np.clip([[steering, pedals]], -1.0, 1.0)
-        dyn.step_dynamics(state, action, RACECAR, STEP_S, dyn.SUBSTEPS, scratch)
+        dyn.step_dynamics(
+            state, action, nominal(len(action)), RACECAR, STEP_S, dyn.SUBSTEPS, scratch
+        )
         centripetal = state[dyn.VX, 0] * state[dyn.YAW_RATE, 0]
         if abs(state[dyn.AY, 0] - centripetal) < 0.02:  # steady: all of it turns the path
             reached = max(reached, centripetal)
@@ -188,7 +192,13 @@ def test_a_steady_circle_closes():
         steering += 0.2 * (speed_mps / radius - state[dyn.YAW_RATE, 0]) * STEP_S
         pedals = np.clip(2.0 * (speed_mps - state[dyn.VX, 0]), -1.0, 1.0)
         dyn.step_dynamics(
-            state, np.array([[steering, pedals]]), RACECAR, STEP_S, dyn.SUBSTEPS, scratch
+            state,
+            np.array([[steering, pedals]]),
+            nominal(1),
+            RACECAR,
+            STEP_S,
+            dyn.SUBSTEPS,
+            scratch,
         )
         if k >= 900:
             places.append(state[[dyn.X, dyn.Y], 0])
@@ -209,7 +219,7 @@ def test_energy_changes_by_the_work_of_tyres_and_drag():
     for steering, pedals in ((0.3, 0.6), (-0.4, 0.2), (0.2, -0.5), (1.0, 1.0)):
         for _ in range(round(0.7 / substep_s)):
             action = np.array([[steering, pedals]])
-            dyn.step_dynamics(state, action, RACECAR, substep_s, 1, scratch)
+            dyn.step_dynamics(state, action, nominal(len(action)), RACECAR, substep_s, 1, scratch)
             states.append(state.copy())
     power = [
         wheel_power_w(s[:, 0]) - RACECAR.drag_kgpm * abs(s[dyn.VX, 0]) * s[dyn.VX, 0] ** 2
@@ -376,7 +386,7 @@ def test_a_slow_car_turns_as_it_does_in_small_steps(name, steering):
         state = at_rest(n, VX=np.linspace(2.5, 12.0, n) * scales.speed, YAW_RATE=1e-6)
         for _ in range(60):
             action, scratch = np.tile([steering, 0.02], (n, 1)), dyn.new_scratch()
-            dyn.step_dynamics(state, action, vehicle, dt_s, substeps, scratch)
+            dyn.step_dynamics(state, action, nominal(len(action)), vehicle, dt_s, substeps, scratch)
         rates.append(state[dyn.YAW_RATE].copy())
     np.testing.assert_allclose(rates[0], rates[1], rtol=0.01, atol=1e-6 * scales.turn_rate)
 
@@ -435,7 +445,8 @@ results = {
 scratch = dyn.new_scratch()
 for _ in range(20):
     dyn.step_dynamics(
-        state, rng.uniform(-1.0, 1.0, (n, 2)), RACECAR, 0.05, dyn.SUBSTEPS, scratch
+        state, rng.uniform(-1.0, 1.0, (n, 2)), np.zeros((n, 5)), RACECAR, 0.05,
+        dyn.SUBSTEPS, scratch
     )
 grid = profile.SPEED_STEP_MPS * np.arange(8.0)  # a corner of the profile's table
 lateral, forward, braking = np.empty(8), np.empty((8, 3)), np.empty((8, 3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cars import RACECAR, scaled
+from cars import RACECAR, nominal, scaled
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.dynamics_adjoint import LANES, add_slip_gradient, step_dynamics_adjoint
@@ -84,7 +84,9 @@ def stepped(state: np.ndarray, actions: np.ndarray, vehicle: Vehicle) -> np.ndar
     state, dt_s = state.copy(), step_s(vehicle)
     scratch = dyn.new_scratch()
     substeps = dyn.substeps_of(vehicle, dt_s)
-    dyn.step_dynamics(state, actions.copy(), vehicle, dt_s, substeps, scratch)
+    dyn.step_dynamics(
+        state, actions.copy(), nominal(state.shape[1]), vehicle, dt_s, substeps, scratch
+    )
     return state
 
 
@@ -120,7 +122,7 @@ def pulled_back(
     by_state, by_action = of_what_follows.copy(), np.zeros(actions.shape)
     dt_s = step_s(vehicle)
     step_dynamics_adjoint(
-        state, stepped(state, actions, vehicle), actions, vehicle, dt_s,
+        state, stepped(state, actions, vehicle), actions, nominal(len(actions)), vehicle, dt_s,
         dyn.substeps_of(vehicle, dt_s), by_state, by_action,
     )  # fmt: skip
     return np.concatenate([by_state, by_action.T])

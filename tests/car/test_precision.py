@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from cars import RACECAR
+from cars import RACECAR, nominal
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import arctangent, sine
@@ -73,7 +73,9 @@ def test_polynomials_are_as_good_as_single_precision_allows(function):
 
 def test_the_motion_computes_with_nothing_wider():
     state = np.zeros((dyn.STATE_SIZE, 1))
-    dyn.step_dynamics(state, np.zeros((1, 2)), RACECAR, 0.05, dyn.SUBSTEPS, dyn.new_scratch())
+    dyn.step_dynamics(
+        state, np.zeros((1, 2)), nominal(1), RACECAR, 0.05, dyn.SUBSTEPS, dyn.new_scratch()
+    )
     narrow = dyn._single_substep
     narrow(*np.zeros(11, dtype=np.float32), single(Vehicle(*RACECAR)), np.float32(0.025))
     assert result_types(narrow) == {"UniTuple(float32 x 11)"}

@@ -31,13 +31,13 @@ def test_differences_of_what_is_seen_are_its_gradient():
         fraction, offset = cars.fraction[car], cars.offset_m[car]
         unscale_gradient.py_func(simulator.observe()[car], by_seen[car], scaling)
         left = add_seen_differences.py_func(
-            line_preview.see.py_func, simulator.state, car, c, station, circuits, scaling, changes,
-            probe, by_seen[car], ours,
+            line_preview.see.py_func, simulator.state, car, c, station, cars.conditions[car],
+            circuits, scaling, changes, probe, by_seen[car], ours,
         )  # fmt: skip
         assert left == (0.0, 0.0)
         by_place = line_preview.add_seen_gradient.py_func(
-            simulator.state, car, c, station, fraction, offset, circuits, scaling, changes, probe,
-            by_seen[car], written_out,
+            simulator.state, car, c, station, fraction, offset, cars.conditions[car], circuits,
+            scaling, changes, probe, by_seen[car], written_out,
         )  # fmt: skip
         add_place_gradient(
             simulator.state, car, circuits, c, station, fraction, *by_place, written_out

@@ -57,7 +57,7 @@ def test_without_a_gradient_of_its_own_a_layout_has_differences():
     cars, circuits = simulator.cars, simulator.circuits
     by_seen = np.ones(layout.size, np.float32)
     where = (simulator.state, 0, cars.circuit[0], cars.station[0])
-    rest = (circuits, layout.scaling(RACECAR), state_changes(circuits.scales))
+    rest = (cars.conditions[0], circuits, layout.scaling(RACECAR), state_changes(circuits.scales))
     ours, expected = np.zeros((2, STATE_SIZE, 1))
     place = (cars.fraction[0], cars.offset_m[0])
     left = add_seen_gradient(*where, *place, *rest, new_probe(layout.size), by_seen, ours)

@@ -5,6 +5,7 @@ import json
 import pytest
 from cars import RACECAR, scaled
 
+from racing_env.car.conditions import ConditionRanges, Range
 from racing_env.simulation import layouts
 from racing_env.simulation.rewards import RewardWeights
 from racing_env.simulation.starts import Starts
@@ -76,9 +77,10 @@ def test_the_record_survives_json(task_for):
     record = task.record()
     again = json.loads(json.dumps(record, allow_nan=False))
     assert again == record
-    rebuilt = Task(
-        vehicle=RACECAR,
-        **again
-        | {"starts": Starts(**again["starts"]), "weights": RewardWeights(**again["weights"])},
-    )
+    parts = {
+        "starts": Starts(**again["starts"]),
+        "weights": RewardWeights(**again["weights"]),
+        "conditions": ConditionRanges(*(Range(*r) for r in again["conditions"].values())),
+    }
+    rebuilt = Task(vehicle=RACECAR, **again | parts)
     assert rebuilt == task

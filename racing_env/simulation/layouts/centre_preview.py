@@ -25,10 +25,32 @@ def see(state, car, cars, circuits, scaling, out):
 
 @inlined
 def add_seen_gradient(
-    state, car, c, station, fraction, offset, circuits, scaling, changes, probe, by_seen, out
+    state,
+    car,
+    c,
+    station,
+    fraction,
+    offset,
+    own_conditions,
+    circuits,
+    scaling,
+    changes,
+    probe,
+    by_seen,
+    out,
 ):
     return add_line_gradient(
-        state, car, c, station, fraction, offset, circuits, CENTRE_LINE, by_seen, out
+        state,
+        car,
+        c,
+        station,
+        fraction,
+        offset,
+        own_conditions,
+        circuits,
+        CENTRE_LINE,
+        by_seen,
+        out,
     )
 
 

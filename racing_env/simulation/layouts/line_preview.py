@@ -12,6 +12,7 @@ import numpy as np
 
 from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
+from racing_env.car.conditions import POWER
 from racing_env.car.dynamics_adjoint import add_slip_gradient
 from racing_env.car.kernels import inlined
 from racing_env.car.similarity import length_scale, speed_scale, time_scale
@@ -115,7 +116,8 @@ def observe_line(state, car, cars, circuits, line, scaling, out):
     out[1] = state[dyn.VY, car]
     out[2] = state[dyn.YAW_RATE, car]
     out[3] = state[dyn.STEER, car]
-    out[4] = state[dyn.DRIVE, car]
+    # as the driver knows the motor, who is not told how strong it is
+    out[4] = state[dyn.DRIVE, car] / (1.0 + cars.conditions[car, POWER])
     out[5] = state[dyn.BRAKE, car]
     out[6] = state[dyn.AX, car]
     out[7] = state[dyn.AY, car]
@@ -155,7 +157,9 @@ def observe_line(state, car, cars, circuits, line, scaling, out):
 
 
 @inlined
-def add_line_gradient(state, car, c, station, fraction, offset, circuits, line, by_seen, out):
+def add_line_gradient(
+    state, car, c, station, fraction, offset, own_conditions, circuits, line, by_seen, out
+):
     """Add to out (STATE_SIZE, n) what a gradient by what `observe_line` sees is by the state.
 
     by_seen: (size,), by the quantities in their units. Returns what it is by the car's fraction and
@@ -173,7 +177,8 @@ def add_line_gradient(state, car, c, station, fraction, offset, circuits, line, 
     line_sin = bank.blend(table, row, next_row, fraction, line.sin)
 
     for i in range(OWN_STATE):
-        out[STATE_SEEN[i], car] += by_seen[i]
+        share = 1.0 + own_conditions[POWER] if STATE_SEEN[i] == dyn.DRIVE else 1.0
+        out[STATE_SEEN[i], car] += by_seen[i] / share
     by_room_left = by_seen[12] - by_seen[8]  # the offset from the line is a difference of rooms
     by_offset = by_seen[13] - by_room_left
     by_fraction = by_seen[8] * slope(table, row, next_row, line.room_left)
@@ -238,10 +243,32 @@ def see(state, car, cars, circuits, scaling, out):
 
 @inlined
 def add_seen_gradient(
-    state, car, c, station, fraction, offset, circuits, scaling, changes, probe, by_seen, out
+    state,
+    car,
+    c,
+    station,
+    fraction,
+    offset,
+    own_conditions,
+    circuits,
+    scaling,
+    changes,
+    probe,
+    by_seen,
+    out,
 ):
     return add_line_gradient(
-        state, car, c, station, fraction, offset, circuits, RACING_LINE, by_seen, out
+        state,
+        car,
+        c,
+        station,
+        fraction,
+        offset,
+        own_conditions,
+        circuits,
+        RACING_LINE,
+        by_seen,
+        out,
     )
 
 

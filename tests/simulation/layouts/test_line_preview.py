@@ -220,8 +220,8 @@ def line_gradients(simulator: Simulator, line: lp.LineColumns, by_seen: np.ndarr
         c, station = cars.circuit[car], cars.station[car]
         unscale_gradient(seen[car], by_seen[car], scaling)
         by_place = lp.add_line_gradient(
-            simulator.state, car, c, station, cars.fraction[car], cars.offset_m[car], circuits,
-            line, by_seen[car], ours,
+            simulator.state, car, c, station, cars.fraction[car], cars.offset_m[car],
+            cars.conditions[car], circuits, line, by_seen[car], ours,
         )  # fmt: skip
         add_place_gradient(
             simulator.state, car, circuits, c, station, cars.fraction[car], *by_place, ours

@@ -458,7 +458,8 @@ def step_dynamics_adjoint(
 
     state, after: (STATE_SIZE, n) before and after the step with action (n, 2) under conditions
     (n, FACTORS or more); gradient: (STATE_SIZE, n), by the state after the step, overwritten with
-    that by the state before it; by_action: (n, 2), filled. Computed in single precision, as the motion is.
+    that by the state before it; by_action: (n, 2), filled. Computed in single precision, as the
+    motion is.
     """
     n = state.shape[1]
     # One small table whose sizes the compiler knows: with rows of unknown length it would have to

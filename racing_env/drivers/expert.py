@@ -213,7 +213,7 @@ def expert_actions(simulator: Simulator, paces: np.ndarray) -> np.ndarray:
 
 
 def _state_when_felt(simulator: Simulator) -> np.ndarray:
-    """The states (STATE_SIZE, n) in which an action of now meets the cars, by those on their way."""
+    """The states (STATE_SIZE, n) in which an action of now will meet the cars."""
     cars, task = simulator.cars, simulator.task
     delay = cars.conditions[:, DELAY_STEPS]
     if not delay.any():

@@ -99,6 +99,7 @@ def train(args: argparse.Namespace) -> None:
         import torch
         from stable_baselines3.common.logger import configure
 
+        from racing_env.car.conditions import NOMINAL
         from racing_env.common.allocator import keep_freed_memory
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import file_digest, refuse_difference
@@ -112,14 +113,14 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
-        from racing_env.learning.judging import JudgeDrivers, MovingAverage, rank
+        from racing_env.learning.judging import JudgeDrivers, MovingAverage, judged_under, rank
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
         from racing_env.learning.pooled_vec_env import PooledVecEnv
         from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
-        from racing_env.simulation.task import training_task
+        from racing_env.simulation.task import on_any_road, training_task
         from racing_env.tracks.bank import pack_circuits
-        from racing_env.tracks.circuit import circuits_content
+        from racing_env.tracks.circuit import circuits_content, profile_lap_s
         from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -144,7 +145,14 @@ def train(args: argparse.Namespace) -> None:
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
     clone = replace(load_policy(args.policy), record=record)
     task = training_task(clone.vehicle, clone.layout.name)
-    settings = algorithm.training_settings(task, args.seed)
+    if clone.adapts and not algorithm.ADAPTS:
+        raise InputError(
+            f"{args.policy}: its driver adapts to conditions, which --algo {args.algo} does not "
+            "learn; clone demonstrations of --conditions nominal"
+        )
+    if clone.adapts:
+        task = on_any_road(task)
+    settings = algorithm.training_settings(task, args.seed, clone)
     most = most_processes(cars, settings)
     if args.vec_env == "batch" and args.envs >= most:
         raise InputError(
@@ -165,7 +173,7 @@ def train(args: argparse.Namespace) -> None:
     circuits = load_circuits(args.track, clone.vehicle, workers)
     held_back = load_circuits(args.judge_on, clone.vehicle, workers)
     same = given | {
-        "checkpoint_version": 7,
+        "checkpoint_version": 8,
         "algo": args.algo,
         "seed": args.seed,
         "policy": file_digest(args.policy),
@@ -179,7 +187,9 @@ def train(args: argparse.Namespace) -> None:
     first = earlier["timesteps"] if earlier else 0
     demonstrated_s = demonstrated_laps(held_back)
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
-    profile_s = np.array([c.lap_time_s for c in held_back])
+    conditions = judged_under(len(held_back), task)
+    profile_s = np.array([profile_lap_s(*both) for both in zip(held_back, conditions, strict=True)])
+    teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
     del circuits, held_back  # hundreds of megabytes
 
@@ -191,7 +201,7 @@ def train(args: argparse.Namespace) -> None:
             if args.cluster and settings.rollouts
             else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
         ) as env,
-        racing(judge_bank, clone, workers) as race,
+        racing(judge_bank, conditions, clone, workers) as race,
         tracked(args.wandb, out, decides),
     ):
         del bank  # which the processes map from a file

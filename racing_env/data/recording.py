@@ -31,9 +31,9 @@ PUSH_SPEED_MPS = 12.0  # in proportion above it) and of full pedal
 PUSH_PEDALS = 0.3
 
 
-# Driven in one simulator, whose calls cost as much for three cars as for one. The same number
+# Driven in one simulator, whose calls cost as much for six cars as for one. The same number
 # whatever the workers are: a policy's sums are rounded by the number of rows.
-EPISODES_AT_ONCE = 3
+EPISODES_AT_ONCE = 6
 
 
 class _WorkerState:

@@ -5,12 +5,13 @@ circuits in a tenth of the time. The network's tanh is another one, so that time
 differ in their last digits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 
+from racing_env.car.conditions import Conditions
 from racing_env.car.dynamics import new_scratch
 from racing_env.common.workers import Workers
 from racing_env.drivers.policy import ACTION_SIZE, Policy
@@ -20,12 +21,14 @@ from racing_env.simulation import closed_loop
 from racing_env.simulation.adaptation import inputs
 from racing_env.simulation.perceptron import flat_parameters, network_of
 from racing_env.simulation.rewards import REWARD_TERMS
+from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
 from racing_env.tracks.bank import CircuitBank
 
 CALL_STEPS = 64  # in one call: no lap is as short
 CHUNK = 16  # circuits a job
+SENSORS = 7  # names the streams of their errors
 LAPS = 2  # a standing one, then the flying one
 
 
@@ -33,19 +36,20 @@ class _WorkerState:
     """The circuits that a process drives on."""
 
     circuits: CircuitBank
+    conditions: Sequence[Conditions]
 
 
 _worker = _WorkerState()
 
 
-def set_circuits(circuits: CircuitBank) -> None:
-    """Have this process drive on these circuits."""
-    _worker.circuits = circuits
+def set_circuits(circuits: CircuitBank, conditions: Sequence[Conditions]) -> None:
+    """Have this process drive on these circuits, each under its conditions."""
+    _worker.circuits, _worker.conditions = circuits, conditions
 
 
 @contextmanager
 def racing(
-    circuits: CircuitBank, like: Policy, workers: Workers
+    circuits: CircuitBank, conditions: Sequence[Conditions], like: Policy, workers: Workers
 ) -> Iterator[Callable[[Policy], np.ndarray]]:
     """`flying_laps_s` (circuits,) of policies like this one, within the block: by `workers`, or by
     this process where one chunk holds all the circuits.
@@ -53,11 +57,11 @@ def racing(
     count = len(circuits.count)
     jobs = len(chunks_of(count, CHUNK))
     if min(workers.number, jobs) > 1:
-        flying_laps_s(circuits, like, range(1))  # compiled once, for all of them
-        with workers.pool(set_circuits, (circuits,), at_most=jobs) as pool:
+        flying_laps_s(circuits, conditions, like, range(1))  # compiled once, for all of them
+        with workers.pool(set_circuits, (circuits, conditions), at_most=jobs) as pool:
             yield partial(_race_by_chunks, pool.imap, count)
     else:
-        yield lambda policy: flying_laps_s(circuits, policy, range(count))
+        yield lambda policy: flying_laps_s(circuits, conditions, policy, range(count))
 
 
 def _race_by_chunks(imap: Imap, circuits: int, policy: Policy) -> np.ndarray:
@@ -65,13 +69,16 @@ def _race_by_chunks(imap: Imap, circuits: int, policy: Policy) -> np.ndarray:
 
 
 def _race(policy: Policy, which: range) -> np.ndarray:
-    return flying_laps_s(_worker.circuits, policy, which)
+    return flying_laps_s(_worker.circuits, _worker.conditions, policy, which)
 
 
-def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.ndarray:
+def flying_laps_s(
+    circuits: CircuitBank, conditions: Sequence[Conditions], policy: Policy, which: range
+) -> np.ndarray:
     """A policy's flying lap (len(which),) on these circuits of a bank, NaN where it finishes none.
 
-    The policy has two hidden layers of one size, and is for the bank's car.
+    conditions: of each circuit of the bank. The policy has two hidden layers of one size, and is
+    for the bank's car.
     """
     assert policy.vehicle == circuits.vehicle
     task = racing_task(circuits.vehicle, policy.layout.name)
@@ -85,13 +92,17 @@ def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.nda
     scaling = policy.layout.scaling(circuits.vehicle)
     simulator = Simulator(circuits, len(which), task)
     for car, circuit in enumerate(which):
-        simulator.place(car, circuit)
+        simulator.place(car, circuit, conditions=conditions[circuit])
     limit_s = TIME_LIMIT_FACTOR * LAPS * circuits.line_lap_s
     laps_s = np.full(len(which), np.nan)
+    errors = {circuit: np.random.default_rng([SENSORS, circuit]) for circuit in which}
     tape = None
     while n := simulator.n:
         if tape is None:
             tape = closed_loop.new_tape(CALL_STEPS, n, size, wide, hidden)
+        for car, circuit in enumerate(simulator.cars.circuit.tolist()):
+            if conditions[circuit].noise:
+                tape.sensor_noise[:, car] = errors[circuit].standard_normal((CALL_STEPS, CHANNELS))
         simulator.observe(out=tape.seen[0])
         episodes = closed_loop.Episodes(
             np.zeros(n, dtype=np.int32), np.zeros((n, len(REWARD_TERMS))), np.zeros(n),
@@ -101,6 +112,7 @@ def flying_laps_s(circuits: CircuitBank, policy: Policy, which: range) -> np.nda
             simulator.state, simulator.cars, circuits, numbers, scaling, simulator.sensors,
             new_scratch(), network, policy.adaptation, episodes, tape, 0,
         )  # fmt: skip
+        simulator.noise[:] = tape.sensor_noise[-1]
         cars = simulator.cars
         finished = cars.laps >= LAPS
         in_time = cars.lap_start_s - task.control_step_s < limit_s[cars.circuit]

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from racing_env.common.workers import START_METHOD, worker_context
 from racing_env.learning.shared_block import EPISODES_KEPT, Block, episode_info
+from racing_env.learning.training_cars import TrainingSettings
 
 
 class Rollout(NamedTuple):
@@ -25,7 +26,12 @@ class Rollout(NamedTuple):
 
 
 class CarVecEnv(VecEnv):
-    """A vector environment whose environment i is car i of a training run."""
+    """A vector environment whose environment i is car i of a training run.
+
+    settings: what the cars are told.
+    """
+
+    settings: TrainingSettings
 
     def rollout(self, parameters: np.ndarray, number: int) -> Rollout:
         """Let all cars drive a rollout by a network with these parameters, and pull it back.

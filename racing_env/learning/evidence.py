@@ -5,19 +5,28 @@ network learns through sums over time: by the likelihood of the true conditions 
 their weights, as of independent normal distributions.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.signal import lfilter
 from torch import nn
 
-from racing_env.drivers.guessing import actuators
+from racing_env.car.conditions import NOMINAL
+from racing_env.data.dataset import read_dataset
+from racing_env.drivers.guessing import actuators, weighed
+from racing_env.drivers.policy import Layers
 from racing_env.learning.network import linear_layers, tanh_network
 from racing_env.simulation.adaptation import (
     ASKED,
     CHANGE_GAIN,
+    DELAY,
     EVIDENCE_INPUTS,
+    GUESSED,
     GUESSES,
     HIDDEN,
     LOG_WEIGHT,
@@ -26,10 +35,14 @@ from racing_env.simulation.adaptation import (
     REACH,
     Adaptation,
 )
+from racing_env.simulation.layout import Layout
 
+UPDATES = (60, 20)  # an epoch's, on steps and on drives
+USED_FIELDS = ("observations", "actions")
+STEPS = 2048  # an update
 WINDOW_STEPS = 400  # of a drive, from anywhere in it: twenty seconds
 WINDOWS = 64  # an update
-LEARNING_RATE = 2e-3  # falls to zero by a cosine
+STEPS_RATE, DRIVES_RATE = 2e-3, 1e-3  # learning rates, which fall to zero by a cosine
 
 
 class Drive(NamedTuple):
@@ -55,6 +68,15 @@ def evidence_of(adaptation: Adaptation, seen: np.ndarray, asked: np.ndarray) -> 
     return np.concatenate([own, change, unmet], axis=1).astype(np.float32)
 
 
+def truth_of(
+    conditions: Mapping[str, float], adaptation: Adaptation, control_step_s: float
+) -> np.ndarray:
+    """(GUESSES,) float32 in halves of the ranges, of conditions that differ from nominal."""
+    values = np.array([conditions.get(name, getattr(NOMINAL, name)) for name in GUESSED])
+    values[DELAY] /= control_step_s
+    return ((values - adaptation.middle) / adaptation.half).astype(np.float32)
+
+
 def last_actions(asked: np.ndarray) -> np.ndarray:
     """(steps, ASKED): before each step of a drive the last actions, the latest first."""
     rows = [np.roll(asked, age + 1, axis=0) for age in range(ASKED // 2)]
@@ -63,62 +85,147 @@ def last_actions(asked: np.ndarray) -> np.ndarray:
     return np.concatenate(rows, axis=1)
 
 
-def likelihood_loss(
+def guesses_along(layers: Layers, drive: np.ndarray, keep: float) -> tuple[np.ndarray, np.ndarray]:
+    """Guesses and their weights (steps, GUESSES) float32 at each step of a drive.
+
+    drive: (steps, EVIDENCE_INPUTS), as `evidence_of` has it.
+    """
+    value, weight = weighed(layers, drive)
+    weight[0] = 0.0
+    gathered = lfilter([1.0], [1.0, -keep], np.stack([weight * value, weight]), axis=1)
+    weights = PRIOR_WEIGHT + gathered[1]
+    return (gathered[0] / weights).astype(np.float32), weights.astype(np.float32)
+
+
+def minus_log_likelihood(
+    sums: torch.Tensor, weights: torch.Tensor, truth: torch.Tensor
+) -> torch.Tensor:
+    """Of the truth under a guess from evidence and its weight, but for a constant; element-wise."""
+    weights = PRIOR_WEIGHT + weights
+    error = sums / weights - truth
+    return 0.5 * weights * error * error - 0.5 * torch.log(weights)
+
+
+def _evidence(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and weights (..., GUESSES) of evidence (..., EVIDENCE_INPUTS)."""
+    out = network(inputs)
+    weight = torch.exp(LOG_WEIGHT + LOG_WEIGHT_REACH * out[..., GUESSES:])
+    return REACH * out[..., :GUESSES], weight
+
+
+def loss_of_steps(network: nn.Module, inputs: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Of guesses from one step's evidence alone; inputs: (steps, EVIDENCE_INPUTS)."""
+    value, weight = _evidence(network, inputs)
+    return minus_log_likelihood(weight * value, weight, truth).mean()
+
+
+def loss_of_drives(
     network: nn.Module, inputs: torch.Tensor, truth: torch.Tensor, keep: float
 ) -> torch.Tensor:
-    """Minus the log likelihood of the truth (drives, GUESSES), but for a constant.
+    """Of the guesses at each moment of drives.
 
-    inputs: (drives, steps, EVIDENCE_INPUTS), whose first step is no evidence. Returns
-    (steps - 1, GUESSES), by step and guess, the mean over the drives.
+    inputs: (drives, steps, EVIDENCE_INPUTS), whose first step is no evidence; truth:
+    (drives, GUESSES).
     """
-    out = network(inputs[:, 1:])
-    weight = torch.exp(LOG_WEIGHT + LOG_WEIGHT_REACH * out[..., GUESSES:])
-    steps = torch.arange(out.shape[1], device=out.device)
-    grown = torch.pow(keep, -steps)[None, :, None]  # so that sums that fade are sums
+    value, weight = _evidence(network, inputs[:, 1:])
+    steps = torch.arange(value.shape[1], device=value.device)
+    grown = torch.pow(keep, -steps)[None, :, None]  # so that sums that fade are plain sums
     weights = (weight * grown).cumsum(1) / grown
-    sums = (weight * REACH * out[..., :GUESSES] * grown).cumsum(1) / grown
-    weights = PRIOR_WEIGHT + weights
-    error = sums / weights - truth[:, None]
-    return (0.5 * weights * error * error - 0.5 * torch.log(weights)).mean(0)
+    sums = (weight * value * grown).cumsum(1) / grown
+    return minus_log_likelihood(sums, weights, truth[:, None]).mean()
 
 
 def fit(
     network: nn.Module,
     drives: Sequence[Drive],
-    mirror: tuple[np.ndarray, np.ndarray],
-    keep: float,
-    updates: int,
+    layout: Layout,
+    adaptation: Adaptation,
+    updates: tuple[int, int],
     rng: np.random.Generator,
-    on_update: Callable[[float], None] = lambda loss: None,
+    on_update: Callable[[], None] = lambda: None,
 ) -> float:
-    """Train for so many updates; returns the mean loss of the last tenth.
+    """Train, first on steps each by itself, then on drives; returns the last loss, a mean of ten.
 
-    mirror: (signs, order) with which inputs[..., order] * signs is the mirror image's.
+    From drives alone it does not come: at first each step's evidence is worth next to nothing.
+    updates: of either kind. Half of what is learnt from is the mirror image of what was driven.
     """
-    signs, order = torch.from_numpy(mirror[0]), torch.from_numpy(mirror[1])
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    long_enough = [drive for drive in drives if len(drive.inputs) > 2]
-    losses = []
-    for _ in range(updates):
-        inputs = torch.zeros(WINDOWS, WINDOW_STEPS, EVIDENCE_INPUTS)
-        truth = torch.zeros(WINDOWS, GUESSES)
-        for window in range(WINDOWS):
-            drive = long_enough[rng.integers(len(long_enough))]
-            first = int(rng.integers(max(len(drive.inputs) - WINDOW_STEPS, 0) + 1))
-            part = drive.inputs[first : first + WINDOW_STEPS]
-            inputs[window, : len(part)] = torch.from_numpy(part)
-            truth[window] = torch.from_numpy(drive.truth)
-        inputs[: WINDOWS // 2] = inputs[: WINDOWS // 2][..., order] * signs
-        loss = likelihood_loss(network, inputs, truth, keep).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        on_update(losses[-1])
-    return float(np.mean(losses[-max(updates // 10, 1) :]))
+    signs = torch.from_numpy(_mirror_signs(layout, adaptation))
+    drives = [drive for drive in drives if len(drive.inputs) > 2]
+    losses: list[float] = [math.nan]
+    for draw, loss_of, rate, count in (
+        (_draw_steps, loss_of_steps, STEPS_RATE, updates[0]),
+        (_draw_drives, partial(loss_of_drives, keep=adaptation.keep), DRIVES_RATE, updates[1]),
+    ):
+        optimizer = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+        for update in range(count):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.5 * rate * (1.0 + math.cos(math.pi * update / count))
+            inputs, truth = draw(drives, rng)
+            inputs[::2] *= signs
+            loss = loss_of(network, inputs, truth)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+            on_update()
+    return float(np.mean(losses[-10:]))
+
+
+def fit_data(
+    network: nn.Module,
+    folders: Sequence[str | Path],
+    adaptation: Adaptation,
+    seed: Sequence[int],
+    step_epochs: int,
+    drive_epochs: int,
+) -> float:
+    """`fit` to all episodes of data sets, UPDATES of either kind for each of so many epochs."""
+    drives = []
+    for folder in folders:
+        data = read_dataset(folder)
+        shards = data.shards()
+        control_step_s = float(data.task_record["control_step_s"])
+        for episode, (shard, first, rows) in zip(
+            data.manifest["episodes"], data.episode_rows(), strict=True
+        ):
+            part = slice(first, first + rows)
+            seen, asked = (np.asarray(shards[shard][name][part]) for name in USED_FIELDS)
+            truth = truth_of(data.conditions(episode), adaptation, control_step_s)
+            drives.append(Drive(evidence_of(adaptation, seen, asked), truth))
+    updates = (UPDATES[0] * step_epochs, UPDATES[1] * drive_epochs)
+    return fit(network, drives, data.layout, adaptation, updates, np.random.default_rng(seed))
+
+
+def _mirror_signs(layout: Layout, adaptation: Adaptation) -> np.ndarray:
+    """(EVIDENCE_INPUTS,): what evidence is multiplied by to be that of the mirror image."""
+    signs, _ = layout.mirror()
+    own = signs[adaptation.evidence]
+    asked = np.tile(np.array([-1.0, 1.0], dtype=np.float32), ASKED // 2)
+    return np.concatenate([own, own, asked])
+
+
+def _draw_steps(drives: Sequence[Drive], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    chosen = rng.integers(len(drives), size=STEPS)
+    places = rng.random(STEPS)
+    inputs, truth = np.empty((STEPS, EVIDENCE_INPUTS), np.float32), np.empty((STEPS, GUESSES))
+    for i, (number, place) in enumerate(zip(chosen.tolist(), places.tolist(), strict=True)):
+        drive = drives[number]
+        inputs[i] = drive.inputs[1 + int(place * (len(drive.inputs) - 1))]
+        truth[i] = drive.truth
+    return torch.from_numpy(inputs), torch.from_numpy(truth.astype(np.float32))
+
+
+def _draw_drives(drives: Sequence[Drive], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    inputs = torch.zeros(WINDOWS, WINDOW_STEPS, EVIDENCE_INPUTS)
+    truth = torch.zeros(WINDOWS, GUESSES)
+    for window in range(WINDOWS):
+        drive = drives[int(rng.integers(len(drives)))]
+        first = int(rng.integers(max(len(drive.inputs) - WINDOW_STEPS, 0) + 1))
+        part = drive.inputs[first : first + WINDOW_STEPS]
+        inputs[window, : len(part)] = torch.from_numpy(part)
+        truth[window] = torch.from_numpy(drive.truth)
+    return inputs, truth
 
 
 def layers_of(network: nn.Module) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

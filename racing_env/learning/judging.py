@@ -10,14 +10,17 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from racing_env.car.conditions import NOMINAL, NOMINAL_RANGES, Conditions, draw_conditions
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
+from racing_env.simulation.task import Task
 
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.3 % if
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
 # price.
 LOST_LAP_RATIO = 1.5
+JUDGES = 3  # names the streams of the conditions that drivers are judged under
 
 
 def rank(row: Mapping[str, Any]) -> float:
@@ -25,6 +28,18 @@ def rank(row: Mapping[str, Any]) -> float:
     lost = row["circuits"] - row["finished"]
     driven = row["finished"] * min(row["lap_ratio"], LOST_LAP_RATIO) if row["finished"] else 0.0
     return -(driven + lost * LOST_LAP_RATIO) / max(row["circuits"], 1)
+
+
+def judged_under(circuits: int, task: Task) -> list[Conditions]:
+    """The conditions of each judging circuit: nominal, but for every second one where the task has
+    others, which is under some of those.
+    """
+    if task.conditions == NOMINAL_RANGES:
+        return [NOMINAL] * circuits
+    return [
+        draw_conditions(task.conditions, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
+        for i in range(circuits)
+    ]
 
 
 def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from racing_env.common.errors import InputError
-from racing_env.drivers.policy import ACTION_SIZE, Policy
+from racing_env.drivers.policy import ACTION_SIZE, Layers, Policy
 from racing_env.simulation import perceptron
 
 HIDDEN_SIZES = (64, 64)
@@ -101,6 +101,12 @@ def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
         [layer.weight.detach().cpu().numpy() for layer in layers],
         [layer.bias.detach().cpu().numpy() for layer in layers],
     )
+
+
+def flat_layers(layers: Layers) -> np.ndarray:
+    """The same of layers as `racing_env.drivers.policy` has them."""
+    weights, biases = zip(*layers, strict=True)
+    return perceptron.flat_parameters(weights, biases)
 
 
 def set_gradient(layers: Sequence[nn.Linear], gradient: np.ndarray) -> None:

@@ -47,12 +47,17 @@ class TrainingSettings(NamedTuple):
     rollouts: RolloutSettings | None = None  # None: cars are stepped by whoever has them
 
     @property
+    def inputs(self) -> int:
+        """Of the network that drives."""
+        adapts = self.rollouts is not None and self.rollouts.evidence is not None
+        return inputs(self.task.observation_layout(), adapts)
+
+    @property
     def parameters(self) -> int:
         """Of the network that drives rollouts."""
         if self.rollouts is None:
             return 0
-        wide = inputs(self.task.observation_layout(), self.rollouts.evidence is not None)
-        return parameter_count(wide, self.rollouts.hidden, ACTION_SIZE)
+        return parameter_count(self.inputs, self.rollouts.hidden, ACTION_SIZE)
 
 
 def stream_seed(seed: int, car: int) -> int:

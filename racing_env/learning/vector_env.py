@@ -257,7 +257,11 @@ def make_vec_env(
     makers: list[Callable[[], gym.Env]] = [
         partial(TrainingEnv, circuits, car, settings) for car in range(processes)
     ]
+    env: CarVecEnv
     if kind == "dummy":
-        return DummyCarVecEnv(makers)
-    _compile(circuits, settings)
-    return SubprocCarVecEnv(makers)
+        env = DummyCarVecEnv(makers)
+    else:
+        _compile(circuits, settings)
+        env = SubprocCarVecEnv(makers)
+    env.settings = settings
+    return env

@@ -29,14 +29,16 @@ class Algorithm(Protocol):
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
     `judge_every` (transitions) and `average_decay`, a rollout, of the moving average of the
     driver's weights that is judged and kept.
-    USES_DEMONSTRATIONS: whether --data means something to it.
+    USES_DEMONSTRATIONS: whether --data means something to it. ADAPTS: whether a driver who adapts
+    can learn by it.
     """
 
     NUMBERS: Any
     USES_DEMONSTRATIONS: bool
+    ADAPTS: bool
 
-    def training_settings(self, task: "Task", seed: int) -> "TrainingSettings":
-        """What the training cars are told."""
+    def training_settings(self, task: "Task", seed: int, driver: "Policy") -> "TrainingSettings":
+        """What the training cars are told, of whom this driver is the first."""
 
     def make_model(
         self,

@@ -15,10 +15,11 @@ action is learnt from only if what followed it for `lookahead_steps` is known.
 """
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -32,6 +33,7 @@ from racing_env.learning.car_vec_env import CarVecEnv
 from racing_env.learning.network import (
     HIDDEN_SIZES,
     copy_policy_into,
+    flat_layers,
     flat_parameters,
     policy_from_layers,
     set_gradient,
@@ -64,6 +66,7 @@ class Numbers(NamedTuple):
 
 NUMBERS = Numbers()
 USES_DEMONSTRATIONS = False
+ADAPTS = True
 
 
 class AnalyticPolicyGradient(BaseAlgorithm):
@@ -71,7 +74,8 @@ class AnalyticPolicyGradient(BaseAlgorithm):
 
     env: of cars whose settings have rollouts of n_steps steps; these say how far ahead what
     followed must be known, discount it, and have the noise. policy: an actor-critic's class;
-    critic and noise of its own are not used.
+    critic and noise of its own are not used. inputs: of its network, where a driver who adapts is
+    given more than the observations; `predict` then takes those.
     """
 
     env: CarVecEnv
@@ -85,19 +89,23 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         learning_rate: Any = NUMBERS.learning_rate_first,
         n_steps: int = NUMBERS.rollout_steps,
         max_grad_norm: float = NUMBERS.gradient_norm_limit,
+        inputs: int | None = None,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ):
         super().__init__(policy, env, learning_rate, support_multi_env=True, **kwargs)
-        self.n_steps, self.max_grad_norm = n_steps, max_grad_norm
+        self.n_steps, self.max_grad_norm, self.inputs = n_steps, max_grad_norm, inputs
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
+        space: Any = self.observation_space
+        if self.inputs is not None:
+            space = spaces.Box(-np.inf, np.inf, (self.inputs,), np.float32)
         policy: Any = self.policy_class(
-            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+            space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy = policy.to(self.device)
 
@@ -175,7 +183,7 @@ class AnalyticPolicyGradient(BaseAlgorithm):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
     rollouts = RolloutSettings(
         steps=NUMBERS.rollout_steps,
         lookahead_steps=NUMBERS.lookahead_steps,
@@ -183,6 +191,7 @@ def training_settings(task: Task, seed: int) -> TrainingSettings:
         action_gradient_limit=NUMBERS.action_gradient_limit,
         noise=(NUMBERS.steering_noise, NUMBERS.pedal_noise),
         hidden=HIDDEN_SIZES[0],
+        evidence=flat_layers(driver.evidence) if driver.adapts else None,
     )
     return TrainingSettings(task, seed, rollouts)
 
@@ -200,6 +209,7 @@ def make_model(
         LinearSchedule(NUMBERS.learning_rate_first, NUMBERS.learning_rate_last, end_fraction=1.0),
         n_steps=NUMBERS.rollout_steps,
         max_grad_norm=NUMBERS.gradient_norm_limit,
+        inputs=cast(CarVecEnv, env).settings.inputs,
         seed=seed,
         device=device,
         policy_kwargs={

@@ -53,6 +53,7 @@ class Numbers(NamedTuple):
 
 NUMBERS = Numbers()
 USES_DEMONSTRATIONS = False
+ADAPTS = False
 
 
 class GatheredRollouts(RolloutBuffer):
@@ -65,7 +66,7 @@ class GatheredRollouts(RolloutBuffer):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 

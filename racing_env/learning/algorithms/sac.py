@@ -80,6 +80,7 @@ class Numbers(NamedTuple):
 
 NUMBERS = Numbers()
 USES_DEMONSTRATIONS = True
+ADAPTS = False
 
 
 class Batch(NamedTuple):
@@ -197,7 +198,7 @@ class ProximalSAC(SAC):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 

@@ -82,6 +82,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.judging import judged_under
         from racing_env.learning.network import (
             choose_device,
+            layers_of,
             linear_layers,
             policy_from_layers,
             policy_network,
@@ -143,7 +144,7 @@ def train(args: argparse.Namespace) -> None:
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
     nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
     if adapts:
-        nobody = replace(nobody, evidence=evidence.layers_of(guesser))
+        nobody = replace(nobody, evidence=layers_of(linear_layers(guesser)))
     settings = budget | {"judges": circuits_content(judges), "demonstrations": data.digest()}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
@@ -200,7 +201,7 @@ def train(args: argparse.Namespace) -> None:
                     guesser, folders, nobody.adaptation, (args.seed, round_number),
                     args.epochs if round_number == 0 else 0, len(epochs),
                 )  # fmt: skip
-                nobody = replace(nobody, evidence=evidence.layers_of(guesser))
+                nobody = replace(nobody, evidence=layers_of(linear_layers(guesser)))
                 bar.set_description("epochs")
             learner = nobody if adapts else None
             train = Demonstrations(folders, validation=False, seed=args.seed, driver=learner)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car.dynamics import new_scratch
+from racing_env.simulation import adaptation as ad
 from racing_env.simulation import closed_loop
 from racing_env.simulation.adaptation import EXTRA_INPUTS, Adaptation, no_adaptation
 from racing_env.simulation.gradients import new_probe, state_changes
@@ -102,16 +103,38 @@ def pulled_back(
     adaptation: Adaptation | None = None,
 ) -> tuple[np.ndarray, int, np.ndarray]:
     """Gradient (parameters,), how many steps were learnt from, sizes (2,) by the actions."""
+    gradient, flat, _ = _all_pulled_back(driven, parameters, numbers, hidden, adaptation)
+    return flat, int(gradient.usable[0]), gradient.sizes
+
+
+def weighed_back(
+    driven: Driven,
+    parameters: np.ndarray,
+    numbers: closed_loop.LoopNumbers,
+    adaptation: Adaptation,
+) -> tuple[np.ndarray, float]:
+    """Gradient by the parameters of the network that weighs evidence, and the guesses' loss."""
+    gradient, _, flat = _all_pulled_back(driven, parameters, numbers, HIDDEN, adaptation)
+    return flat, float(gradient.loss[0])
+
+
+def _all_pulled_back(
+    driven: Driven,
+    parameters: np.ndarray,
+    numbers: closed_loop.LoopNumbers,
+    hidden: int,
+    adaptation: Adaptation | None,
+) -> tuple[closed_loop.Gradient, np.ndarray, np.ndarray]:
     simulator, size = driven.simulator, driven.simulator.layout.size
-    inputs = driven.tape.inputs.shape[2]
-    flat = np.zeros(len(parameters), np.float32)
+    sizes = (driven.tape.inputs.shape[2], hidden, 2)
+    flat, weighing = np.zeros(len(parameters), np.float32), np.zeros(ad.parameters(), np.float32)
     gradient = closed_loop.Gradient(
-        tuple(parameters_of(flat, inputs, hidden, 2)), np.zeros(1, np.int64), np.zeros(2)
-    )
+        tuple(parameters_of(flat, *sizes)), tuple(parameters_of(weighing, *ad.EVIDENCE_SIZES)),
+        np.zeros(1), np.zeros(1, np.int64), np.zeros(2),
+    )  # fmt: skip
     simulator.layout.pull_back(
         simulator.circuits, numbers, simulator.layout.scaling(simulator.vehicle),
-        state_changes(simulator.circuits.scales), new_probe(size),
-        network_of(parameters, inputs, hidden, 2), adaptation or no_adaptation(), driven.tape,
-        gradient,
+        state_changes(simulator.circuits.scales), new_probe(size), network_of(parameters, *sizes),
+        adaptation or no_adaptation(), driven.tape, gradient,
     )  # fmt: skip
-    return flat, int(gradient.usable[0]), gradient.sizes
+    return gradient, flat, weighing

@@ -21,6 +21,7 @@ class Rollout(NamedTuple):
 
     gradient: np.ndarray  # (parameters,) float64: of all that was paid, summed over cars and steps
     usable: int  # steps that were learnt from
+    loss: float  # of the guesses of drivers who adapt, summed over cars and steps
     sizes: np.ndarray  # (2,): sums of the absolute gradients by steering and by pedals
     infos: list[dict[str, Any]]  # an "episode" for each that has ended, as SB3's Monitor has it
 
@@ -44,6 +45,7 @@ class CarVecEnv(VecEnv):
         return Rollout(
             gradient=gradients.sum(axis=0, dtype=np.float64),
             usable=int(sum(block.usable.sum() for block in blocks)),
+            loss=float(sum(block.losses.sum() for block in blocks)),
             sizes=np.concatenate([block.sizes for block in blocks]).sum(axis=0),
             infos=infos,
         )

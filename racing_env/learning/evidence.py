@@ -20,7 +20,7 @@ from racing_env.car.conditions import NOMINAL
 from racing_env.data.dataset import read_dataset
 from racing_env.drivers.guessing import actuators, weighed
 from racing_env.drivers.policy import Layers
-from racing_env.learning.network import linear_layers, tanh_network
+from racing_env.learning.network import tanh_network
 from racing_env.simulation.adaptation import (
     ASKED,
     CHANGE_GAIN,
@@ -226,11 +226,3 @@ def _draw_drives(drives: Sequence[Drive], rng: np.random.Generator) -> tuple[tor
         inputs[window, : len(part)] = torch.from_numpy(part)
         truth[window] = torch.from_numpy(drive.truth)
     return inputs, truth
-
-
-def layers_of(network: nn.Module) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Weights and biases, as `racing_env.drivers.policy.Policy.evidence` has them."""
-    return tuple(
-        (layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy())
-        for layer in linear_layers(network)
-    )

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +61,16 @@ class MovingAverage:
 
     def __init__(self, policy: Policy, decay: float):
         self.policy, self.decay = policy, decay
-        self.arrays = (*policy.weights, *policy.biases)
+        self.arrays = _arrays(policy)
 
     def update(self, policy: Policy) -> None:
-        values = (*policy.weights, *policy.biases)
-        for mean, value in zip(self.arrays, values, strict=True):
+        for mean, value in zip(self.arrays, _arrays(policy), strict=True):
             mean += (1.0 - self.decay) * (value - mean)
+        self.policy = replace(self.policy)  # whose numbers follow from the arrays
+
+
+def _arrays(policy: Policy) -> list[np.ndarray]:
+    return [*policy.weights, *policy.biases, *chain.from_iterable(policy.evidence)]
 
 
 class JudgeDrivers(BaseCallback):

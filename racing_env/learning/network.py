@@ -85,12 +85,25 @@ def policy_from_layers(layers: Sequence[nn.Linear], like: Policy) -> Policy:
 
 def copy_policy_into(policy: Policy, layers: Sequence[nn.Linear]) -> None:
     """Set the layers' weights to the policy's; raises ValueError if the sizes differ."""
-    if [tuple(layer.weight.shape) for layer in layers] != [w.shape for w in policy.weights]:
+    copy_layers_into(tuple(zip(policy.weights, policy.biases, strict=True)), layers)
+
+
+def copy_layers_into(values: Layers, layers: Sequence[nn.Linear]) -> None:
+    """Set the layers' weights and biases; raises ValueError if the sizes differ."""
+    if [tuple(layer.weight.shape) for layer in layers] != [weight.shape for weight, _ in values]:
         raise ValueError("the layers do not have the policy's sizes")
     with torch.no_grad():
-        for layer, weight, bias in zip(layers, policy.weights, policy.biases, strict=True):
+        for layer, (weight, bias) in zip(layers, values, strict=True):
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
+
+
+def layers_of(layers: Sequence[nn.Linear]) -> Layers:
+    """Copies of their weights and biases, as `racing_env.drivers.policy` has them."""
+    return tuple(
+        (layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy())
+        for layer in layers
+    )
 
 
 def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
@@ -101,12 +114,6 @@ def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
         [layer.weight.detach().cpu().numpy() for layer in layers],
         [layer.bias.detach().cpu().numpy() for layer in layers],
     )
-
-
-def flat_layers(layers: Layers) -> np.ndarray:
-    """The same of layers as `racing_env.drivers.policy` has them."""
-    weights, biases = zip(*layers, strict=True)
-    return perceptron.flat_parameters(weights, biases)
 
 
 def set_gradient(layers: Sequence[nn.Linear], gradient: np.ndarray) -> None:

@@ -13,10 +13,10 @@ from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import EPISODES_KEPT, Block
 from racing_env.learning.training_cars import TrainingCars, TrainingSettings
-from racing_env.simulation import closed_loop
-from racing_env.simulation.adaptation import inputs, new_adaptation, no_adaptation
+from racing_env.simulation import adaptation, closed_loop
+from racing_env.simulation.adaptation import EVIDENCE_SIZES, new_adaptation, no_adaptation
 from racing_env.simulation.gradients import new_probe, state_changes
-from racing_env.simulation.perceptron import network_of, parameters_of
+from racing_env.simulation.perceptron import network_of, parameter_count, parameters_of
 from racing_env.tracks.bank import CircuitBank
 
 GROUP_CARS = 8  # a vector of the processor holds so many
@@ -49,12 +49,13 @@ class RolloutCars(TrainingCars):
         self.rollouts = settings.rollouts
         simulator, task = self.simulator, settings.task
         n, size = simulator.n, simulator.layout.size
-        evidence = self.rollouts.evidence
-        self.adaptation = no_adaptation()
-        if evidence is not None:
-            self.adaptation = new_adaptation(simulator.layout, simulator.vehicle, evidence)
-        wide = inputs(simulator.layout, adapts=evidence is not None)
+        wide = settings.inputs
         self.sizes = (wide, self.rollouts.hidden, ACTION_SIZE)
+        self.driving = parameter_count(*self.sizes)  # the first parameters; the others weigh
+        self.adaptation = no_adaptation()
+        if self.rollouts.adapts:
+            weighing = np.zeros(adaptation.parameters(), dtype=np.float32)
+            self.adaptation = new_adaptation(simulator.layout, simulator.vehicle, weighing)
         self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, wide, self.rollouts.hidden)
         self.episodes = closed_loop.Episodes(
             self.steps, self.sums, self.trouble_m, simulator.memory
@@ -67,6 +68,7 @@ class RolloutCars(TrainingCars):
         self.scaling = simulator.layout.scaling(simulator.vehicle)
         self.changes = state_changes(simulator.circuits.scales)
         self.probe = new_probe(size)
+        self.nothing = np.zeros(adaptation.parameters(), dtype=np.float32)
         self.scratch = new_scratch()
 
     def rollout(self) -> None:
@@ -75,7 +77,11 @@ class RolloutCars(TrainingCars):
         Fills the block's gradients, what has ended, and what the cars see and are now. Raises
         InputError if the network's actions are not finite numbers.
         """
-        self.network = network_of(self.block.parameters, *self.sizes)
+        driving, weighing = np.split(self.block.parameters, [self.driving])
+        self.network = network_of(driving, *self.sizes)
+        if self.rollouts.adapts:
+            network = network_of(weighing, *EVIDENCE_SIZES)
+            self.adaptation = self.adaptation._replace(network=network)
         self._drive()
         self._pull_back()
         self.save()
@@ -108,10 +114,18 @@ class RolloutCars(TrainingCars):
     def _pull_back(self) -> None:
         """Fill the block's gradients from the tape."""
         block, simulator = self.block, self.simulator
-        for array in (block.gradients, block.usable, block.sizes):
+        for array in (block.gradients, block.usable, block.losses, block.sizes):
             array[:] = 0
-        parameters = parameters_of(block.gradients[0], *self.sizes)
-        gradient = closed_loop.Gradient(tuple(parameters), block.usable, block.sizes[0])
+        driving, weighing = np.split(block.gradients[0], [self.driving])
+        if not self.rollouts.adapts:
+            weighing = self.nothing
+        gradient = closed_loop.Gradient(
+            tuple(parameters_of(driving, *self.sizes)),
+            tuple(parameters_of(weighing, *EVIDENCE_SIZES)),
+            block.losses,
+            block.usable,
+            block.sizes[0],
+        )
         simulator.layout.pull_back(
             simulator.circuits, self.numbers, self.scaling, self.changes, self.probe, self.network,
             self.adaptation, self.tape, gradient,

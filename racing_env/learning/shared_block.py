@@ -39,13 +39,14 @@ class Block(NamedTuple):
     ended_lengths: np.ndarray  # (cars, EPISODES_KEPT) int32
     gradients: np.ndarray  # (groups, parameters) float32, summed over a group's cars and steps
     usable: np.ndarray  # (groups,) int64: steps that were learnt from
+    losses: np.ndarray  # (groups,) of the guesses of drivers who adapt
     sizes: np.ndarray  # (groups, 2): sums of the absolute gradients by steering and by pedals
     parameters: np.ndarray  # (parameters,) float32, of the network at the wheel
     number: np.ndarray  # (1,) int64, of the rollout, which names the streams of its noise
 
 
 BY_CAR = Block._fields[: Block._fields.index("gradients")]
-BY_GROUP = ("gradients", "usable", "sizes")
+BY_GROUP = ("gradients", "usable", "losses", "sizes")
 
 
 def _fields(
@@ -58,7 +59,8 @@ def _fields(
         (np.bool_, (cars,)), (np.bool_, (cars,)), (np.float32, (cars, terms)), (np.int32, (cars,)),
         (np.bool_, (cars,)), (np.int64, (cars,)), (np.float64, (cars, SNAPSHOT_SIZE)),
         (np.int32, (cars,)), (np.float32, (*kept, terms)), (np.int32, kept),
-        (np.float32, (groups, parameters)), (np.int64, (groups,)), (np.float64, (groups, 2)),
+        (np.float32, (groups, parameters)), (np.int64, (groups,)), (np.float64, (groups,)),
+        (np.float64, (groups, 2)),
         (np.float32, (parameters,)), (np.int64, (1,)),
     ]  # fmt: skip
 

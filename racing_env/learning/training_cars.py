@@ -12,7 +12,7 @@ import numpy as np
 from racing_env.car.conditions import draw_conditions
 from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import Block
-from racing_env.simulation.adaptation import inputs
+from racing_env.simulation import adaptation
 from racing_env.simulation.motion import ON_TRACK
 from racing_env.simulation.perceptron import parameter_count
 from racing_env.simulation.rewards import REWARD_TERMS
@@ -35,8 +35,7 @@ class RolloutSettings(NamedTuple):
     action_gradient_limit: float  # a step's gradient by the action is scaled down to it
     noise: tuple[float, float]  # standard deviations, on steering and pedals
     hidden: int  # units of each of the network's two hidden layers
-    # parameters of the network by which drivers weigh evidence; None: they do not adapt
-    evidence: np.ndarray | None = None
+    adapts: bool = False  # whether drivers guess their conditions
 
 
 class TrainingSettings(NamedTuple):
@@ -49,15 +48,16 @@ class TrainingSettings(NamedTuple):
     @property
     def inputs(self) -> int:
         """Of the network that drives."""
-        adapts = self.rollouts is not None and self.rollouts.evidence is not None
-        return inputs(self.task.observation_layout(), adapts)
+        adapts = self.rollouts is not None and self.rollouts.adapts
+        return adaptation.inputs(self.task.observation_layout(), adapts)
 
     @property
     def parameters(self) -> int:
-        """Of the network that drives rollouts."""
+        """Of the network that drives rollouts and, behind them, of the one that weighs evidence."""
         if self.rollouts is None:
             return 0
-        return parameter_count(self.inputs, self.rollouts.hidden, ACTION_SIZE)
+        weighing = adaptation.parameters() if self.rollouts.adapts else 0
+        return weighing + parameter_count(self.inputs, self.rollouts.hidden, ACTION_SIZE)
 
 
 def stream_seed(seed: int, car: int) -> int:

@@ -34,6 +34,7 @@ STEER, DRIVE, BRAKE = (EVIDENCE.index(name) for name in ("steer_rad", "drive_n",
 ASKED = 2 * conditions.MOST_DELAY_STEPS
 HIDDEN = 48  # units of each hidden layer of the network that weighs evidence
 EVIDENCE_INPUTS = 2 * len(EVIDENCE) + ASKED
+EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, 2 * GUESSES)  # inputs, units of both layers, outputs
 EXTRA_INPUTS = ASKED + 2 + GUESSES  # of the driver's network, after what he sees
 
 # Guesses are in halves of the range, from its middle. Evidence may lie a little beyond.
@@ -68,7 +69,7 @@ class Adaptation(NamedTuple):
 
 def parameters() -> int:
     """Of the network that weighs evidence."""
-    return parameter_count(EVIDENCE_INPUTS, HIDDEN, 2 * GUESSES)
+    return parameter_count(*EVIDENCE_SIZES)
 
 
 def inputs(layout: Layout, adapts: bool) -> int:
@@ -98,7 +99,7 @@ def new_adaptation(layout: Layout, vehicle: Vehicle, flat: np.ndarray) -> Adapta
         middle=middle.astype(np.float32),
         half=half.astype(np.float32),
         keep=math.exp(-CONTROL_STEP_S * time / (FADE_S * time)),
-        network=network_of(flat, EVIDENCE_INPUTS, HIDDEN, 2 * GUESSES),
+        network=network_of(flat, *EVIDENCE_SIZES),
     )
 
 
@@ -110,20 +111,15 @@ def no_adaptation() -> Adaptation:
 
 
 class Weighing(NamedTuple):
-    """What a car's evidence is weighed in, float32."""
+    """How evidence was weighed, (steps, n, ...) float32 each: the network's inputs, layers and
+    outputs, and the sums of values and of weights that the memory then had.
+    """
 
-    inputs: np.ndarray
-    hidden_1: np.ndarray
+    inputs: np.ndarray  # EVIDENCE_INPUTS
+    hidden_1: np.ndarray  # HIDDEN
     hidden_2: np.ndarray
-    out: np.ndarray
-
-
-@inlined
-def new_weighing():
-    return Weighing(
-        np.zeros(EVIDENCE_INPUTS, np.float32), np.zeros(HIDDEN, np.float32),
-        np.zeros(HIDDEN, np.float32), np.zeros(2 * GUESSES, np.float32),
-    )  # fmt: skip
+    out: np.ndarray  # 2 * GUESSES
+    gathered: np.ndarray  # 2 * GUESSES
 
 
 @inlined
@@ -141,43 +137,47 @@ def on_its_way(delay_steps, age):
 
 
 @inlined
-def _gather(adaptation, seen, asked, memory, weighing):
-    """Bring the memory up to date with what is seen; asked: (MOST_DELAY_STEPS, 2)."""
-    count = len(adaptation.evidence)
-    for i in range(count):
-        now = seen[adaptation.evidence[i]]
-        weighing.inputs[i] = now
-        weighing.inputs[count + i] = np.float32(CHANGE_GAIN) * (now - memory[SAW + i])
-        memory[SAW + i] = now
-    for age in range(len(asked)):
-        for i in range(2):
-            place = (
-                weighing.inputs[STEER]
-                if i == 0
-                else weighing.inputs[DRIVE] - weighing.inputs[BRAKE]
-            )
-            unmet = np.float32(asked[age, i]) - place
-            weighing.inputs[2 * count + 2 * age + i] = np.float32(CHANGE_GAIN) * unmet
-    if memory[SEEN_ANY] == 0.0:
-        memory[SEEN_ANY] = 1.0
-        return
-    forward(
-        adaptation.network, weighing.inputs, weighing.hidden_1, weighing.hidden_2, weighing.out
-    )  # fmt: skip
-    keep = np.float32(adaptation.keep)
-    for k in range(GUESSES):
-        value = np.float32(REACH) * weighing.out[k]
-        exponent = np.float32(LOG_WEIGHT) + np.float32(LOG_WEIGHT_REACH) * weighing.out[GUESSES + k]
-        weight = np.exp(exponent)
-        memory[SUMS + k] = keep * memory[SUMS + k] + weight * value
-        memory[WEIGHTS + k] = keep * memory[WEIGHTS + k] + weight
+def _evidence(out, k):
+    """A value for which the network's outputs speak, and its weight."""
+    exponent = np.float32(LOG_WEIGHT) + np.float32(LOG_WEIGHT_REACH) * out[GUESSES + k]
+    return np.float32(REACH) * out[k], np.exp(exponent)
 
 
 @inlined
-def adapt(adaptation, seen, asked, memory, weighing, out):
+def _gather(adaptation, seen, asked, memory, weighing, step, car):
+    """Bring the memory up to date with what is seen; asked: (MOST_DELAY_STEPS, 2)."""
+    inputs, out = weighing.inputs[step, car], weighing.out[step, car]
+    count = len(adaptation.evidence)
+    for i in range(count):
+        now = seen[adaptation.evidence[i]]
+        inputs[i] = now
+        inputs[count + i] = np.float32(CHANGE_GAIN) * (now - memory[SAW + i])
+        memory[SAW + i] = now
+    for age in range(len(asked)):
+        for i in range(2):
+            place = inputs[STEER] if i == 0 else inputs[DRIVE] - inputs[BRAKE]
+            unmet = np.float32(asked[age, i]) - place
+            inputs[2 * count + 2 * age + i] = np.float32(CHANGE_GAIN) * unmet
+    known = memory[SEEN_ANY]  # at first there is nothing that it could have changed from
+    memory[SEEN_ANY] = 1.0
+    forward(
+        adaptation.network, inputs, weighing.hidden_1[step, car], weighing.hidden_2[step, car], out
+    )  # fmt: skip
+    keep = np.float32(adaptation.keep)
+    for k in range(GUESSES):
+        value, weight = _evidence(out, k)
+        memory[SUMS + k] = keep * memory[SUMS + k] + known * weight * value
+        memory[WEIGHTS + k] = keep * memory[WEIGHTS + k] + known * weight
+        weighing.gathered[step, car, k] = memory[SUMS + k]
+        weighing.gathered[step, car, GUESSES + k] = memory[WEIGHTS + k]
+
+
+@inlined
+def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
     """Fill out, the inputs of the driver's network, and bring the memory (MEMORY,) up to date.
 
-    seen: (size,); asked: (MOST_DELAY_STEPS, 2), the last actions, the latest first. Returns the
+    seen: (size,); asked: (MOST_DELAY_STEPS, 2), the last actions, the latest first; weighing:
+    (steps, n, ...) each, of which those of the step and the car are filled. Returns the
     factor on the profile's speeds and the guessed delay in control steps.
     """
     size = len(seen)
@@ -185,7 +185,7 @@ def adapt(adaptation, seen, asked, memory, weighing, out):
         out[i] = seen[i]
     if len(adaptation.evidence) == 0:
         return np.float32(1.0), np.float32(0.0)
-    _gather(adaptation, seen, asked, memory, weighing)
+    _gather(adaptation, seen, asked, memory, weighing, step, car)
     for k in range(GUESSES):
         weight = np.float32(PRIOR_WEIGHT) + memory[WEIGHTS + k]
         out[size + ASKED + 2 + k] = memory[SUMS + k] / weight
@@ -230,3 +230,39 @@ def adapt_gradient(adaptation, factor, delay, by_input, size, by_seen, by_asked)
         for i in range(2):
             by_asked[age, i] += by_input[size + 2 * age + i]
             by_asked[age, i] += on_its_way(delay, age) * by_input[size + ASKED + i]
+
+
+@inlined
+def truth(adaptation, own_conditions, k):
+    """Of guess k, in halves of its range; own_conditions: (conditions.SIZE,)."""
+    value = own_conditions[conditions.DELAY_STEPS] if k == DELAY else 1.0 + own_conditions[k]
+    return (value - adaptation.middle[k]) / adaptation.half[k]
+
+
+@inlined
+def likelihood_gradient(
+    adaptation, out, gathered, known, over, own_conditions, by_gathered, by_out
+):
+    """Fill by_out (2 * GUESSES,), the gradient by the evidence network's outputs at one step of
+    minus the log likelihood of the conditions under the guesses of this step and of all later ones.
+
+    Guesses are taken as independent and normal, one over a weight as the variance; see
+    `racing_env.learning.evidence`. by_gathered (2 * GUESSES,) is brought up to date: by the sums
+    after this step; over: what follows is another episode; known: there is evidence. Returns minus
+    the log likelihood at this step, but for a constant.
+    """
+    loss = 0.0
+    for k in range(GUESSES):
+        weights = PRIOR_WEIGHT + gathered[GUESSES + k]
+        guess = gathered[k] / weights
+        error = guess - truth(adaptation, own_conditions, k)
+        loss += 0.5 * weights * error * error - 0.5 * math.log(weights)
+        by_sum = 0.0 if over else adaptation.keep * by_gathered[k]
+        by_weight = 0.0 if over else adaptation.keep * by_gathered[GUESSES + k]
+        by_sum += error
+        by_weight += 0.5 * error * error - error * guess - 0.5 / weights
+        by_gathered[k], by_gathered[GUESSES + k] = by_sum, by_weight
+        value, weight = _evidence(out, k)
+        by_out[k] = known * by_sum * weight * REACH
+        by_out[GUESSES + k] = known * (by_sum * value + by_weight) * weight * LOG_WEIGHT_REACH
+    return loss

@@ -5,7 +5,7 @@
 what it is paid, what the driver saw, and the network, as in back-propagation through time.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from racing_env.car import dynamics as dyn
 from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
 from racing_env.car.kernels import inlined
 from racing_env.simulation import sensors
-from racing_env.simulation.adaptation import adapt, adapt_gradient, new_weighing
+from racing_env.simulation.adaptation import (
+    EVIDENCE_INPUTS,
+    GUESSES,
+    HIDDEN,
+    SEEN_ANY,
+    Weighing,
+    adapt,
+    adapt_gradient,
+    likelihood_gradient,
+)
 from racing_env.simulation.layout import unscale_gradient
 from racing_env.simulation.motion import ON_TRACK, delay_weight, line_time, move, wrapped
 from racing_env.simulation.motion_adjoint import (
@@ -75,32 +84,48 @@ class Tape(NamedTuple):
     inputs: np.ndarray  # (steps, n, inputs) float32, of the network
     speed_factor: np.ndarray  # (steps, n) float32, see `adaptation.adapt`
     delay_guess: np.ndarray
+    known: np.ndarray  # (steps, n) float32, 1 where there is evidence
     hidden_1: np.ndarray  # (steps, n, hidden) float32, of the network
     hidden_2: np.ndarray
     out: np.ndarray  # (steps, n, 2) float32, actions without noise
+    weighing: Weighing  # (steps, n, ...) each, where drivers adapt
 
 
 class Gradient(NamedTuple):
     """What `pull_back` finds: sums over all steps and cars, to which it adds."""
 
     parameters: tuple[np.ndarray, ...]  # as the first six of `perceptron.Network`
+    # likewise of the network that weighs evidence, of the conditions' likelihood
+    evidence: tuple[np.ndarray, ...]
+    loss: np.ndarray  # (1,) minus the logarithm of that, but for a constant
     usable: np.ndarray  # (1,) int64: steps that were learnt from
     sizes: np.ndarray  # (2,) sums of the absolute gradients by steering and by pedals
 
 
 def new_tape(steps: int, n: int, size: int, inputs: int, hidden: int) -> Tape:
-    """A tape for so many steps of n cars that see so many numbers, for a network of so many."""
+    """A tape for so many steps of n cars that see `size` numbers; inputs: of their network, more
+    than those where they adapt.
+    """
     whole, flags, numbers = np.int64, np.bool_, np.float64
     state, by_car, pair = (steps, dyn.STATE_SIZE, n), (steps, n), (steps, n, 2)
+    evidence = steps if inputs > size else 0
+    weighing = Weighing(
+        *(
+            np.zeros((evidence, n, width), np.float32)
+            for width in (EVIDENCE_INPUTS, HIDDEN, HIDDEN, 2 * GUESSES, 2 * GUESSES)
+        )
+    )
     fields = [
         (state, numbers), (state, numbers), (by_car, whole), (by_car, whole), (by_car, numbers),
         (by_car, whole), (by_car, numbers), (by_car, numbers), (by_car, flags), (by_car, flags),
         (pair, np.float32), ((*by_car, sensors.CHANNELS), numbers),
         ((*by_car, conditions.SIZE), numbers), (pair, numbers), ((steps + 1, n, size), np.float32),
         ((steps, n, inputs), np.float32), (by_car, np.float32), (by_car, np.float32),
-        ((steps, n, hidden), np.float32), ((steps, n, hidden), np.float32), (pair, np.float32),
+        (by_car, np.float32), ((steps, n, hidden), np.float32), ((steps, n, hidden), np.float32),
+        (pair, np.float32),
     ]  # fmt: skip
-    return Tape(*(np.zeros(shape, dtype) for shape, dtype in fields))
+    arrays: list[Any] = [np.zeros(shape, dtype) for shape, dtype in fields]
+    return Tape(*arrays, *[weighing])
 
 
 @inlined
@@ -115,14 +140,14 @@ def drive(
     is not finite.
     """
     n = state.shape[1]
-    weighing = new_weighing()
     for step in range(first, len(tape.actions)):
         actions = tape.actions[step]
         for car in range(n):
             out = tape.out[step, car]
+            tape.known[step, car] = episodes.memory[car, SEEN_ANY]
             tape.speed_factor[step, car], tape.delay_guess[step, car] = adapt(
-                adaptation, tape.seen[step, car], cars.asked[car], episodes.memory[car], weighing,
-                tape.inputs[step, car],
+                adaptation, tape.seen[step, car], cars.asked[car], episodes.memory[car],
+                tape.weighing, step, car, tape.inputs[step, car],
             )  # fmt: skip
             forward(
                 network, tape.inputs[step, car], tape.hidden_1[step, car],
@@ -220,6 +245,12 @@ def pull_back(
     pays = np.zeros(len(REWARD_TERMS))
     by_earlier = np.zeros(n)  # by the profile's time at which the steps began
     known = np.zeros(n, dtype=np.int64)  # steps ahead
+    weigher = new_scratch(n, HIDDEN, 2 * GUESSES)
+    by_gathered = np.zeros((n, 2 * GUESSES))
+    by_weighed = np.zeros(2 * GUESSES, dtype=np.float32)
+    by_evidence = np.zeros(EVIDENCE_INPUTS, dtype=np.float32)
+    adapts = len(adaptation.evidence) > 0
+    everyone = np.ones(n, dtype=np.bool_)
     for step in range(steps - 1, -1, -1):
         state, after = tape.state[step], tape.after[step]
         for car in range(n):
@@ -300,4 +331,22 @@ def pull_back(
         add_parameter_gradient(
             tape.inputs[step], tape.hidden_1[step], tape.hidden_2[step], learnt, layers,
             gradient.parameters,
+        )  # fmt: skip
+        if not adapts:
+            continue
+        weighing = tape.weighing
+        for car in range(n):
+            over = tape.terminated[step, car] or tape.truncated[step, car]
+            gradient.loss[0] += likelihood_gradient(
+                adaptation, weighing.out[step, car], weighing.gathered[step, car],
+                tape.known[step, car], over, tape.conditions[step, car], by_gathered[car],
+                by_weighed,
+            )  # fmt: skip
+            backward(
+                adaptation.network, car, weighing.hidden_1[step, car], weighing.hidden_2[step, car],
+                weighing.out[step, car], by_weighed, weigher, by_evidence,
+            )  # fmt: skip
+        add_parameter_gradient(
+            weighing.inputs[step], weighing.hidden_1[step], weighing.hidden_2[step], everyone,
+            weigher, gradient.evidence,
         )  # fmt: skip

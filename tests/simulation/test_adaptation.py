@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cars import RACECAR, simulator_on
-from loops import HIDDEN, drive, driver_parameters, loop_numbers, pulled_back
+from loops import HIDDEN, drive, driver_parameters, loop_numbers, pulled_back, weighed_back
 
 from racing_env.car.conditions import Conditions
 from racing_env.drivers.expert import expert_actions
@@ -24,11 +24,18 @@ CONDITIONS = (
 )
 
 
-def guessing(seed: int = 5) -> ad.Adaptation:
+def guessing_parameters(seed: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0, 0.2, ad.parameters()).astype(np.float32)
+
+
+def guesser_of(flat: np.ndarray) -> ad.Adaptation:
+    layout = layout_named(TASK.layout, "test")
+    return ad.new_adaptation(layout, RACECAR, flat.astype(np.float32))
+
+
+def guessing() -> ad.Adaptation:
     """Numbers of drivers who weigh evidence somehow."""
-    rng = np.random.default_rng(seed)
-    flat = rng.normal(0.0, 0.2, ad.parameters()).astype(np.float32)
-    return ad.new_adaptation(layout_named(TASK.layout, "test"), RACECAR, flat)
+    return guesser_of(guessing_parameters())
 
 
 def on_the_road(noise: float = 0.0) -> Simulator:
@@ -124,3 +131,38 @@ def test_gradient_under_conditions_is_the_difference_of_driving_again(adapts: bo
     size = np.abs(expected).max()
     assert size > 0.005
     np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.01 * size)
+
+
+def loss_of(driven, adaptation: ad.Adaptation) -> float:
+    """Minus the log likelihood of the conditions under the guesses, of all cars and steps."""
+    gathered = driven.tape.weighing.gathered.astype(np.float64)
+    weights = ad.PRIOR_WEIGHT + gathered[..., ad.GUESSES :]
+    row = driven.tape.conditions
+    truth = np.concatenate([1.0 + row[..., : ad.DELAY], row[..., ad.DELAY : ad.GUESSES]], axis=2)
+    truth = (truth - adaptation.middle) / adaptation.half
+    error = gathered[..., : ad.GUESSES] / weights - truth
+    return float((0.5 * weights * error**2 - 0.5 * np.log(weights)).sum())
+
+
+def test_gradient_of_the_guesses_is_the_difference_of_weighing_again():
+    """The driver goes on in the same way whatever he guesses, here: his inputs weigh nothing."""
+    start, adaptation = on_the_road(), guessing()
+    parameters = driver_parameters(ad.inputs(start.layout, adapts=True))
+    parameters[: ad.inputs(start.layout, adapts=True) * HIDDEN] = 0.0
+    driven = drive(start, parameters, NUMBERS, STEPS, adaptation=adaptation)
+    ours, loss = weighed_back(driven, parameters, NUMBERS, adaptation)
+    assert loss == pytest.approx(loss_of(driven, adaptation), rel=1e-4)
+    flat = guessing_parameters()
+    rng = np.random.default_rng(1)
+    found, expected = [], []
+    for part in parameters_of(np.arange(len(flat)), *ad.EVIDENCE_SIZES):
+        direction = np.zeros(len(flat))
+        direction[part.ravel()] = rng.choice([-1.0, 1.0], part.size)
+        direction *= 1e-2 / np.linalg.norm(direction)
+        ways = [
+            loss_of(drive(start, parameters, NUMBERS, STEPS, adaptation=other), other)
+            for other in (guesser_of(flat - direction), guesser_of(flat + direction))
+        ]
+        expected.append((ways[1] - ways[0]) / 2e-2)
+        found.append(ours.astype(np.float64) @ direction / 1e-2)
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.01 * np.abs(expected).max())

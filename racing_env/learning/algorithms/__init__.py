@@ -37,8 +37,10 @@ class Algorithm(Protocol):
     USES_DEMONSTRATIONS: bool
     ADAPTS: bool
 
-    def training_settings(self, task: "Task", seed: int, driver: "Policy") -> "TrainingSettings":
-        """What the training cars are told, of whom this driver is the first."""
+    def training_settings(
+        self, task: "Task", seed: int, driver: "Policy | None" = None
+    ) -> "TrainingSettings":
+        """What the training cars are told; driver: who is to learn, where he adapts."""
 
     def make_model(
         self,

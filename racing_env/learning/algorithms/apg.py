@@ -15,6 +15,8 @@ action is learnt from only if what followed it for `lookahead_steps` is known.
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -30,15 +32,19 @@ from torch import nn
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
 from racing_env.learning.car_vec_env import CarVecEnv
+from racing_env.learning.evidence import new_network
 from racing_env.learning.network import (
     HIDDEN_SIZES,
+    copy_layers_into,
     copy_policy_into,
-    flat_layers,
     flat_parameters,
+    layers_of,
+    linear_layers,
     policy_from_layers,
     set_gradient,
 )
 from racing_env.learning.training_cars import RolloutSettings, TrainingSettings
+from racing_env.simulation.adaptation import GUESSES
 from racing_env.simulation.task import Task
 
 
@@ -61,6 +67,7 @@ class Numbers(NamedTuple):
     steering_noise: float = 0.02  # standard deviations
     pedal_noise: float = 0.08
     average_decay: float = 0.98
+    guesser_speed: float = 1.0  # its learning rate, in those above
     judge_every: int = 1_000_000
 
 
@@ -107,7 +114,23 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         policy: Any = self.policy_class(
             space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
+        if self.adapts:
+            policy.guesser = new_network()
+            policy.optimizer.add_param_group(
+                {"params": list(policy.guesser.parameters()), "speed": NUMBERS.guesser_speed}
+            )
         self.policy = policy.to(self.device)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it also learns to guess conditions."""
+        return self.inputs not in (None, self.observation_space.shape[0])  # type: ignore[index]
+
+    @property
+    def guesser_layers(self) -> list[nn.Linear]:
+        """Those of the network that weighs evidence."""
+        policy: Any = self.policy
+        return linear_layers(policy.guesser) if self.adapts else []
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
@@ -131,7 +154,8 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         )
         callback.on_training_start(locals(), globals())
         env, policy, optimizer = self.env, self.policy, self.policy.optimizer
-        layers = actor_layers(self)
+        layers = [*actor_layers(self), *self.guesser_layers]
+        driving = sum(parameter.numel() for parameter in parameters(layers[:3]))
         iteration = 0
         while self.num_timesteps < total_timesteps:
             # drive, and pull the gradient of what was paid back through the car and the driver
@@ -147,21 +171,26 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             self._update_info_buffer(infos)
             callback.on_rollout_end()
 
-            # one step of the optimiser, up the mean gradient
+            # one step of the optimiser, up the mean gradient, and down that of the guesses' loss
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             self._update_learning_rate(optimizer)
-            set_gradient(layers, -rollout.gradient / max(rollout.usable, 1))
-            norm = nn.utils.clip_grad_norm_(policy.parameters(), self.max_grad_norm)
+            driven = self.n_steps * env.num_envs
+            gradient = -rollout.gradient / max(rollout.usable, 1)
+            gradient[driving:] *= -max(rollout.usable, 1) / (driven * GUESSES)
+            set_gradient(layers, gradient)
+            norm = nn.utils.clip_grad_norm_(parameters(layers[:3]), self.max_grad_norm)
+            nn.utils.clip_grad_norm_(parameters(layers[3:]), self.max_grad_norm)
             optimizer.step()
             self._n_updates += 1
 
             # log
             iteration += 1
             self.logger.record("train/gradient_norm", norm.item())
-            steering, pedals = rollout.sizes / (self.n_steps * env.num_envs)
+            steering, pedals = rollout.sizes / driven
             self.logger.record("train/steering_gradient", steering)
             self.logger.record("train/pedal_gradient", pedals)
-            self.logger.record("train/usable", rollout.usable / (self.n_steps * env.num_envs))
+            self.logger.record("train/usable", rollout.usable / driven)
+            self.logger.record("train/guess_loss", rollout.loss / (driven * GUESSES))
             last = self.num_timesteps >= total_timesteps
             if log_interval is not None and (last or iteration % log_interval == 0):
                 self._dump_logs()
@@ -180,10 +209,14 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         self.logger.dump(self.num_timesteps)
 
 
+def parameters(layers: Sequence[nn.Linear]) -> list[nn.Parameter]:
+    return [parameter for layer in layers for parameter in layer.parameters()]
+
+
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
     rollouts = RolloutSettings(
         steps=NUMBERS.rollout_steps,
         lookahead_steps=NUMBERS.lookahead_steps,
@@ -191,7 +224,7 @@ def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings
         action_gradient_limit=NUMBERS.action_gradient_limit,
         noise=(NUMBERS.steering_noise, NUMBERS.pedal_noise),
         hidden=HIDDEN_SIZES[0],
-        evidence=flat_layers(driver.evidence) if driver.adapts else None,
+        adapts=driver is not None and driver.adapts,
     )
     return TrainingSettings(task, seed, rollouts)
 
@@ -222,10 +255,12 @@ def make_model(
 
 def start_from(model: BaseAlgorithm, policy: Policy) -> None:
     copy_policy_into(policy, actor_layers(model))
+    copy_layers_into(policy.evidence, model.guesser_layers)  # type: ignore[attr-defined]
 
 
 def driver_of(model: BaseAlgorithm, like: Policy) -> Policy:
-    return policy_from_layers(actor_layers(model), like)
+    driver = policy_from_layers(actor_layers(model), like)
+    return replace(driver, evidence=layers_of(model.guesser_layers))  # type: ignore[attr-defined]
 
 
 def callbacks(model: BaseAlgorithm) -> list[BaseCallback]:

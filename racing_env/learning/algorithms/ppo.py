@@ -66,7 +66,7 @@ class GatheredRollouts(RolloutBuffer):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 

@@ -198,7 +198,7 @@ class ProximalSAC(SAC):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy) -> TrainingSettings:
+def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 

@@ -66,14 +66,17 @@ def main() -> None:
 
 def export_onnx(source: Path, out: Path, si_units: bool) -> None:
     from racing_env.common.files import refuse_folder
-    from racing_env.drivers.onnx_export import COMPARED, write_onnx
+    from racing_env.drivers import onnx_export
     from racing_env.drivers.policy import load_policy
 
     policy = load_policy(source)
     refuse_folder(out, "--out")
-    difference = write_onnx(policy, out, si_units)
-    print(f"{out}: {out.stat().st_size:,} bytes; actions differ by at most {difference:.1e} from "
-          f"{source} in {COMPARED:,} random observations")  # fmt: skip
+    difference = onnx_export.write_onnx(policy, out, si_units)
+    what, where = "actions", f"{onnx_export.COMPARED:,} random observations"
+    if policy.adapts:
+        what, where = "actions and memory", f"drives of {onnx_export.DRIVE_STEPS} steps"
+    print(f"{out}: {out.stat().st_size:,} bytes; {what} differ by at most {difference:.1e} from "
+          f"{source} in {where}")  # fmt: skip
 
 
 def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from racing_env.simulation.adaptation import (
+    ASKED,
     BRAKE,
     CAUTION,
     CHANGE_GAIN,
     DELAY,
     DRIVE,
     EVIDENCE,
+    EVIDENCE_INPUTS,
+    EXTRA_INPUTS,
     FRICTION,
     GUESSES,
     LAST_ASKED,
@@ -30,6 +33,8 @@ from racing_env.simulation.adaptation import (
 )
 
 COUNT = len(EVIDENCE)
+ACTUATORS = np.array([STEER, DRIVE])
+AGES = np.arange(ASKED // 2, dtype=np.float32)  # of the last actions, in control steps
 
 
 def adapted(
@@ -54,23 +59,36 @@ def gather(
     memory: np.ndarray,
 ) -> None:
     """Add what is seen now to what the memory has gathered."""
-    own = observations[:, adaptation.evidence]
-    asked = memory[:, LAST_ASKED:]
-    change = np.float32(CHANGE_GAIN) * (own - memory[:, SAW:COUNT])
-    unmet = np.float32(CHANGE_GAIN) * (asked - np.tile(actuators(own), asked.shape[1] // 2))
-    value, weight = weighed(layers, np.concatenate([own, change, unmet], axis=1))
+    # Parts are written where they belong: for one car it is the number of calls that costs.
+    inputs = np.empty((len(observations), EVIDENCE_INPUTS), dtype=np.float32)
+    own, differences = inputs[:, :COUNT], inputs[:, COUNT:]
+    change, unmet = differences[:, :COUNT], differences[:, COUNT:]
+    saw, sums, weights = memory[:, SAW:COUNT], memory[:, SUMS:WEIGHTS], memory[:, WEIGHTS:SEEN_ANY]
     known = memory[:, SEEN_ANY : SEEN_ANY + 1]
-    sums, weights = memory[:, SUMS:WEIGHTS], memory[:, WEIGHTS:SEEN_ANY]
-    keep = np.float32(adaptation.keep)
-    sums[:] = keep * sums + known * weight * value
-    weights[:] = keep * weights + known * weight
-    memory[:, SAW:COUNT] = own
+    own[:] = observations.take(adaptation.evidence, axis=1)
+    np.subtract(own, saw, out=change)
+    np.subtract(_pairs(memory[:, LAST_ASKED:]), actuators(own)[:, None], out=_pairs(unmet))
+    differences *= CHANGE_GAIN
+    value, weight = weighed(layers, inputs)
+    weight *= known  # what is seen first is no change
+    sums *= adaptation.keep
+    sums += weight * value
+    weights *= adaptation.keep
+    weights += weight
+    saw[:] = own
     known[:] = 1.0
+
+
+def _pairs(asked: np.ndarray) -> np.ndarray:
+    """(n, ASKED // 2, 2): a view with an action a row."""
+    return asked.reshape(len(asked), -1, 2)
 
 
 def actuators(own: np.ndarray) -> np.ndarray:
     """(n, 2): where steering and pedals are, in units of the actions; own: (n, len(EVIDENCE))."""
-    return np.stack([own[:, STEER], own[:, DRIVE] - own[:, BRAKE]], axis=1)
+    places = own.take(ACTUATORS, axis=1)
+    places[:, 1] -= own[:, BRAKE]
+    return places
 
 
 def weighed(
@@ -80,13 +98,12 @@ def weighed(
     values = inputs
     for weight, bias in layers:
         values = np.tanh(values @ weight.T + bias)
-    logarithm = LOG_WEIGHT + np.float32(LOG_WEIGHT_REACH) * values[:, GUESSES:]
-    return np.float32(REACH) * values[:, :GUESSES], np.exp(logarithm)
+    return REACH * values[:, :GUESSES], np.exp(LOG_WEIGHT + LOG_WEIGHT_REACH * values[:, GUESSES:])
 
 
 def guesses(memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Guesses (n, GUESSES), in halves of the ranges, and their weights."""
-    weight = np.float32(PRIOR_WEIGHT) + memory[:, WEIGHTS:SEEN_ANY]
+    weight = PRIOR_WEIGHT + memory[:, WEIGHTS:SEEN_ANY]
     return memory[:, SUMS:WEIGHTS] / weight, weight
 
 
@@ -101,18 +118,28 @@ def driver_inputs(
 
     asked: (n, ASKED), the last actions, the latest first; guess, weight: (n, GUESSES).
     """
-    middle, half = adaptation.middle, adaptation.half
-    careful = guess[:, FRICTION] - np.float32(CAUTION) / np.sqrt(weight[:, FRICTION])
-    factor = np.sqrt(middle[FRICTION] + half[FRICTION] * careful)[:, None]
-    delay = (middle[DELAY] + half[DELAY] * guess[:, DELAY])[:, None]
-    seen = observations.copy()
+    n, size = observations.shape
+    inputs = np.empty((n, size + EXTRA_INPUTS), dtype=np.float32)
+    inputs[:, :size] = observations
+    inputs[:, adaptation.profile] += profile_change(adaptation, observations, guess, weight)
+    actions, pending = size + ASKED, size + ASKED + 2
+    inputs[:, size:actions] = asked
+    delay = adaptation.middle[DELAY] + adaptation.half[DELAY] * guess[:, DELAY, None]
+    on_their_way = (delay - AGES).clip(0.0, 1.0)
+    inputs[:, actions:pending] = (on_their_way[:, None] @ _pairs(asked))[:, 0]
+    inputs[:, pending:] = guess
+    return inputs
+
+
+def profile_change(
+    adaptation: Adaptation, observations: np.ndarray, guess: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """(n, p): what the guessed grip adds to the profile's speeds, as they are seen."""
+    careful = guess[:, FRICTION, None] - CAUTION / np.sqrt(weight[:, FRICTION, None])
+    grip = adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful
     speed = observations[:, adaptation.evidence[0], None]
-    seen[:, adaptation.profile] *= factor
-    seen[:, adaptation.profile] += (factor - 1) * adaptation.speeds * speed
-    ages = np.arange(asked.shape[1] // 2, dtype=np.float32)
-    on_their_way = np.clip(delay - ages, 0, 1)[:, :, None]
-    pending = (on_their_way * asked.reshape(len(asked), -1, 2)).sum(axis=1)
-    return np.concatenate([seen, asked, pending, guess], axis=1)
+    profile = observations.take(adaptation.profile, axis=1) + adaptation.speeds * speed
+    return (np.sqrt(grip) - 1.0) * profile
 
 
 def note_actions(memory: np.ndarray, actions: np.ndarray) -> None:

@@ -225,7 +225,8 @@ def _checked_layers(
     for i, wanted in enumerate(outputs):
         weight, bias = arrays[f"{name}.{i}.weight"], arrays[f"{name}.{i}.bias"]
         if weight.dtype != np.float32 or bias.dtype != np.float32:
-            raise InputError(f"{path}: {name} {i} is {weight.dtype}, expected float32")
+            kinds = f"{weight.dtype} and {bias.dtype}"
+            raise InputError(f"{path}: {name} {i} is {kinds}, expected float32")
         if weight.ndim != 2 or weight.shape[1] != size or bias.shape != weight.shape[:1]:
             raise InputError(
                 f"{path}: {name} {i} has shapes {weight.shape} and {bias.shape}, "

@@ -9,19 +9,22 @@ onnxruntime = pytest.importorskip(
     "onnxruntime", reason="exports need the extra: requirements-export.txt"
 )
 
+from adapting import adapting_policy, random_drive  # noqa: E402 - after the skips
 from cars import RACECAR, scaled  # noqa: E402
-from processes import ROOT, run  # noqa: E402 - after the skips
+from processes import ROOT, run  # noqa: E402
 
 from racing_env.car import dynamics as dyn  # noqa: E402
 from racing_env.common.errors import InputError  # noqa: E402
 from racing_env.drivers import onnx_export  # noqa: E402
 from racing_env.drivers.onnx_export import (  # noqa: E402
+    DRIVE_STEPS,
     TOLERANCE,
     largest_difference,
     write_onnx,
 )
-from racing_env.drivers.policy import Policy, load_policy  # noqa: E402
+from racing_env.drivers.policy import Policy, load_policy, save_policy  # noqa: E402
 from racing_env.environment import RaceEnv  # noqa: E402
+from racing_env.simulation.adaptation import MEMORY, SUMS, WEIGHTS  # noqa: E402
 from racing_env.simulation.layout import SCALE  # noqa: E402
 from racing_env.simulation.layouts.line_preview import LAYOUT  # noqa: E402
 
@@ -29,14 +32,18 @@ SHIPPED = ROOT / "policies" / "racecar.safetensors"
 
 
 def driven_observations(steps: int = 300) -> np.ndarray:
-    """What the shipped driver sees at the start of a lap."""
+    """What the shipped driver sees at the start of a lap, (steps, 1, size)."""
     driver, env = load_policy(SHIPPED), RaceEnv("oval", vehicle=RACECAR)
     seen = [env.reset(seed=0)[0]]
     for _ in range(steps):
         observation, _, terminated, truncated, _ = env.step(driver.act(seen[-1]))
         assert not (terminated or truncated)
         seen.append(observation)
-    return np.array(seen)
+    return np.array(seen)[:, None]
+
+
+def metadata_of(path) -> dict[str, str]:
+    return onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
 
 
 @pytest.mark.parametrize("si_units", [False, True])
@@ -45,6 +52,56 @@ def test_the_exported_driver_acts_as_the_policy_does(tmp_path, si_units):
     write_onnx(driver, tmp_path / "driver.onnx", si_units)
     seen = driven_observations()
     assert largest_difference(tmp_path / "driver.onnx", driver, seen) < TOLERANCE == 1e-5
+
+
+@pytest.mark.parametrize("si_units", [False, True])
+def test_who_adapts_is_exported_with_a_memory(tmp_path, si_units):
+    """Compared along whole drives, random ones and real ones, cars together and alone."""
+    driver, path = adapting_policy(), tmp_path / "driver.onnx"
+    assert write_onnx(driver, path, si_units) < TOLERANCE and DRIVE_STEPS >= 200
+    assert largest_difference(path, driver, random_drive(250, 7, seed=3)) < TOLERANCE
+    assert largest_difference(path, driver, driven_observations()) < TOLERANCE
+    memory = json.loads(metadata_of(path)["memory"])
+    assert memory["shape"] == ["n", MEMORY] and len(set(memory["columns"])) == MEMORY
+    assert memory["columns"][SUMS] == "evidence of friction"
+    assert memory["columns"][WEIGHTS] == "weight of friction"
+    assert memory["columns"][-1] == "pedals, 3 steps ago"
+
+
+def test_an_exported_memory_goes_along_with_the_drivers(tmp_path):
+    """Each carries its own through a real drive."""
+    driver, path = adapting_policy(), tmp_path / "driver.onnx"
+    write_onnx(driver, path)
+    session = onnxruntime.InferenceSession(path)
+    shapes = {value.name: value.shape for value in session.get_inputs() + session.get_outputs()}
+    assert shapes["memory"] == shapes["memory_out"] == ["n", MEMORY]
+    ours, theirs = driver.new_memory(1), driver.new_memory(1)
+    for seen in driven_observations():
+        action, theirs = session.run(None, {"observation": seen, "memory": theirs})
+        np.testing.assert_allclose(action, driver.act(seen, ours), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+    assert (theirs[:, WEIGHTS] > 0.0).all()
+
+
+def test_a_memory_that_fades_otherwise_is_noticed(tmp_path):
+    """A thousandth a step, of which the first actions show nothing."""
+    driver, path = adapting_policy(), tmp_path / "driver.onnx"
+    other = replace(driver)
+    vars(other)["adaptation"] = driver.adaptation._replace(keep=driver.adaptation.keep - 1e-3)
+    write_onnx(other, path)
+    assert largest_difference(path, driver, random_drive(250, 3)) > TOLERANCE
+
+
+def test_who_does_not_adapt_is_exported_without_a_memory(tmp_path):
+    """And twice to the same bytes."""
+    driver = load_policy(SHIPPED)
+    for name in ("one.onnx", "two.onnx"):
+        write_onnx(load_policy(SHIPPED), tmp_path / name)
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
+    assert [value.name for value in session.get_inputs()] == ["observation"]
+    assert [value.name for value in session.get_outputs()] == ["action"]
+    assert "memory" not in metadata_of(tmp_path / "one.onnx") and not driver.adapts
 
 
 def test_scales_are_those_of_the_observation():
@@ -134,6 +191,10 @@ def test_the_script_exports_and_compares(tmp_path):
     done = run("export.py", "onnx", SHIPPED, "--out", "driver.onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "differ by at most" in done.stdout and (tmp_path / "driver.onnx").exists()
+    save_policy(adapting_policy(), tmp_path / "adapts.safetensors")
+    done = run("export.py", "onnx", "adapts.safetensors", "--out", "adapts.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "actions and memory differ by at most" in done.stdout
     done = run("export.py", "onnx", "nothing.safetensors", "--out", "driver.onnx", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: nothing.safetensors") and done.stderr.count("\n") == 1

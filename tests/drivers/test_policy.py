@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adapting import adapting_policy, random_drive
 from cars import RACECAR, LaterVehicle, scaled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import ROOT
 from safetensors.numpy import load, save
 
 from racing_env.common.errors import InputError
@@ -22,6 +24,7 @@ from racing_env.drivers.policy import (
     load_policy,
     save_policy,
 )
+from racing_env.simulation.adaptation import EVIDENCE_INPUTS, GUESSES, HIDDEN
 from racing_env.simulation.layout import LIMIT
 from racing_env.simulation.layouts import centre_preview
 from racing_env.simulation.layouts.line_preview import LAYOUT
@@ -105,6 +108,45 @@ def test_round_trip_is_identical(tmp_path, hidden):
     assert load_policy(again).record == read.record
     seen = np.random.default_rng(1).normal(size=(5, LAYOUT.size)).astype(np.float32)
     np.testing.assert_array_equal(policy.act(seen), load_policy(again).act(seen))
+
+
+def test_who_adapts_does_the_same_when_read_back(tmp_path):
+    """Along a drive, and remembers the same."""
+    policy, path = adapting_policy(), tmp_path / "policy.safetensors"
+    save_policy(policy, path)
+    sent = pickle.loads(pickle.dumps(policy))
+    others = [load_policy(path), sent]
+    memory = policy.new_memory(3)
+    memories = [other.new_memory(3) for other in others]
+    for seen in random_drive(60, 3):
+        actions = policy.act(seen, memory)
+        for other, remembered in zip(others, memories, strict=True):
+            np.testing.assert_array_equal(other.act(seen, remembered), actions)
+    for other, remembered in zip(others, memories, strict=True):
+        assert other.adapts
+        np.testing.assert_array_equal(remembered, memory)
+    save_policy(others[0], tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_who_adapts_needs_a_memory():
+    with pytest.raises(ValueError, match="needs a memory: see new_memory"):
+        adapting_policy().act(random_drive(1, 1)[0])
+
+
+@pytest.mark.parametrize("shipped", sorted((ROOT / "policies").glob("*.safetensors")),
+                         ids=lambda path: path.stem)  # fmt: skip
+def test_shipped_policies_are_read_and_written_alike(tmp_path, shipped):
+    policy, again = load_policy(shipped), tmp_path / "again.safetensors"
+    save_policy(policy, again)
+    assert load(again.read_bytes()).keys() == load(shipped.read_bytes()).keys()
+    for name, array in load(shipped.read_bytes()).items():
+        np.testing.assert_array_equal(load(again.read_bytes())[name], array)
+    versions = {"program_version"}  # of who wrote it
+    ours, theirs = policy.record, load_policy(again).record
+    assert {k: v for k, v in ours.items() if k not in versions} == {
+        k: v for k, v in theirs.items() if k not in versions
+    }
 
 
 def test_the_record_cannot_change_what_the_file_says_of_itself(tmp_path):
@@ -308,6 +350,46 @@ def test_weights_that_are_not_finite_are_refused(path, value, name, shape):
 def test_layers_that_do_not_fit_are_refused(path, arrays):
     rewrite(path, arrays)
     refused(path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"evidence.1.bias": None},
+        {"evidence.2.weight": None, "evidence.2.bias": None},
+        {"evidence.3.weight": np.zeros((2, 2 * GUESSES), np.float32),
+         "evidence.3.bias": np.zeros(2, np.float32)},
+        {"evidence.0.weight": None, "evidence.0.bias": None},
+        {f"evidence.{i}.{part}": None for i in range(3) for part in ("weight", "bias")},
+        {"evidence.0.weight": np.zeros((HIDDEN, EVIDENCE_INPUTS + 1), np.float32)},
+        {"evidence.0.weight": np.zeros((HIDDEN, EVIDENCE_INPUTS, 1), np.float32)},
+        {"evidence.1.bias": np.zeros(HIDDEN - 1, np.float32)},
+        {"evidence.0.weight": np.zeros((8, EVIDENCE_INPUTS), np.float32),
+         "evidence.0.bias": np.zeros(8, np.float32),
+         "evidence.1.weight": np.zeros((HIDDEN, 8), np.float32)},
+        {"evidence.2.weight": np.zeros((GUESSES, HIDDEN), np.float32),
+         "evidence.2.bias": np.zeros(GUESSES, np.float32)},
+        {"evidence.1.weight": np.zeros((HIDDEN, HIDDEN), np.float64)},
+        {"evidence.1.bias": np.zeros(HIDDEN, np.float16)},
+        {"evidence.1.weight": np.full((HIDDEN, HIDDEN), np.nan, np.float32)},
+        {"evidence.2.bias": np.full(2 * GUESSES, -np.inf, np.float32)},
+        {"layer.0.weight": np.zeros((16, LAYOUT.size), np.float32)},
+    ],
+    ids=lambda arrays: " ".join(arrays),
+)  # fmt: skip
+def test_evidence_that_does_not_fit_is_refused(tmp_path, arrays):
+    path = tmp_path / "policy.safetensors"
+    save_policy(adapting_policy(), path)
+    rewrite(path, arrays)
+    refused(path)
+
+
+def test_evidence_beside_a_driver_who_has_no_use_for_it_is_refused(path):
+    layers = enumerate(adapting_policy().evidence)
+    named = {f"evidence.{i}": pair for i, pair in layers}
+    rewrite(path, {f"{name}.{part}": array for name, pair in named.items()
+                   for part, array in zip(("weight", "bias"), pair, strict=True)})  # fmt: skip
+    assert f"expected (outputs, {LAYOUT.size + 14})" in refused(path)
 
 
 def test_too_many_layers_are_refused(tmp_path):

@@ -4,9 +4,12 @@
     python evaluate.py --driver expert policies/racecar.safetensors --track random:7:20
     python evaluate.py --driver expert --track club --out runs/club
     python evaluate.py --driver expert policies/racecar.safetensors --video race.mp4
+    python evaluate.py --condition nominal --condition friction=0.9,delay_s=0.05
 
 Prints a table; --json and --out write it down, the latter with telemetry, a picture a circuit, and
 report.html, a page that shows all of it. --video shows the drivers racing on the first circuit.
+With --condition or --conditions the table has a row for each; pictures, page and video show the
+nominal one, or the first where that is not among them.
 """
 
 import argparse
@@ -14,8 +17,9 @@ import csv
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +51,21 @@ def evaluate(args: argparse.Namespace) -> None:
     references = read_references(args.reference) if args.reference else None
     if args.json:
         refuse_folder(args.json, "--json")
+    if args.condition and args.conditions:
+        raise InputError("--condition and --conditions: only one of them can be given")
     if args.video and (is_folder(args.video) or args.video.suffix.lower() != ".mp4"):
         raise InputError(f"{args.video}: --video needs the name of a file that ends in .mp4")
     with cli.interrupts_held():
-        from tqdm import tqdm
-
+        from racing_env.car.conditions import differences
         from racing_env.car.vehicle_files import name_of_vehicle
         from racing_env.common.cluster import open_workers
         from racing_env.common.run_record import write_run_record
         from racing_env.drivers.policy import load_policy
-        from racing_env.laps import chunks
+        from racing_env.laps import condition_rows
         from racing_env.laps import evaluation as ev
         from racing_env.laps.ghosts import write_ghosts
         from racing_env.laps.report import write_report
+        from racing_env.laps.result_tables import condition_table, lap_table
         from racing_env.tracks.sources import load_circuits
 
     if args.video:
@@ -70,6 +76,7 @@ def evaluate(args: argparse.Namespace) -> None:
     policies = {name: load_policy(name) for name in names if name != EXPERT}
     vehicle = vehicle_of(args.vehicle, policies)
     car = args.vehicle or name_of_vehicle(vehicle)
+    conditions = condition_rows.named_conditions(args.condition or ["nominal"], vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
     workers = open_workers(args.cluster, args.workers)
     circuits = load_circuits(tracks_named, vehicle, workers)
@@ -83,23 +90,14 @@ def evaluate(args: argparse.Namespace) -> None:
         write_run_record(args.out, args)
 
     # ---------------------------------------------------------------- drive
-    results = {}
-    layouts = {policy.layout.name for policy in policies.values()}
-    chunk = chunks.LAP_CHUNK
-    if EXPERT in names:
-        layouts.add(DEFAULT_LAYOUT)
-        chunk = chunks.PACE_CHUNK
-    with chunks.circuits_set(circuits, layouts, workers, chunk) as imap:
-        for name in tqdm(names, "drivers", disable=None):
-            if name == EXPERT:
-                paces = chunks.paces_by_chunks(imap, len(circuits), args.laps)
-                driver = ev.expert_driver(paces)
-            else:
-                driver = ev.policy_driver(policies[name])
-            results[name] = chunks.drive_chunks(
-                imap, len(circuits), driver, laps=args.laps, name=name,
-                telemetry=bool(args.out or args.video),
-            )  # fmt: skip
+    if args.conditions:
+        rows = condition_rows.road_rows(circuits, args.seed)
+    else:
+        rows = condition_rows.rows_of(conditions, circuits)
+    drives = [drive for row in rows for drive in row.drives]
+    shown = condition_rows.shown_drive(drives)
+    kept = shown if args.out or args.video else None
+    results = drive_all(args.laps, policies, names, circuits, drives, kept, workers)
 
     # ---------------------------------------------------------------- report
     compared_with = "the speed profile"
@@ -107,30 +105,81 @@ def evaluate(args: argparse.Namespace) -> None:
         compared_with = str(args.reference)
     elif EXPERT in names:
         compared_with = "the expert"
-        laps = {result.track: result.flying_lap_s for result in results[EXPERT]}
-        references = {track: lap for track, lap in laps.items() if lap is not None}
-    print_table(results, references, compared_with)
+    compared = [references_of(laps, references) for laps in results]
+    if args.condition or args.conditions:
+        print(condition_table([(row.name, len(row.drives)) for row in rows], results))
+    else:
+        print(lap_table(results[0], compared[0], compared_with))
     records = [
-        result.record()
+        laps[name][i].record()
         | {
             "vehicle": car,
-            "condition": {},  # nominal
-            "ratio": ev.lap_ratio(result, references),
+            "condition": differences(laps[name][i].conditions),
+            "ratio": ev.lap_ratio(laps[name][i], theirs),
             "ratio_to": compared_with,
-            "reference_lap_s": ev.reference_lap_s(result, references),
+            "reference_lap_s": ev.reference_lap_s(laps[name][i], theirs),
         }
+        for laps, theirs in zip(results, compared, strict=True)
         for i in range(len(circuits))
-        for result in (results[name][i] for name in names)
+        for name in names
     ]
     if args.json:
         write_json(args.json, records)
     if args.out:
         write_json(args.out / "results.json", records)
-        write_pictures(args.out, circuits, results)
-        write_ghosts(circuits, list(results.values()), args.out / "ghosts.json")
+        write_pictures(args.out, circuits, results[shown])
+        write_ghosts(circuits, list(results[shown].values()), args.out / "ghosts.json")
         write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
     if args.video:
-        write_video(race(circuits[0], results), args.video)
+        write_video(race(circuits[0], results[shown]), args.video)
+
+
+def drive_all(
+    laps: int,
+    policies: Mapping[str, Any],
+    names: Sequence[str],
+    circuits: Sequence[Any],
+    drives: Sequence[Any],
+    kept: int | None,
+    workers: Any,
+) -> list[dict[str, list[Any]]]:
+    """Results on the circuits for each of the drives, by driver; with telemetry those of the drive
+    `kept`.
+    """
+    from tqdm import tqdm
+
+    from racing_env.laps import chunks
+    from racing_env.laps import evaluation as ev
+
+    results: list[dict[str, list[Any]]] = [{} for _ in drives]
+    layouts = {policy.layout.name for policy in policies.values()}
+    chunk = chunks.LAP_CHUNK
+    if EXPERT in names:
+        layouts.add(DEFAULT_LAYOUT)
+        chunk = chunks.PACE_CHUNK
+    with chunks.circuits_set(circuits, layouts, workers, chunk) as imap:
+        for i, name in tqdm([*product(range(len(drives)), names)], "drivers", disable=None):
+            if name == EXPERT:
+                driver = ev.expert_driver(
+                    chunks.paces_by_chunks(imap, len(circuits), laps, drives[i].conditions)
+                )
+            else:
+                driver = ev.policy_driver(policies[name])
+            results[i][name] = chunks.drive_chunks(
+                imap, len(circuits), driver, laps=laps, name=name, telemetry=i == kept,
+                conditions=drives[i],
+            )  # fmt: skip
+    return results
+
+
+def references_of(
+    results: Mapping[str, Sequence[Any]], references: dict[str, float] | None
+) -> dict[str, float] | None:
+    """The laps (s) that a drive's are compared with: those given, else the expert's, else None."""
+    if references is not None or EXPERT not in results:
+        return references
+    laps = {result.track: result.flying_lap_s for result in results[EXPERT]}
+    return {track: lap for track, lap in laps.items() if lap is not None}
 
 
 def arguments() -> argparse.Namespace:
@@ -146,11 +195,21 @@ def arguments() -> argparse.Namespace:
     add("--vehicle", metavar="NAME|FILE",
         help=f"{cli.VEHICLE_HELP} (the drivers' own; {DEFAULT_VEHICLE} where only the expert "
         "drives)")  # fmt: skip
+    add("--condition", action="append", metavar="NAME=VALUE[,NAME=VALUE...]",
+        help="drive under a condition that the drivers are not told, such as friction=0.9; may be "
+        "repeated, with nominal for none, for a row each")  # fmt: skip
+    add("--conditions", choices=("road",),
+        help="drive under all that a road may be: a fixed grid, and draws by the seed")  # fmt: skip
     add("--workers", type=cli.worker_int, default=cli.available_cores(),
         help="processes that prepare circuits and drive (cores)")  # fmt: skip
     add("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     add("--laps", type=cli.positive_int, default=3, help="flying laps, after a standing one (3)")
-    add("--seed", type=cli.seed_int, default=1000, help="of the default circuits (1000)")
+    add(
+        "--seed",
+        type=cli.seed_int,
+        default=1000,
+        help="of the default circuits and of draws of conditions (1000)",
+    )
     add("--reference", type=Path, metavar="CSV",
         help="lap times to compare with: columns circuit and mintime_s (default: the expert's, "
         "or the speed profile's where it does not drive)")  # fmt: skip
@@ -213,51 +272,6 @@ def read_reference(path: Path, line: int, row: dict[str, str | None]) -> tuple[s
     return circuit, seconds
 
 
-def print_table(
-    results: dict[str, list[Any]], references: dict[str, float] | None, compared_with: str
-) -> None:
-    """A row per circuit; per driver the flying lap, its ratio, and full laps or why it ended."""
-    from racing_env.laps.evaluation import summary
-    from racing_env.laps.run_table import labels, length
-
-    some = next(iter(results.values()))
-    columns = [
-        ["circuit", "", *(result.track for result in some), "finished, mean ratio"],
-        ["length", "", *(f"{length(result.length_m):>7}" for result in some), ""],
-    ]
-    for label, of_driver in zip(labels(list(results)), results.values(), strict=True):
-        cells = [label, cell("lap s", "ratio", "laps")]
-        for i, result in enumerate(of_driver):
-            rivals = [other[i].flying_lap_s for other in results.values() if other[i].finished]
-            best = len(results) > 1 and result.finished and result.flying_lap_s == min(rivals)
-            cells.append(result_cell(result, references, best))
-        sums = summary(of_driver, references)
-        counts = f"{sums.finished} of {sums.circuits}"
-        columns.append([*cells, cell("", number(sums.lap_ratio, 3), counts)])
-    widths = [max(map(len, column)) for column in columns]
-    for row in zip(*columns, strict=True):
-        print("  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip())
-    star = "; * the fastest" if len(results) > 1 else ""
-    print(f"best flying lap, its ratio to {compared_with}, full laps (one standing){star}")
-
-
-def result_cell(result: Any, references: dict[str, float] | None, best: bool) -> str:
-    from racing_env.laps.evaluation import lap_ratio
-
-    lap = ("*" if best else "") + number(result.flying_lap_s, 2)
-    laps = f"{result.laps}/{result.laps_wanted}"
-    end = "" if result.finished else f" {result.end}"
-    return cell(lap, number(lap_ratio(result, references), 3), laps + end)
-
-
-def cell(lap: str, ratio: str, laps: str) -> str:
-    return f"{lap:>8} {ratio:>6}  {laps}"
-
-
-def number(value: float | None, digits: int) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
 def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[Any]]) -> None:
     """CIRCUIT.png for each circuit and CIRCUIT-DRIVER.csv for each driver on it."""
     from dataclasses import replace
@@ -278,7 +292,8 @@ def write_pictures(folder: Path, circuits: list[Any], results: dict[str, list[An
             for label, of_driver in zip(drivers, results.values(), strict=True)
         ]
         for result in shown:
-            write_telemetry(result.telemetry, folder / f"{next(tables)}.csv")
+            path = folder / f"{next(tables)}.csv"
+            write_telemetry(result.telemetry, path, result.guesses, result.conditions)
         plot_circuit(circuit, shown, folder / f"{pictures[i]}.png")
 
 

@@ -1,8 +1,6 @@
 """The single-car Gymnasium environment: one car of the simulator."""
 
 import math
-from collections.abc import Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +10,29 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from racing_env.car import dynamics as dyn
+from racing_env.car.conditions import NOMINAL, draw_conditions
 from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common.errors import InputError
+from racing_env.environment_input import (
+    TrackSource,
+    checked_conditions,
+    circuits_from,
+    is_number,
+    listed,
+)
 from racing_env.simulation.layouts import DEFAULT, layout_named
 from racing_env.simulation.motion import END_NAMES, ON_TRACK
 from racing_env.simulation.rewards import REWARD_TERMS, TERMS
+from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import Start, draw_start
 from racing_env.simulation.task import CONTROL_STEP_S, Task, practice_task
 from racing_env.tracks.bank import pack_circuits
-from racing_env.tracks.circuit import Circuit, prepare_circuit
-from racing_env.tracks.feasibility import passable
-from racing_env.tracks.geometry import Track
-from racing_env.tracks.sources import load_circuits
+from racing_env.tracks.circuit import Circuit
 
 CAMERAS = ("follow", "track")
 TIME_LIMIT = "time_limit"
-
-TrackSource = str | Path | Track | Circuit | Sequence[str | Path | Track | Circuit]
 
 
 class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -101,6 +103,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     | `lap_time_s` | time of the last full lap, 0 before there is one |
     | `end` | empty, or why the episode has ended |
     | `reward_<term>` | the terms of the reward |
+    | `conditions` | the episode's, by name; only where they are not nominal |
 
     ## Arguments
 
@@ -113,7 +116,9 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     - `vehicle`: what the flag `--vehicle` takes (a name such as `"racecar"`, a file), or a
       `Vehicle`. Circuits given ready-made must have been prepared for it.
     - `task`: a `racing_env.simulation.task.Task`: starts, observation layout, weights of the
-      reward, border, time limit. By default `practice_task(vehicle)`.
+      reward, border, time limit, and the ranges of the conditions of which each episode draws its
+      own (`on_any_road` of that module has all of a road). By default `practice_task(vehicle)`,
+      which is nominal.
     - `time_limit_s`: simulated seconds after which the episode is truncated, not the task's.
     - `render_mode`: `"human"`, `"rgb_array"` or None; rendering needs
       `pip install -r requirements-render.txt`.
@@ -122,7 +127,10 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     `reset` takes `options` with
 
     - `"track"`: as above, for this episode only (one of them at random where it names several);
-    - `"start_s"`: place along the centre line, in metres, for a standing start on the racing line.
+    - `"start_s"`: place along the centre line, in metres, for a standing start on the racing line;
+    - `"conditions"`: how car, road, delay and sensors differ from nominal in this episode, which no
+      observation tells: a `racing_env.car.conditions.Conditions` or a dictionary of some of its
+      fields.
 
     ## Version History
 
@@ -146,7 +154,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     ):
         if not isinstance(vehicle, str | Path | Vehicle):
             raise InputError(f"vehicle {vehicle!r}: must be a name, a path, or a Vehicle")
-        if not (time_limit_s is None or (_is_number(time_limit_s) and time_limit_s > 0.0)):
+        if not (time_limit_s is None or (is_number(time_limit_s) and time_limit_s > 0.0)):
             raise InputError(f"time_limit_s {time_limit_s!r}: a number of seconds > 0 is needed")
         for name, value, choices in (
             ("render_mode", render_mode, (None, *self.metadata["render_modes"])),
@@ -174,7 +182,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._guest_sources: list[Any] | None = None  # of the last options["track"]
         self._guest = self._home
         circuits, self.simulator = self._home
-        self.circuit = circuits[0]  # of the present episode
+        self.circuit, self.conditions = circuits[0], NOMINAL  # of the present episode
         self._placed = self._running = False
         self._view: Any = None
         if render_mode is not None:
@@ -189,15 +197,20 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Start an episode; raises InputError for options that cannot be used."""
         super().reset(seed=seed)
         options = options or {}
-        if unknown := sorted(map(str, set(options) - {"track", "start_s"})):
-            raise InputError(f"reset option {unknown[0]!r}: is unknown; use 'track' or 'start_s'")
+        if unknown := sorted(map(str, set(options) - {"track", "start_s", "conditions"})):
+            raise InputError(
+                f"reset option {unknown[0]!r}: is unknown; use 'track', 'start_s' or 'conditions'"
+            )
+        conditions = None
+        if (given := options.get("conditions")) is not None:
+            conditions = checked_conditions(given, self.vehicle)
         circuits, simulator = self._simulation_for(options.get("track"))
         index = int(self.np_random.integers(len(circuits)))
         length_m = circuits[index].track.length_m
         start_s = options.get("start_s")
         if start_s is None:
             start = draw_start(self.task.starts, simulator.circuits, index, self.np_random)
-        elif _is_number(start_s) and 0.0 <= start_s < length_m:
+        elif is_number(start_s) and 0.0 <= start_s < length_m:
             start = Start(float(start_s))
         else:
             raise InputError(
@@ -205,7 +218,11 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 f"{circuits[index].track.name}, from 0 to below {length_m:.1f}"
             )
         self.circuit, self.simulator = circuits[index], simulator
-        simulator.place(0, index, *start)
+        if conditions is None:
+            conditions = draw_conditions(self.task.conditions, self.np_random)
+        self.conditions = conditions
+        simulator.place(0, index, *start, conditions=conditions)
+        self._draw_noise()
         self._placed = self._running = True
         if self._view is not None:
             self._view.forget_marks()
@@ -222,6 +239,7 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise InputError(f"action of shape {action.shape}: two numbers are needed")
         simulator = self.simulator
         observation = np.empty((1, simulator.layout.size), dtype=np.float32)
+        self._draw_noise()
         simulator.step(action[None], observation)
         ended = int(simulator.cars.ended[0])
         terminated = ended != ON_TRACK
@@ -255,23 +273,28 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._view.close()
 
     def _simulation(self, source: TrackSource) -> tuple[list[Circuit], Simulator]:
-        circuits = _circuits(source, self.vehicle)
+        circuits = circuits_from(source, self.vehicle)
         return circuits, Simulator(pack_circuits(circuits), 1, self.task)
 
     def _simulation_for(self, source: TrackSource | None) -> tuple[list[Circuit], Simulator]:
         """The environment's own circuits, or those of options["track"], of which the last stay."""
         if source is None:
             return self._home
-        if (sources := _listed(source)) != self._guest_sources:
+        if (sources := listed(source)) != self._guest_sources:
             self._guest = self._simulation(source)
             self._guest_sources = sources
         return self._guest
+
+    def _draw_noise(self) -> None:
+        """Draw the sensors' errors for what is seen next."""
+        if self.conditions.noise:
+            self.simulator.noise[0] = self.np_random.standard_normal(CHANNELS)
 
     def _info(self, end: str) -> dict[str, Any]:
         cars, state = self.simulator.cars, self.simulator.state
         track = self.circuit.track
         distance = float(cars.distance_m[0])
-        return {
+        info = {
             "track": track.name,
             "s_m": float(cars.station[0] + cars.fraction[0]) * track.step_m,
             "offset_m": float(cars.offset_m[0]),
@@ -283,6 +306,9 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             "lap_time_s": float(cars.lap_time_s[0]),
             "end": end,
         }
+        if self.conditions != NOMINAL:
+            info["conditions"] = self.conditions._asdict()
+        return info
 
 
 def _indented(table: str) -> str:
@@ -302,35 +328,3 @@ if RaceEnv.__doc__:  # none with python -OO
         rewards=_indented(_REWARDS),
     )
 _REWARD_KEYS = tuple(f"reward_{name}" for name in REWARD_TERMS)
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-
-
-def _listed(source: TrackSource) -> list[Any]:
-    return list(source) if isinstance(source, list | tuple) else [source]
-
-
-def _circuits(source: TrackSource, vehicle: Vehicle) -> list[Circuit]:
-    """Circuits ready to drive on, from all that `track` may be."""
-    circuits: list[Circuit] = []
-    for item in _listed(source):
-        if isinstance(item, Circuit):
-            if item.vehicle != vehicle:
-                raise InputError(
-                    f"track {item.track.name}: was prepared for another car; prepare it with the "
-                    "environment's vehicle"
-                )
-            circuits.append(passable(item, item.track.name))
-        elif isinstance(item, Track):
-            circuits.append(passable(prepare_circuit(item, vehicle), item.name))
-        elif isinstance(item, str | Path):
-            circuits.extend(load_circuits([str(item)], vehicle))
-        else:
-            raise InputError(
-                f"track {item!r}: must be a name, a path, a Track, a Circuit or a list of those"
-            )
-    if not circuits:
-        raise InputError("track []: at least one is needed")
-    return circuits

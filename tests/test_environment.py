@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import racing_env
+from racing_env.car.conditions import LIMITS, NOMINAL, NOMINAL_RANGES, Conditions, Range
 from racing_env.car.vehicle_files import SHIPPED
 from racing_env.common.errors import InputError
 from racing_env.drivers.expert import expert_actions
@@ -20,7 +21,7 @@ from racing_env.simulation.layouts import centre_preview
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.starts import Starts
-from racing_env.simulation.task import CONTROL_STEP_S, practice_task
+from racing_env.simulation.task import CONTROL_STEP_S, on_any_road, practice_task
 from racing_env.tracks.generator import built_in_track
 
 ID = "racing_env/Race-v0"
@@ -145,6 +146,16 @@ def test_options_track_is_for_one_episode(club):
     ({"start_s": float("nan")}, "nan"),
     ({"start_s": "100"}, "'100'"),
     ({"start_s": True}, "True"),
+    ({"start_s": 10**400}, "start_s"),
+    ({"conditions": 0.9}, "conditions 0.9: must be Conditions"),
+    ({"conditions": (0.9,) * 7}, "must be Conditions"),
+    ({"conditions": {"grip": 0.9}}, "'grip' is unknown; names are friction"),
+    ({"conditions": {"friction": 30}}, "friction 30: a number from 0.1 to 3"),
+    ({"conditions": {"mass": "1"}}, "mass '1': a number"),
+    ({"conditions": {"mass": True}}, "mass True: a number"),
+    ({"conditions": {"noise": float("nan")}}, "noise nan: a number"),
+    ({"conditions": {"noise": 10**400}}, "noise "),
+    ({"conditions": Conditions(delay_s=0.2)}, "delay_s 0.2: a number from 0 to 0.15"),
 ])  # fmt: skip
 def test_bad_options_are_named(club, options, message):
     with pytest.raises(InputError) as raised:
@@ -336,6 +347,90 @@ def test_the_documentation_has_a_row_for_each_quantity_and_each_term():
     for term in REWARD_TERMS:
         assert sum(row.startswith(f"| {term} |") for row in rows) == 1
     assert f"({LAYOUT.size},)" in RaceEnv.__doc__ and LAYOUT.name in RaceEnv.__doc__
+
+
+def test_conditions_are_drawn_an_episode_and_told_in_the_information(club):
+    env = race_env(club, task=on_any_road(practice_task(RACECAR)))
+    found = []
+    for seed in range(8):
+        _, info = env.reset(seed=seed)
+        found.append(Conditions(**info["conditions"]))
+        assert env.conditions == found[-1]
+        assert env.step(np.zeros(2))[4]["conditions"] == info["conditions"]
+    assert len(set(found)) == 8
+    assert env.reset(seed=3)[1]["conditions"] == found[3]._asdict()
+    assert Conditions(**env.reset()[1]["conditions"]) not in found
+
+
+def test_a_nominal_task_draws_nothing_and_says_nothing(club):
+    """The same episodes as where the conditions are fixed by option."""
+    env, other = race_env(club), race_env(club)
+    _, info = env.reset(seed=4)
+    assert "conditions" not in info and "conditions" not in env.step(np.zeros(2))[4]
+    for conditions in ({}, NOMINAL, {"friction": 1}):
+        observation, info = other.reset(seed=4, options={"conditions": conditions})
+        assert "conditions" not in info
+        np.testing.assert_array_equal(observation, env.reset(seed=4)[0])
+    assert env.np_random.random() == other.np_random.random()
+
+
+def test_conditions_by_option_are_of_one_episode(club):
+    env = race_env(club)
+    speeds = []
+    for options in ({}, {"conditions": {"mass": 1.5}}, {"conditions": Conditions(mass=1.5)}, {}):
+        _, info = env.reset(seed=1, options={"start_s": 0.0, **options})
+        assert info.get("conditions", NOMINAL._asdict())["mass"] == (1.5 if options else 1.0)
+        for _ in range(20):
+            *_, info = env.step(np.array([0.0, 0.5]))
+        speeds.append(info["speed_mps"])
+    assert speeds[0] == speeds[3] > 1.3 * speeds[1] and speeds[1] == speeds[2]
+
+
+def test_a_delay_is_felt(club):
+    env = race_env(club)
+    speeds = []
+    env.reset(options={"start_s": 0.0, "conditions": {"delay_s": 0.1}})
+    for _ in range(4):
+        speeds.append(env.step(np.array([0.0, 1.0]))[4]["speed_mps"])
+    assert speeds[0] == speeds[1] == 0.0 < speeds[2] < speeds[3]
+
+
+def test_noise_is_drawn_from_the_environments_own_stream(club):
+    """Of the first observation, too; the motion is the same."""
+    env, clean = race_env(club), race_env(club)
+    rollouts = []
+    for _ in range(2):
+        seen = [env.reset(seed=2, options={"conditions": {"noise": 1.0}})[0]]
+        seen += [env.step(np.array([0.0, 0.3]))[0] for _ in range(10)]
+        rollouts.append(seen)
+    np.testing.assert_array_equal(*rollouts)
+    exact = [clean.reset(seed=2)[0], *(clean.step(np.array([0.0, 0.3]))[0] for _ in range(10))]
+    np.testing.assert_array_equal(env.simulator.state, clean.simulator.state)
+    errors = (np.array(rollouts[0]) - np.array(exact))[:, 0]
+    assert (errors != 0.0).all() and len(np.unique(errors)) == len(errors)
+    task = practice_task(RACECAR)
+    noisy = task._replace(conditions=NOMINAL_RANGES._replace(noise=Range(1.0, 1.0)))
+    by_task = race_env(club, task=noisy).reset(seed=2)
+    assert by_task[1]["conditions"]["noise"] == 1.0
+    np.testing.assert_array_equal(by_task[0], rollouts[0][0])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(Conditions._fields) | st.text(max_size=5),
+        st.floats() | st.integers() | st.text(max_size=5) | st.none() | st.booleans(),
+    )
+)
+def test_any_conditions_are_within_the_limits_or_refused_in_one_line(conditions):
+    if not _ENVS:
+        _ENVS.append(race_env("hairpins"))
+    try:
+        _ENVS[0].reset(seed=0, options={"conditions": conditions})
+    except InputError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        for value, (least, most) in zip(_ENVS[0].conditions, LIMITS, strict=True):
+            assert least <= value <= most
 
 
 _ENVS: list[RaceEnv] = []

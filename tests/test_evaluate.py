@@ -1,5 +1,6 @@
 """The script as its users start it."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cars import RACECAR, scaled
+from guessers import new_adapting
 from processes import ROOT, run
 
 from evaluate import file_stems
@@ -83,6 +85,70 @@ def test_out_has_a_report_with_both_drivers(evaluated):
     assert "club" in text and "off track" in text and '"flying":true' in text
 
 
+@pytest.fixture(scope="module")
+def on_other_roads(tmp_path_factory):
+    """Of a driver who guesses his conditions, and the expert."""
+    folder = tmp_path_factory.mktemp("roads")
+    save_policy(new_adapting(), folder / "guesser.safetensors")
+    done = evaluate(
+        "--driver", "expert", "guesser.safetensors", "--track", "oval", "club", "--laps", 1,
+        "--condition", "friction=0.9,noise=1", "--condition", "nominal", "--out", "out",
+        "--workers", 1, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout.splitlines()
+
+
+def test_conditions_are_a_row_each(on_other_roads):
+    _, lines = on_other_roads
+    assert lines[0].split() == ["condition", "expert", "guesser"]
+    names, counts = ["friction 0.9, noise 1", "nominal", "all"], ["2 of 2", "2 of 2", "4 of 4"]
+    for line, name, count in zip(lines[2:5], names, counts, strict=True):
+        assert line.startswith(f"{name}  ") and count in line and "0 of " in line
+
+
+def test_results_have_all_conditions_and_pictures_the_nominal_one(on_other_roads):
+    out = on_other_roads[0] / "out"
+    records = json.loads((out / "results.json").read_text())
+    wet = {"friction": 0.9, "noise": 1.0}
+    keys = [(record["condition"], record["track"], record["driver"]) for record in records]
+    assert keys == [
+        (condition, track, driver) for condition in (wet, {}) for track in ("oval", "club")
+        for driver in ("expert", "guesser.safetensors")
+    ]  # fmt: skip
+    expert = {
+        (bool(record["condition"]), record["track"]): record
+        for record in records if record["driver"] == "expert"
+    }  # fmt: skip
+    for track in ("oval", "club"):
+        slow, fast = expert[True, track], expert[False, track]
+        assert slow["profile_lap_s"] > 1.01 * fast["profile_lap_s"]
+        assert slow["reference_lap_s"] == slow["flying_lap_s"] > fast["flying_lap_s"]
+        assert slow["ratio"] == fast["ratio"] == 1.0
+    laps = json.loads((out / "ghosts.json").read_text())[0]["laps"]
+    assert laps[0]["end_s"] == pytest.approx(expert[False, "oval"]["flying_lap_s"], abs=1e-4)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Best flying lap in seconds" in page and "Under friction" not in page
+
+
+def test_telemetry_of_one_who_guesses_has_his_guesses_and_the_truth(on_other_roads):
+    out = on_other_roads[0] / "out"
+    with open(out / "oval-guesser.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {float(row["friction"]) for row in rows} == {1.0}
+    assert float(rows[0]["guess_friction"]) == pytest.approx(0.95)
+    assert "guess_friction" not in (out / "oval-expert.csv").read_text().splitlines()[0]
+
+
+def test_the_page_names_the_condition_that_it_shows(tmp_path):
+    done = evaluate(
+        "--track", "oval", "--laps", 1, "--condition", "mass=1.1", "--condition", "friction=0.9",
+        "--out", "out", "--workers", 1, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Under mass 1.1. Best" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_table_is_aligned_and_names_the_failure(evaluated):
     lines = evaluated[1].stdout.splitlines()
     row = next(line for line in lines if line.startswith("club"))
@@ -139,6 +205,11 @@ BAD_CALLS = {
     "binary reference": ["--track", "oval", "--reference", "binary"],
     "json is a folder": ["--track", "oval", "--json", "."],
     "out is a file": ["--track", "oval", "--out", "text.txt"],
+    "unknown condition": ["--condition", "grip=0.9"],
+    "condition out of range": ["--condition", "friction=30"],
+    "condition without a name": ["--condition", "0.9"],
+    "same condition": ["--condition", "mass=1.1", "--condition", "mass=1.10"],
+    "both": ["--conditions", "road", "--condition", "nominal"],
 }
 
 
@@ -152,7 +223,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments):
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
-    assert arguments[-1] in done.stderr
+    assert arguments[-1].rpartition("=")[2] in done.stderr or arguments[-2] in done.stderr
 
 
 def test_circuits_of_the_same_name_are_refused(tmp_path):

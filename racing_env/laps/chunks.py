@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from racing_env.car.conditions import Conditions
 from racing_env.common.workers import Workers
 from racing_env.data.recording import compile_kernels
 from racing_env.laps.evaluation import Driver, LapResult, drive_bank, expert_paces
@@ -70,9 +71,12 @@ def drive_chunks(imap: Imap, circuits: int, driver: Driver, **options: Any) -> l
     return list(chain.from_iterable(imap(drive, chunks_of(circuits, LAP_CHUNK))))
 
 
-def paces_by_chunks(imap: Imap, circuits: int, laps: int = 3) -> np.ndarray:
-    """`expert_paces` of so many circuits (circuits,)."""
-    return np.concatenate([*imap(partial(_paces, laps), chunks_of(circuits, PACE_CHUNK))])
+def paces_by_chunks(
+    imap: Imap, circuits: int, laps: int = 3, conditions: Sequence[Conditions] | None = None
+) -> np.ndarray:
+    """`expert_paces` of so many circuits (circuits,), under the conditions of each."""
+    find = partial(_paces, laps, conditions)
+    return np.concatenate([*imap(find, chunks_of(circuits, PACE_CHUNK))])
 
 
 def chunks_of(circuits: int, size: int) -> list[range]:
@@ -84,5 +88,6 @@ def _drive(driver: Driver, options: dict[str, Any], which: range) -> list[LapRes
     return drive_bank(_worker.circuits, _worker.tracks, driver, which=which, **options)
 
 
-def _paces(laps: int, which: range) -> np.ndarray:
-    return expert_paces(part_of(_worker.circuits, which), laps)
+def _paces(laps: int, conditions: Sequence[Conditions] | None, which: range) -> np.ndarray:
+    own = conditions and conditions[which.start : which.stop]
+    return expert_paces(part_of(_worker.circuits, which), laps, own)

@@ -13,16 +13,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from racing_env.car.conditions import NOMINAL, Conditions
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.drivers.expert import DEMONSTRATION_PACE, PACES, expert_actions, fastest_paces
+from racing_env.drivers.guessing import guesses
 from racing_env.drivers.policy import Policy
-from racing_env.laps.telemetry import Telemetry, laps_to_show, snapshot
+from racing_env.laps.circuit_conditions import (
+    CircuitConditions,
+    SensorErrors,
+    conditions_on,
+    nominal_on,
+)
+from racing_env.laps.telemetry import NOTHING_SHOWN, Telemetry, laps_to_show, snapshot
 from racing_env.simulation import layouts
+from racing_env.simulation.adaptation import DELAY
 from racing_env.simulation.motion import END_NAMES, ON_TRACK
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import Task, racing_task
-from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.bank import CircuitBank, pack_circuits, part_of
 from racing_env.tracks.circuit import Circuit
 
 FINISHED, OFF_TRACK, TIME_LIMIT = "finished", "off_track", "time_limit"
@@ -36,6 +45,9 @@ class Driver(NamedTuple):
     act: Callable[[Simulator], np.ndarray]
     layout: str = layouts.DEFAULT  # by which he sees
     vehicle: Vehicle | None = None  # the only car that he can drive; None: any
+    # What he guesses of his conditions, (n, GUESSES) in their units, by the simulator's memory;
+    # None: he does not guess. Can be pickled, too.
+    guesses: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +57,15 @@ class LapResult:
     driver: str
     track: str
     length_m: float
-    profile_lap_s: float  # of the speed profile, without a safety factor
+    profile_lap_s: float  # of the speed profile under the conditions, without a safety factor
     end: str  # finished, off_track, backwards, standing or time_limit
     lap_times_s: tuple[float, ...]  # full laps in order, the standing one first
     distance_m: float  # along the centre line, until the end
     laps_wanted: int  # full laps that were to be driven, the standing one included
     telemetry: Telemetry | None = None  # of the best flying lap; without one, of the last lap
+    conditions: Conditions = NOMINAL
+    # (k, GUESSES) beside the telemetry, of a driver who guesses his conditions
+    guesses: np.ndarray | None = None
 
     @property
     def finished(self) -> bool:
@@ -115,7 +130,8 @@ class Summary(NamedTuple):
 
 def policy_driver(policy: Policy) -> Driver:
     """A driver that does what the policy says."""
-    return Driver(partial(_act_by_policy, policy), policy.layout.name, policy.vehicle)
+    guessed = partial(_guessed_by_policy, policy) if policy.adapts else None
+    return Driver(partial(_act_by_policy, policy), policy.layout.name, policy.vehicle, guessed)
 
 
 def expert_driver(paces: np.ndarray) -> Driver:
@@ -124,20 +140,37 @@ def expert_driver(paces: np.ndarray) -> Driver:
 
 
 def _act_by_policy(policy: Policy, simulator: Simulator) -> np.ndarray:
-    return policy.act(simulator.observe())
+    return policy.act(simulator.observe(), simulator.memory)
+
+
+def _guessed_by_policy(policy: Policy, memory: np.ndarray) -> np.ndarray:
+    adaptation = policy.adaptation
+    values = adaptation.middle + adaptation.half * guesses(memory)[0]
+    values[:, DELAY] *= racing_task(policy.vehicle).control_step_s
+    return values
 
 
 def _act_as_expert(paces: np.ndarray, simulator: Simulator) -> np.ndarray:
     return expert_actions(simulator, paces[simulator.cars.circuit])
 
 
-def expert_paces(circuits: CircuitBank, laps: int = 3) -> np.ndarray:
+def expert_paces(
+    circuits: CircuitBank, laps: int = 3, conditions: Sequence[Conditions] | None = None
+) -> np.ndarray:
     """The expert's pace on each circuit (circuits,): the fastest that finishes.
 
-    Where none finishes it is the slowest of all, so that there is something to show.
+    conditions: of each circuit, nominal by default. Where no pace finishes it is the slowest of
+    all, so that there is something to show.
     """
-    paces, _ = fastest_paces(circuits, laps + 1)
-    return np.where(np.isfinite(paces), paces, min(PACES))
+    count = len(circuits.count)
+    conditions = conditions or [NOMINAL] * count
+    size = count if len(set(conditions)) == 1 else 1  # circuits that are tried at once
+    paces = [
+        fastest_paces(part_of(circuits, range(i, i + size)), laps + 1, conditions[i])[0]
+        for i in range(0, count, size)
+    ]
+    found = np.concatenate(paces)
+    return np.where(np.isfinite(found), found, min(PACES))
 
 
 def refuse_same_names(circuits: Sequence[Circuit]) -> None:
@@ -168,12 +201,16 @@ def drive_laps(
     task: Task | None = None,
     name: str = "driver",
     telemetry: bool = False,
+    conditions: Conditions = NOMINAL,
 ) -> list[LapResult]:
-    """`drive_bank` on each of the circuits."""
+    """`drive_bank` on each of the circuits, on all of them under the same conditions."""
     if not circuits:
         return []
     names = [circuit.track.name for circuit in circuits]
-    return drive_bank(pack_circuits(circuits), names, driver, laps, task, name, telemetry)
+    everywhere = conditions_on(circuits, [conditions] * len(circuits))
+    return drive_bank(
+        pack_circuits(circuits), names, driver, laps, task, name, telemetry, conditions=everywhere
+    )
 
 
 def drive_bank(
@@ -185,12 +222,14 @@ def drive_bank(
     name: str = "driver",
     telemetry: bool = False,
     which: range | None = None,
+    conditions: CircuitConditions | None = None,
 ) -> list[LapResult]:
     """Drive a standing lap and `laps` flying ones on the circuits of a bank, all in one batch.
 
     The driver sees a simulator whose car i is on circuit `simulator.cars.circuit[i]`; a car that
     has ended is no longer in it. task: laps by the rule (`racing_task`) where none is given.
-    tracks: the circuits' names; which: the circuits that are driven, all by default.
+    tracks: the circuits' names; which: the circuits that are driven, all by default; conditions:
+    of every circuit of the bank, nominal by default.
     Results are in the order of the circuits. Raises InputError if the driver's actions are not
     finite numbers, ValueError if he drives another car or sees by another layout.
     """
@@ -198,24 +237,27 @@ def drive_bank(
     task = task or racing_task(circuits.vehicle, driver.layout)
     if driver.vehicle not in (None, circuits.vehicle) or driver.layout != task.layout:
         raise ValueError("the driver is not for this car, or not for what this task shows")
+    under, profile_lap_s = conditions or nominal_on(circuits)
     simulator = Simulator(circuits, len(which), task)
     for car, circuit in enumerate(which):
-        simulator.place(car, circuit)
-    limit_s = TIME_LIMIT_FACTOR * (laps + 1) * circuits.line_lap_s
+        simulator.place(car, circuit, conditions=under[circuit])
+    errors = SensorErrors(tracks, under, which)
+    limit_s = TIME_LIMIT_FACTOR * (laps + 1) * profile_lap_s
     if task.time_limit_s is not None:
         limit_s = np.full_like(limit_s, task.time_limit_s)
     lap_times: dict[int, list[float]] = {circuit: [] for circuit in which}
     ends: dict[int, str] = {}
     distance_m: dict[int, float] = {}
-    records = [snapshot(simulator)] if telemetry else []
+    records = [snapshot(simulator, driver.guesses)] if telemetry else []
     while simulator.n:
         laps_before = simulator.cars.laps.copy()
+        errors.draw(simulator)
         simulator.step(driver.act(simulator))
         cars = simulator.cars
         for i in np.flatnonzero(cars.laps > laps_before):
             lap_times[cars.circuit[i]].append(float(cars.lap_time_s[i]))
         if telemetry:
-            records.append(snapshot(simulator))
+            records.append(snapshot(simulator, driver.guesses))
         late = cars.time_s > limit_s[cars.circuit]
         over = (cars.ended != ON_TRACK) | (cars.laps > laps) | late
         if over.any():
@@ -224,18 +266,19 @@ def drive_bank(
                 distance_m[cars.circuit[i]] = float(cars.distance_m[i])
             simulator = simulator.subset(~over)
     length_m = circuits.count * circuits.step_m
-    driven = laps_to_show(records, lap_times, length_m, circuits.vehicle) if telemetry else {}
+    shown = laps_to_show(records, lap_times, length_m, circuits.vehicle) if telemetry else {}
     return [
         LapResult(
             driver=name,
             track=tracks[i],
             length_m=float(length_m[i]),
-            profile_lap_s=float(circuits.line_lap_s[i]),
+            profile_lap_s=float(profile_lap_s[i]),
             end=ends[i],
             lap_times_s=tuple(lap_times[i]),
             distance_m=distance_m[i],
             laps_wanted=laps + 1,
-            telemetry=driven.get(i),
+            conditions=under[i],
+            **shown.get(i, NOTHING_SHOWN)._asdict(),
         )
         for i in which
     ]

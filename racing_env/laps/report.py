@@ -24,6 +24,7 @@ from racing_env.laps.run_table import (
     driver_name,
     labels,
     memory_line,
+    of_shown_condition,
     short_path,
     stage_rows,
 )
@@ -81,14 +82,17 @@ def script_json(value: Any) -> str:
 
 
 def by_circuit(path: Path) -> list[list[Record]]:
-    """The records of results.json, a list per circuit in the order of the drivers."""
+    """The records of results.json, a list per circuit in the order of the drivers; under several
+    conditions those of the one that is shown.
+    """
     records = read_json(path)
     try:
+        records = of_shown_condition(records)
         drivers = len({record["driver"] for record in records})
         chunks = [records[i : i + drivers] for i in range(0, len(records), drivers)]
         names = [[record["driver"] for record in chunk] for chunk in chunks]
         one_track = all(len({record["track"] for record in chunk}) == 1 for chunk in chunks)
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, AttributeError):
         raise InputError(f"{path}: not a list of results as evaluate.py writes it") from None
     if not one_track or any(some != names[0] for some in names):
         raise InputError(f"{path}: needs each driver once on each circuit")
@@ -117,9 +121,17 @@ def lap_section(circuits: Sequence[Sequence[Record]], names: Sequence[str]) -> s
     return section(
         "laps",
         "Lap times",
-        f"<p>Best flying lap in seconds; below it the difference to {escaped(compared_with)}. "
+        f"<p>{shown_condition(circuits[0][0])}Best flying lap in seconds; below it the difference "
+        f"to {escaped(compared_with)}. "
         "★ is the fastest of a circuit.</p>" + table_html("laps", head, rows),
     )
+
+
+def shown_condition(record: Record) -> str:
+    """A sentence that says under which condition, where it is not the nominal one."""
+    condition = record.get("condition") or {}
+    named = ", ".join(f"{name} {value:.6g}" for name, value in condition.items())
+    return f"Under {escaped(named)}. " if named else ""
 
 
 def header_cell(record: Record) -> str:

@@ -54,6 +54,13 @@ def laps_compared(
     return laps, sorted(set.intersection(*finished)) if finished else []
 
 
+def of_shown_condition(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those under the condition that pages and pictures are of: the nominal one, or the first."""
+    conditions = [result.get("condition", {}) for result in results]
+    shown: Any = {} if {} in conditions else conditions[0] if conditions else {}
+    return [result for result, some in zip(results, conditions, strict=True) if some == shown]
+
+
 def driver_rows(results: Iterable[dict[str, Any]]) -> list[list[str]]:
     """One row a driver: circuits finished, and mean laps over those that all drivers finished."""
     laps, common = laps_compared(results)
@@ -147,7 +154,7 @@ def run_table(folder: str | Path) -> str:
     """The whole text for a finished run; raises InputError if a stage's file is missing."""
     folder = Path(folder)
     results = read_json(folder / "evaluation" / "results.json")
-    parts = [table(stage_rows(folder)), table(driver_rows(results))]
+    parts = [table(stage_rows(folder)), table(driver_rows(of_shown_condition(results)))]
     return "\n\n".join([*parts, memory_line(folder / "memory.json")])
 
 

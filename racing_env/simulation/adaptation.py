@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from racing_env.car import conditions
-from racing_env.car.kernels import inlined
+from racing_env.car.kernels import inlined, kernel
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation.layout import Layout
@@ -143,7 +143,7 @@ def _evidence(out, k):
     return np.float32(REACH) * out[k], np.exp(exponent)
 
 
-@inlined
+@kernel
 def _gather(adaptation, seen, asked, memory, weighing, step, car):
     """Bring the memory up to date with what is seen; asked: (MOST_DELAY_STEPS, 2)."""
     inputs, out = weighing.inputs[step, car], weighing.out[step, car]
@@ -172,7 +172,7 @@ def _gather(adaptation, seen, asked, memory, weighing, step, car):
         weighing.gathered[step, car, GUESSES + k] = memory[WEIGHTS + k]
 
 
-@inlined
+@kernel
 def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
     """Fill out, the inputs of the driver's network, and bring the memory (MEMORY,) up to date.
 
@@ -209,7 +209,7 @@ def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
     return factor, delay
 
 
-@inlined
+@kernel
 def adapt_gradient(adaptation, factor, delay, by_input, size, by_seen, by_asked):
     """Pull a gradient back through `adapt`, the guesses taken as they are.
 
@@ -239,7 +239,7 @@ def truth(adaptation, own_conditions, k):
     return (value - adaptation.middle[k]) / adaptation.half[k]
 
 
-@inlined
+@kernel
 def likelihood_gradient(
     adaptation, out, gathered, known, over, own_conditions, by_gathered, by_out
 ):

@@ -9,11 +9,13 @@ from jobs import steer_nowhere
 from processes import ROOT
 
 from racing_env import DEFAULT_LAYOUT
+from racing_env.car.conditions import NOMINAL, Conditions
 from racing_env.common.errors import InputError
 from racing_env.common.workers import LocalPool, LocalWorkers
 from racing_env.drivers.policy import load_policy
 from racing_env.laps import chunks
 from racing_env.laps import evaluation as ev
+from racing_env.laps.circuit_conditions import conditions_on
 from racing_env.tracks.bank import pack_circuits
 
 PACES = np.array([0.85, 0.8, 0.85])
@@ -55,6 +57,26 @@ def test_laps_are_those_of_one_process_for_any_number_of_them(circuits):
     assert all(result.finished for result in alone + last)
     for workers in (1, 2):
         assert content(shared(circuits, workers, expert, **options)) == content(alone + last)
+
+
+def test_laps_under_noise_are_those_of_one_process_too(circuits):
+    """Each circuit under its own conditions."""
+    driver = ev.policy_driver(load_policy(ROOT / "policies" / "racecar.safetensors"))
+    own = conditions_on(circuits, [Conditions(noise=1.0), NOMINAL, Conditions(0.97, noise=0.5)])
+    options = {"laps": 1, "telemetry": True}
+    alone = shared(circuits, 1, driver, conditions=own, **options)
+    assert content(shared(circuits, 2, driver, conditions=own, **options)) == content(alone)
+    assert [result.conditions for result in alone] == list(own.conditions)
+    clean = shared(circuits, 1, driver, **options)
+    for ours, theirs, noisy in zip(alone, clean, (True, False, True), strict=True):
+        assert (ours.lap_times_s != pytest.approx(theirs.lap_times_s, abs=1e-4)) == noisy
+
+
+def test_paces_under_conditions_are_those_of_one_process(circuits):
+    own = [Conditions(friction=0.8), NOMINAL, Conditions(friction=0.9)]
+    wanted = ev.expert_paces(pack_circuits(circuits), 1, own)
+    with chunks.circuits_set(circuits, [DEFAULT_LAYOUT], LocalWorkers(2), 2) as imap:
+        np.testing.assert_array_equal(chunks.paces_by_chunks(imap, 3, 1, own), wanted)
 
 
 def test_paces_are_those_of_all_circuits_at_once(circuits):

@@ -5,17 +5,23 @@ import math
 import numpy as np
 import pytest
 from cars import RACECAR, circuit_named, scaled
+from guessers import new_adapting
+from processes import ROOT
 
+from racing_env.car.conditions import NOMINAL, ROAD, Conditions
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
-from racing_env.drivers.policy import Policy
+from racing_env.drivers.guessing import guesses
+from racing_env.drivers.policy import Policy, load_policy
 from racing_env.laps import evaluation as ev
+from racing_env.simulation.adaptation import GUESSED
 from racing_env.simulation.layouts import centre_preview
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.task import racing_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.circuit import Circuit
 
+LAYOUT_VX = [quantity.name for quantity in LAYOUT.quantities].index("vx_mps")
 PACE = 0.85  # slow enough for the expert on these circuits
 
 
@@ -166,3 +172,85 @@ def test_summary_counts_and_averages_finished_circuits_only():
     assert ev.summary([result(), failed], {"a": 15.0}).lap_ratio == 2.0
     assert math.isnan(ev.summary([result()], {"other": 1.0}).lap_ratio)
     assert ev.lap_ratio(result((40.0,))) is None
+
+
+def test_a_driver_who_knows_one_road_leaves_another():
+    """The profile's lap is the slower car's; the expert, who knows, gets round."""
+    wet = Conditions(friction=0.9)
+    club = circuit_named("club")
+    driver = ev.policy_driver(load_policy(ROOT / "policies" / "racecar.safetensors"))
+    (dry_lap,) = ev.drive_laps([club], driver, laps=1)
+    (wet_lap,) = ev.drive_laps([club], driver, laps=1, conditions=wet)
+    assert dry_lap.finished and dry_lap.conditions == NOMINAL
+    assert wet_lap.end == ev.OFF_TRACK and wet_lap.conditions == wet
+    assert dry_lap.profile_lap_s == club.lap_time_s < 0.99 * wet_lap.profile_lap_s
+    paces = ev.expert_paces(pack_circuits([club]), 1, [wet])
+    (expert_lap,) = ev.drive_laps([club], ev.expert_driver(paces), laps=1, conditions=wet)
+    assert expert_lap.finished
+    assert 1.0 < ev.lap_ratio(expert_lap) < 1.1
+
+
+def test_paces_are_each_circuits_own_under_its_conditions(circuits):
+    bank = pack_circuits(circuits)
+    conditions = [Conditions(friction=0.8), Conditions(delay_s=0.1)]
+    paces = ev.expert_paces(bank, 1, conditions)
+    for circuit, condition, pace in zip(circuits, conditions, paces, strict=True):
+        assert ev.expert_paces(pack_circuits([circuit]), 1, [condition]) == [pace]
+    dry = ev.expert_paces(bank, 1)
+    assert paces[0] < dry[0] - 0.05
+    np.testing.assert_array_equal(ev.expert_paces(bank, 1, [NOMINAL] * 2), dry)
+
+
+def test_the_time_limit_is_that_of_the_slower_car(circuits):
+    """On ice the profile is more than three times as slow as on the road."""
+    ice = Conditions(friction=0.1)
+    crawl = ev.expert_driver(np.array([0.2]))
+    (drive,) = ev.drive_laps(circuits[:1], crawl, laps=1, conditions=ice)
+    dry_limit_s = ev.TIME_LIMIT_FACTOR * 2 * circuits[0].lap_time_s
+    assert drive.finished and sum(drive.lap_times_s) > dry_limit_s
+
+
+def test_noise_is_seen_and_repeats(circuits):
+    """A driver sees another thing at each step, the same in each drive; the sensors of a car
+    without noise err by nothing.
+    """
+    seen: list[np.ndarray] = []
+
+    def act(simulator):
+        seen.append(simulator.observe())
+        return np.tile([0.0, 0.3], (simulator.n, 1))
+
+    for conditions in (Conditions(noise=1.0), Conditions(noise=1.0), NOMINAL):
+        ev.drive_laps(circuits[:1], ev.Driver(act), laps=1, conditions=conditions)
+    steps = len(seen) // 3
+    first, again, clean = seen[:steps], seen[steps : 2 * steps], seen[2 * steps :]
+    np.testing.assert_array_equal(first, again)
+    errors = (np.array(first) - np.array(clean))[:, 0, LAYOUT_VX]
+    sigma = 0.1 / LAYOUT.quantities[LAYOUT_VX].scale_for(RACECAR)
+    assert np.std(errors[-40:]) == pytest.approx(sigma, rel=0.4)
+    assert abs(np.mean(errors)) < sigma
+
+
+def test_a_driver_who_adapts_has_a_memory_and_his_guesses_are_told(circuits):
+    policy, conditions = new_adapting(), Conditions(friction=0.85, delay_s=0.05)
+    driver = ev.policy_driver(policy)
+    (drive,) = ev.drive_laps(circuits[:1], driver, laps=1, telemetry=True, conditions=conditions)
+    assert drive.guesses.shape == (len(drive.telemetry.time_s), len(GUESSED))
+    middle = [0.5 * (least + most) for least, most in ROAD[: len(GUESSED)]]
+    np.testing.assert_allclose(drive.guesses[0], middle, rtol=1e-6)  # nothing seen yet
+    assert (np.abs(drive.guesses[-1] - middle) > 1e-3).all()
+    # by hand: the memory of a policy that is asked at each step
+    memory = policy.new_memory(1)
+
+    def act(simulator):
+        return policy.act(simulator.observe(), memory)
+
+    by_hand = ev.Driver(act)
+    (other,) = ev.drive_laps(circuits[:1], by_hand, laps=1, conditions=conditions)
+    assert other.distance_m == drive.distance_m and other.guesses is None
+    half = [0.5 * (most - least) for least, most in ROAD[: len(GUESSED)]]
+    np.testing.assert_allclose(drive.guesses[-1], middle + half * guesses(memory)[0][0], rtol=1e-5)
+
+
+def test_a_driver_who_does_not_guess_tells_no_guesses(driven):
+    assert driven[0].guesses is None and driven[0].conditions == NOMINAL

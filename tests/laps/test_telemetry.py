@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from cars import RACECAR, circuit_named, scaled
 
+from racing_env.car.conditions import Conditions
 from racing_env.laps import evaluation as ev
 from racing_env.laps.telemetry import Telemetry, write_telemetry
+from racing_env.simulation.adaptation import GUESSED
 from racing_env.simulation.task import CONTROL_STEP_S as STEP_S
 from racing_env.tracks.circuit import Circuit
 
@@ -86,3 +88,18 @@ def test_telemetry_file_has_a_header_with_units(driven, tmp_path):
     read = np.array([float(row["vx_mps"]) for row in rows])
     np.testing.assert_allclose(read, driven[0].telemetry.vx_mps, atol=1e-5)
     assert [file.name for file in path.parent.iterdir()] == ["lap.csv"]
+
+
+def test_guesses_are_written_beside_the_truth(driven, tmp_path):
+    telemetry, path = driven[0].telemetry, tmp_path / "lap.csv"
+    guesses = np.random.default_rng(0).uniform(0.8, 1.2, (len(telemetry.time_s), len(GUESSED)))
+    write_telemetry(telemetry, path, guesses, Conditions(friction=0.9, delay_s=0.05))
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    pairs = [name for known in GUESSED for name in (f"guess_{known}", known)]
+    assert tuple(rows[0]) == (*Telemetry._fields, *pairs)
+    assert {(row["friction"], row["mass"], row["delay_s"]) for row in rows} == {
+        ("0.90000", "1.00000", "0.05000")
+    }
+    read = np.array([float(row["guess_delay_s"]) for row in rows])
+    np.testing.assert_allclose(read, guesses[:, GUESSED.index("delay_s")], atol=1e-5)

@@ -75,6 +75,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.data.dataset_writer import DatasetWriter, Origin
         from racing_env.data.recording import record_episodes
         from racing_env.drivers.policy import Policy, save_policy
+        from racing_env.laps.circuit_conditions import conditions_on
         from racing_env.laps.races import flying_laps_s
         from racing_env.learning import cloning, evidence
         from racing_env.learning.batches import BatchLoader, Demonstrations
@@ -90,7 +91,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.simulation.adaptation import inputs
         from racing_env.simulation.task import demonstration_task, on_any_road
         from racing_env.tracks.bank import pack_circuits
-        from racing_env.tracks.circuit import circuits_content, profile_lap_s
+        from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -133,7 +134,7 @@ def train(args: argparse.Namespace) -> None:
     judges = load_circuits(args.judge_on, vehicle, drivers)
     judge_bank = pack_circuits(judges)
     conditions = judged_under(len(judges), task)
-    profile_s = np.array([profile_lap_s(*both) for both in zip(judges, conditions, strict=True)])
+    profile_s = conditions_on(judges, conditions).profile_lap_s
 
     network = policy_network(inputs(layout, adapts)).to(device)
     optimizer = cloning.adam(network)

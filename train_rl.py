@@ -107,6 +107,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
         from racing_env.drivers.policy import load_policy
+        from racing_env.laps.circuit_conditions import conditions_on
         from racing_env.laps.evaluation import demonstrated_laps
         from racing_env.laps.plots import learning_curve
         from racing_env.laps.races import racing
@@ -120,7 +121,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import on_any_road, training_task
         from racing_env.tracks.bank import pack_circuits
-        from racing_env.tracks.circuit import circuits_content, profile_lap_s
+        from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -188,7 +189,7 @@ def train(args: argparse.Namespace) -> None:
     demonstrated_s = demonstrated_laps(held_back)
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
     conditions = judged_under(len(held_back), task)
-    profile_s = np.array([profile_lap_s(*both) for both in zip(held_back, conditions, strict=True)])
+    profile_s = conditions_on(held_back, conditions).profile_lap_s
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
     del circuits, held_back  # hundreds of megabytes

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.car.conditions import NOMINAL, Conditions, under
 from racing_env.car.scales import scales_of
 from racing_env.car.speed_profile import profile_time, speed_profile
 from racing_env.car.vehicle import Vehicle
@@ -128,15 +127,6 @@ def circuit_on_line(track: Track, vehicle: Vehicle, offset_m: np.ndarray) -> Cir
         track, vehicle, offset_m, line.heading_rad, line.kappa_radpm, speed, time[:-1],
         float(time[-1]),
     )  # fmt: skip
-
-
-def profile_lap_s(circuit: Circuit, conditions: Conditions) -> float:
-    """Lap (s) of the profile of the car under conditions, on the same line."""
-    if conditions == NOMINAL:
-        return circuit.lap_time_s
-    line = line_geometry(circuit.track, circuit.line_offset_m)
-    speed = speed_profile(line.kappa_radpm, line.step_m, under(circuit.vehicle, conditions))
-    return float(profile_time(speed, line.step_m)[-1])
 
 
 def _content_key(track: Track, vehicle: Vehicle) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.car.conditions import differences, draw_conditions
+from racing_env.car.conditions import NOMINAL_RANGES, differences, draw_conditions
 from racing_env.car.dynamics import VX
 from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
@@ -29,6 +29,9 @@ PUSH_S = 0.4
 PUSH_STEERING = 0.1  # standard deviations, as shares of full lock (up to PUSH_SPEED_MPS, less
 PUSH_SPEED_MPS = 12.0  # in proportion above it) and of full pedal
 PUSH_PEDALS = 0.3
+# Of the pace that he is to have at the demonstrations' labels, for an episode under conditions: the
+# expert knows the grip, so that his speed would tell it. What is to be learnt is what the car does.
+PACE_SHARES = (0.75, 1.02)
 
 
 # Driven in one simulator, whose calls cost as much for six cars as for one. The same number
@@ -110,6 +113,7 @@ def record_together(
     pushes = np.empty((len(seeds), steps, 2))
     errors = np.zeros((len(seeds), steps, CHANNELS))  # of the sensors
     facts: list[dict[str, Any]] = [{} for _ in seeds]
+    pace_shares = np.ones(len(seeds))
     for car, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
         circuit = int(rng.integers(len(names)))
@@ -119,18 +123,24 @@ def record_together(
         pushes[car] = _pushes(rng, steps, task.control_step_s / scales.time)
         if conditions.noise:
             errors[car] = rng.standard_normal((steps, CHANNELS))
-        facts[car]["conditions"] = differences(conditions)
+        if task.conditions != NOMINAL_RANGES:
+            facts[car]["conditions"] = differences(conditions)
+            pace_shares[car] = rng.uniform(*PACE_SHARES)
+    slower = (pace_shares != 1.0).any()
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
     driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
     for step in range(steps):
         simulator.noise[:] = errors[driving, step]
         seen = simulator.observe()
-        labels = expert_actions(simulator, careful_paces(simulator))
+        paces = careful_paces(simulator)
+        labels = actions = expert_actions(simulator, paces)
         if policy is None:
+            if slower:
+                actions = expert_actions(simulator, paces * pace_shares[driving])
             speed_mps = np.maximum(simulator.state[VX], scales.speed)
             push = pushes[driving, step]
             push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)
-            actions = np.clip(labels + push, -1.0, 1.0)
+            actions = np.clip(actions + push, -1.0, 1.0)
         else:
             actions = policy.act(seen, simulator.memory)
         simulator.step(actions)

@@ -127,7 +127,8 @@ def driver_inputs(
     delay = adaptation.middle[DELAY] + adaptation.half[DELAY] * guess[:, DELAY, None]
     on_their_way = (delay - AGES).clip(0.0, 1.0)
     inputs[:, actions:pending] = (on_their_way[:, None] @ _pairs(asked))[:, 0]
-    inputs[:, pending:] = guess
+    inputs[:, pending : pending + GUESSES] = guess
+    inputs[:, pending + GUESSES :] = np.sqrt(PRIOR_WEIGHT / weight)
     return inputs
 
 

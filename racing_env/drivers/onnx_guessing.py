@@ -50,7 +50,10 @@ def add_adapted(graph: Graph, policy: Policy, seen: str) -> str:
     graph.node("Div", ["new_sums", "weight"], "guess")
     _add_profile(graph, policy.adaptation, seen, policy.layout.size)
     _add_pending(graph, policy.adaptation)
-    return graph.node("Concat", ["adapted", "asked", "pending", "guess"], "inputs", axis=1)
+    graph.node("Div", [PRIOR_WEIGHT, "weight"], "variance")
+    graph.node("Sqrt", ["variance"], "spread")
+    parts = ["adapted", "asked", "pending", "guess", "spread"]
+    return graph.node("Concat", parts, "inputs", axis=1)
 
 
 def add_memory_out(graph: Graph) -> None:

@@ -122,7 +122,7 @@ def loss_of_steps(network: nn.Module, inputs: torch.Tensor, truth: torch.Tensor)
 def loss_of_drives(
     network: nn.Module, inputs: torch.Tensor, truth: torch.Tensor, keep: float
 ) -> torch.Tensor:
-    """Of the guesses at each moment of drives.
+    """Of the guesses at each moment of drives, and of those from each step's evidence alone.
 
     inputs: (drives, steps, EVIDENCE_INPUTS), whose first step is no evidence; truth:
     (drives, GUESSES).
@@ -132,7 +132,8 @@ def loss_of_drives(
     grown = torch.pow(keep, -steps)[None, :, None]  # so that sums that fade are plain sums
     weights = (weight * grown).cumsum(1) / grown
     sums = (weight * value * grown).cumsum(1) / grown
-    return minus_log_likelihood(sums, weights, truth[:, None]).mean()
+    alone = minus_log_likelihood(weight * value, weight, truth[:, None]).mean()
+    return minus_log_likelihood(sums, weights, truth[:, None]).mean() + alone
 
 
 def fit(
@@ -151,7 +152,7 @@ def fit(
     """
     signs = torch.from_numpy(_mirror_signs(layout, adaptation))
     drives = [drive for drive in drives if len(drive.inputs) > 2]
-    losses: list[float] = [math.nan]
+    losses: list[float] = []
     for draw, loss_of, rate, count in (
         (_draw_steps, loss_of_steps, STEPS_RATE, updates[0]),
         (_draw_drives, partial(loss_of_drives, keep=adaptation.keep), DRIVES_RATE, updates[1]),
@@ -169,7 +170,7 @@ def fit(
             optimizer.step()
             losses.append(loss.item())
             on_update()
-    return float(np.mean(losses[-10:]))
+    return float(np.mean(losses[-10:])) if losses else math.nan
 
 
 def fit_data(

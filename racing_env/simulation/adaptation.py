@@ -35,7 +35,7 @@ ASKED = 2 * conditions.MOST_DELAY_STEPS
 HIDDEN = 48  # units of each hidden layer of the network that weighs evidence
 EVIDENCE_INPUTS = 2 * len(EVIDENCE) + ASKED
 EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, 2 * GUESSES)  # inputs, units of both layers, outputs
-EXTRA_INPUTS = ASKED + 2 + GUESSES  # of the driver's network, after what he sees
+EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he sees
 
 # Guesses are in halves of the range, from its middle. Evidence may lie a little beyond.
 REACH = 1.5
@@ -189,6 +189,7 @@ def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
     for k in range(GUESSES):
         weight = np.float32(PRIOR_WEIGHT) + memory[WEIGHTS + k]
         out[size + ASKED + 2 + k] = memory[SUMS + k] / weight
+        out[size + ASKED + 2 + GUESSES + k] = np.sqrt(np.float32(PRIOR_WEIGHT) / weight)
     factor = speed_factor(
         out[size + ASKED + 2 + FRICTION], np.float32(PRIOR_WEIGHT) + memory[WEIGHTS + FRICTION],
         adaptation,
@@ -244,7 +245,8 @@ def likelihood_gradient(
     adaptation, out, gathered, known, over, own_conditions, by_gathered, by_out
 ):
     """Fill by_out (2 * GUESSES,), the gradient by the evidence network's outputs at one step of
-    minus the log likelihood of the conditions under the guesses of this step and of all later ones.
+    minus the log likelihood of the conditions under the guesses of this step and of all later ones,
+    and under a guess from this step's evidence alone.
 
     Guesses are taken as independent and normal, one over a weight as the variance; see
     `racing_env.learning.evidence`. by_gathered (2 * GUESSES,) is brought up to date: by the sums
@@ -262,7 +264,13 @@ def likelihood_gradient(
         by_sum += error
         by_weight += 0.5 * error * error - error * guess - 0.5 / weights
         by_gathered[k], by_gathered[GUESSES + k] = by_sum, by_weight
+        # and of a guess from this step's evidence alone, without which it would forget to look
         value, weight = _evidence(out, k)
+        alone = PRIOR_WEIGHT + weight
+        guess = weight * value / alone
+        error = guess - truth(adaptation, own_conditions, k)
+        by_sum += error
+        by_weight += 0.5 * error * error - error * guess - 0.5 / alone
         by_out[k] = known * by_sum * weight * REACH
         by_out[GUESSES + k] = known * (by_sum * value + by_weight) * weight * LOG_WEIGHT_REACH
     return loss

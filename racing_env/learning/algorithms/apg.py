@@ -67,7 +67,7 @@ class Numbers(NamedTuple):
     steering_noise: float = 0.02  # standard deviations
     pedal_noise: float = 0.08
     average_decay: float = 0.98
-    guesser_speed: float = 1.0  # its learning rate, in those above
+    guesser_speed: float = 0.5  # its learning rate, in those above
     judge_every: int = 1_000_000
 
 

@@ -24,7 +24,7 @@ from racing_env.common.files import refuse_special_file, replaced_atomically
 from racing_env.drivers.guessing import adapted, note_actions
 from racing_env.simulation.adaptation import (
     EVIDENCE_INPUTS,
-    GUESSES,
+    EVIDENCE_SIZES,
     HIDDEN,
     MEMORY,
     Adaptation,
@@ -211,7 +211,7 @@ def _from_arrays(
         )
     size = inputs(layout, adapts=evidence > 0)
     layers = _checked_layers(path, arrays, "layer", size, [None] * (known - 1) + [ACTION_SIZE])
-    sizes = [HIDDEN, HIDDEN, 2 * GUESSES][: evidence or 0]
+    sizes = [HIDDEN, HIDDEN, EVIDENCE_SIZES[-1]][: evidence or 0]
     weighing = _checked_layers(path, arrays, "evidence", EVIDENCE_INPUTS, sizes)
     weights, biases = zip(*layers, strict=True)
     return Policy(weights, biases, vehicle, layout, metadata, weighing)

@@ -113,20 +113,20 @@ class Demonstrations(Dataset[Batch]):
 def gathered(
     driver: Policy, arrays: Mapping[str, np.ndarray], episodes: Sequence[tuple[int, int]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Last actions, guesses and their weights (rows, ...) float32 at each step of a shard.
+    """Last actions, guesses and their deviations (rows, ...) float32 at each step of a shard.
 
     episodes: (first row, rows) of each.
     """
     count = len(arrays["observations"])
     asked = np.zeros((count, ASKED), dtype=np.float32)
-    guess, weight = np.zeros((2, count, GUESSES), dtype=np.float32)
+    guess, deviation = np.zeros((2, count, GUESSES), dtype=np.float32)
     for first, rows in episodes:
         part = slice(first, first + rows)
         seen, actions = np.asarray(arrays["observations"][part]), arrays["actions"][part]
         asked[part] = last_actions(actions)
         along = evidence_of(driver.adaptation, seen, actions)
-        guess[part], weight[part] = guesses_along(driver.evidence, along, driver.adaptation.keep)
-    return asked, guess, weight
+        guess[part], deviation[part] = guesses_along(driver.evidence, along, driver.adaptation.keep)
+    return asked, guess, deviation
 
 
 class RowSampler(Sampler[np.ndarray]):

@@ -1,8 +1,8 @@
-"""Learning to guess the conditions: the network that weighs evidence, from drives whose are known.
+"""Learning to guess the conditions: the network that measures, from drives whose are known.
 
-A drive's guess at each moment is a mean of all evidence before, each with its weight, so that the
-network learns through sums over time: by the likelihood of the true conditions under guesses and
-their weights, as of independent normal distributions.
+The guess at each moment follows from the sums of all measurements before, so that the network
+learns through sums over time: by the likelihood of the true conditions under the joint normal
+distribution of the guesses.
 """
 
 import math
@@ -18,19 +18,17 @@ from torch import nn
 
 from racing_env.car.conditions import NOMINAL
 from racing_env.data.dataset import read_dataset
-from racing_env.drivers.guessing import actuators, weighed
+from racing_env.drivers.guessing import evidence_inputs, guesses_of, measured
 from racing_env.drivers.policy import Layers
 from racing_env.learning.network import tanh_network
 from racing_env.simulation.adaptation import (
     ASKED,
-    CHANGE_GAIN,
     DELAY,
     EVIDENCE_INPUTS,
+    EVIDENCE_SIZES,
     GUESSED,
     GUESSES,
-    HIDDEN,
-    LOG_WEIGHT,
-    LOG_WEIGHT_REACH,
+    MEASUREMENTS,
     PRIOR_WEIGHT,
     REACH,
     Adaptation,
@@ -42,6 +40,7 @@ USED_FIELDS = ("observations", "actions")
 STEPS = 2048  # an update
 WINDOW_STEPS = 400  # of a drive, from anywhere in it: twenty seconds
 WINDOWS = 64  # an update
+EVERY = 4  # step of a window, its guess is looked at
 STEPS_RATE, DRIVES_RATE = 2e-3, 1e-3  # learning rates, which fall to zero by a cosine
 
 
@@ -53,7 +52,8 @@ class Drive(NamedTuple):
 
 
 def new_network() -> nn.Sequential:
-    return tanh_network([EVIDENCE_INPUTS, HIDDEN, HIDDEN, 2 * GUESSES])
+    inputs, hidden, outputs = EVIDENCE_SIZES
+    return tanh_network([inputs, hidden, hidden, outputs])
 
 
 def evidence_of(adaptation: Adaptation, seen: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -62,10 +62,8 @@ def evidence_of(adaptation: Adaptation, seen: np.ndarray, asked: np.ndarray) -> 
     Those of the first step are no evidence: nothing was seen before.
     """
     own = seen[:, adaptation.evidence]
-    change = np.diff(own, axis=0, prepend=own[:1]) * np.float32(CHANGE_GAIN)
-    unmet = last_actions(asked) - np.tile(actuators(own), ASKED // 2)
-    unmet *= np.float32(CHANGE_GAIN)
-    return np.concatenate([own, change, unmet], axis=1).astype(np.float32)
+    before = np.concatenate([own[:1], own[:-1]])
+    return evidence_inputs(adaptation.known, own, before, last_actions(asked))
 
 
 def truth_of(
@@ -86,37 +84,41 @@ def last_actions(asked: np.ndarray) -> np.ndarray:
 
 
 def guesses_along(layers: Layers, drive: np.ndarray, keep: float) -> tuple[np.ndarray, np.ndarray]:
-    """Guesses and their weights (steps, GUESSES) float32 at each step of a drive.
+    """Guesses and their standard deviations (steps, GUESSES) float32 at each step of a drive.
 
     drive: (steps, EVIDENCE_INPUTS), as `evidence_of` has it.
     """
-    value, weight = weighed(layers, drive)
-    weight[0] = 0.0
-    gathered = lfilter([1.0], [1.0, -keep], np.stack([weight * value, weight]), axis=1)
-    weights = PRIOR_WEIGHT + gathered[1]
-    return (gathered[0] / weights).astype(np.float32), weights.astype(np.float32)
+    added = measured(layers, drive)
+    added[0] = 0.0
+    return guesses_of(lfilter([1.0], [1.0, -keep], added, axis=0))
+
+
+def measurements(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """h (..., MEASUREMENTS, GUESSES) and z (..., MEASUREMENTS, 1) of evidence."""
+    out = REACH * network(inputs).unflatten(-1, (MEASUREMENTS, GUESSES + 1))
+    return out[..., :GUESSES], out[..., GUESSES:]
 
 
 def minus_log_likelihood(
-    sums: torch.Tensor, weights: torch.Tensor, truth: torch.Tensor
+    sums: torch.Tensor, information: torch.Tensor, truth: torch.Tensor
 ) -> torch.Tensor:
-    """Of the truth under a guess from evidence and its weight, but for a constant; element-wise."""
-    weights = PRIOR_WEIGHT + weights
-    error = sums / weights - truth
-    return 0.5 * weights * error * error - 0.5 * torch.log(weights)
+    """Of the truth (..., GUESSES) under guesses from the sums of h z and of h h', but for a constant.
 
-
-def _evidence(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and weights (..., GUESSES) of evidence (..., EVIDENCE_INPUTS)."""
-    out = network(inputs)
-    weight = torch.exp(LOG_WEIGHT + LOG_WEIGHT_REACH * out[..., GUESSES:])
-    return REACH * out[..., :GUESSES], weight
+    0.5 (guess - truth)' W (guess - truth) - 0.5 log det W, where the guess is W^-1 times the sums
+    of h z, and W the sums of h h' with the prior; by Cholesky's factor of W.
+    """
+    factor = torch.linalg.cholesky(information + PRIOR_WEIGHT * torch.eye(GUESSES))
+    whitened = torch.linalg.solve_triangular(factor, sums[..., None], upper=False)
+    error = whitened - factor.mT @ truth[..., None]
+    logarithms = torch.log(torch.diagonal(factor, dim1=-2, dim2=-1)).sum(-1)
+    return 0.5 * error.square().sum((-2, -1)) - logarithms
 
 
 def loss_of_steps(network: nn.Module, inputs: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Of guesses from one step's evidence alone; inputs: (steps, EVIDENCE_INPUTS)."""
-    value, weight = _evidence(network, inputs)
-    return minus_log_likelihood(weight * value, weight, truth).mean()
+    """Of guesses from one step's evidence alone, a guess; inputs: (..., EVIDENCE_INPUTS)."""
+    h, z = measurements(network, inputs)
+    loss = minus_log_likelihood((h.mT @ z)[..., 0], h.mT @ h, truth)
+    return loss.mean() / GUESSES
 
 
 def loss_of_drives(
@@ -125,15 +127,18 @@ def loss_of_drives(
     """Of the guesses at each moment of drives, and of those from each step's evidence alone.
 
     inputs: (drives, steps, EVIDENCE_INPUTS), whose first step is no evidence; truth:
-    (drives, GUESSES).
+    (drives, GUESSES). Every EVERY-th moment is looked at.
     """
-    value, weight = _evidence(network, inputs[:, 1:])
-    steps = torch.arange(value.shape[1], device=value.device)
-    grown = torch.pow(keep, -steps)[None, :, None]  # so that sums that fade are plain sums
-    weights = (weight * grown).cumsum(1) / grown
-    sums = (weight * value * grown).cumsum(1) / grown
-    alone = minus_log_likelihood(weight * value, weight, truth[:, None]).mean()
-    return minus_log_likelihood(sums, weights, truth[:, None]).mean() + alone
+    h, z = measurements(network, inputs[:, 1:])
+    sums, information = (h.mT @ z)[..., 0], h.mT @ h
+    truth = truth[:, None].expand(-1, sums.shape[1], -1)
+    alone = minus_log_likelihood(sums[:, ::EVERY], information[:, ::EVERY], truth[:, ::EVERY])
+    steps = torch.arange(sums.shape[1])
+    grown = torch.pow(keep, -steps)[:, None]  # so that sums that fade are plain sums
+    sums = ((sums * grown).cumsum(1) / grown)[:, ::EVERY]
+    information = (information * grown[..., None]).cumsum(1) / grown[..., None]
+    gathered = minus_log_likelihood(sums, information[:, ::EVERY], truth[:, ::EVERY])
+    return (alone.mean() + gathered.mean()) / GUESSES
 
 
 def fit(
@@ -203,7 +208,8 @@ def _mirror_signs(layout: Layout, adaptation: Adaptation) -> np.ndarray:
     signs, _ = layout.mirror()
     own = signs[adaptation.evidence]
     asked = np.tile(np.array([-1.0, 1.0], dtype=np.float32), ASKED // 2)
-    return np.concatenate([own, own, asked])
+    expected = np.array([-1.0, -1.0, -1.0, -1.0, 1.0, 1.0], dtype=np.float32)
+    return np.concatenate([own, own, asked, expected])
 
 
 def _draw_steps(drives: Sequence[Drive], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:

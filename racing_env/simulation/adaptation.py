@@ -1,13 +1,16 @@
 """What a driver guesses of the conditions that he is not told, and how it changes what he sees.
 
 From one control step to the next the car answers to what it was asked, and each answer is evidence:
-a small network says, for each condition, which value it speaks for and with how much weight. The
-guess is the mean of all evidence since the start, each with its weight, and of the prior; evidence
-fades slowly. So nothing is forgotten on a straight, where the weights are small, and the sum of the
-weights says how sure the guess is.
+a small network makes of it a few linear measurements of the conditions, h . conditions = z, each of
+unit variance. Together with the prior they are an information filter (Kalman filter of constants in
+information form: Anderson and Moore, "Optimal Filtering", 1979): the sums of h h' and of h z are
+all that has to be remembered. A corner at half the grip tells friction times stiffness, one near
+the limit friction alone; of one such sum each, joint, follow both. Nothing is forgotten on a
+straight, where the measurements say little, and the sums say how sure the guess is.
 
 The driver's network is given what he sees, but for the profile's speeds, which become those that
-the guessed grip allows; and the actions that are still on their way, for a delay.
+the guessed grip allows; the guesses, and how sure they are; and the actions that are still on their
+way, for a delay.
 """
 
 import math
@@ -18,7 +21,7 @@ import numpy as np
 from racing_env.car import conditions
 from racing_env.car.kernels import inlined, kernel
 from racing_env.car.scales import scales_of
-from racing_env.car.vehicle import Vehicle
+from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.perceptron import Network, forward, network_of, parameter_count
 from racing_env.simulation.task import CONTROL_STEP_S
@@ -30,29 +33,53 @@ EVIDENCE = (
     "vx_mps", "vy_mps", "yaw_rate_radps", "steer_rad", "drive_n", "brake_n", "ax_mps2", "ay_mps2",
     "front_slip_rad", "rear_slip_rad",
 )  # fmt: skip
-STEER, DRIVE, BRAKE = (EVIDENCE.index(name) for name in ("steer_rad", "drive_n", "brake_n"))
+VX, STEER, DRIVE, BRAKE, AX, AY, FRONT_SLIP, REAR_SLIP = (
+    EVIDENCE.index(name)
+    for name in ("vx_mps", "steer_rad", "drive_n", "brake_n", "ax_mps2", "ay_mps2",
+                 "front_slip_rad", "rear_slip_rad")
+)  # fmt: skip
+COUNT = len(EVIDENCE)
 ASKED = 2 * conditions.MOST_DELAY_STEPS
-HIDDEN = 48  # units of each hidden layer of the network that weighs evidence
-EVIDENCE_INPUTS = 2 * len(EVIDENCE) + ASKED
-EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, 2 * GUESSES)  # inputs, units of both layers, outputs
+EXPECTED = 6  # of what the car as the driver knows it would do
+MEASUREMENTS = 3  # of a step
+HIDDEN = 48  # units of each hidden layer of the network that measures
+EVIDENCE_INPUTS = 2 * COUNT + ASKED + EXPECTED
+# inputs, units of both layers, outputs: for each measurement h, then z
+EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, MEASUREMENTS * (GUESSES + 1))
 EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he sees
 
-# Guesses are in halves of the range, from its middle. Evidence may lie a little beyond.
-REACH = 1.5
+# Guesses are in halves of the range, from its middle.
+REACH = 6.0  # largest h
 CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is seen
 PRIOR_WEIGHT = 3.0  # one over the variance of what is drawn evenly from -1 to 1
-LOG_WEIGHT, LOG_WEIGHT_REACH = -3.0, 7.0  # of a step's evidence, and how far it goes up and down
-FADE_S = 60.0  # of the reference car: after which evidence counts a third
+FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps.
 CAUTION = 1.0
 
-# What a driver remembers: what he saw of his car, the sums of the evidence and of its weights,
-# whether he has seen anything, and his last actions, the latest first.
-SAW, SUMS, WEIGHTS = 0, len(EVIDENCE), len(EVIDENCE) + GUESSES
-SEEN_ANY = WEIGHTS + GUESSES
+# What a driver remembers: what he saw of his car, the sums of h z and of h h' (the lower triangle,
+# row by row), whether he has seen anything, and his last actions, the latest first.
+INFORMATION = GUESSES * (GUESSES + 1) // 2
+SAW, SUMS, WEIGHTS = 0, COUNT, COUNT + GUESSES
+SEEN_ANY = WEIGHTS + INFORMATION
 LAST_ASKED = SEEN_ANY + 1
 MEMORY = LAST_ASKED + ASKED
+GATHERED = GUESSES + INFORMATION
+
+
+class Known(NamedTuple):
+    """What the driver knows of his car, in single precision, for `expected`."""
+
+    scales: np.ndarray  # (COUNT,) of what is seen of it
+    lift_per_mass: np.float32
+    drag_kgpm: np.float32
+    mass_kg: np.float32
+    power_w: np.float32
+    rolling_resistance: np.float32
+    front: tuple[np.float32, np.float32, np.float32]  # B, C, E of the tyres
+    rear: tuple[np.float32, np.float32, np.float32]
+    slow_mps: np.float32
+    acceleration_mps2: np.float32  # a few tenths of the grip
 
 
 class Adaptation(NamedTuple):
@@ -64,7 +91,8 @@ class Adaptation(NamedTuple):
     middle: np.ndarray  # (GUESSES,) float32 of the ranges; a delay's in control steps
     half: np.ndarray  # (GUESSES,) float32
     keep: float  # of the sums, from one control step to the next
-    network: Network  # from evidence, its change and what was asked to values and weights
+    known: Known
+    network: Network  # from evidence to measurements
 
 
 def parameters() -> int:
@@ -86,7 +114,6 @@ def new_adaptation(layout: Layout, vehicle: Vehicle, flat: np.ndarray) -> Adapta
     profile = [i for i, name in enumerate(names) if name.startswith("profile_minus_speed_mps")]
     scales = [quantity.scale_for(vehicle) for quantity in layout.quantities]
     speed_scale = scales[names.index("vx_mps")]
-    time = scales_of(vehicle).time
     ranges = conditions.ROAD[:GUESSES]  # in control steps a delay's is that of any car
     middle = np.array([0.5 * (r.least + r.most) for r in ranges])
     half = np.array([0.5 * (r.most - r.least) for r in ranges])
@@ -98,36 +125,60 @@ def new_adaptation(layout: Layout, vehicle: Vehicle, flat: np.ndarray) -> Adapta
         speeds=np.array([speed_scale / scales[i] for i in profile], dtype=np.float32),
         middle=middle.astype(np.float32),
         half=half.astype(np.float32),
-        keep=math.exp(-CONTROL_STEP_S * time / (FADE_S * time)),
+        keep=math.exp(-1.0 / FADE_STEPS),
+        known=_known(layout, vehicle),
         network=network_of(flat, *EVIDENCE_SIZES),
     )
+
+
+def _known(layout: Layout, vehicle: Vehicle) -> Known:
+    scales, one = scales_of(vehicle), np.float32
+    by_name = {quantity.name: quantity.scale_for(vehicle) for quantity in layout.quantities}
+    tyre = ("tyre_b", "tyre_c", "tyre_e")
+    front, rear = (
+        tuple(one(getattr(vehicle, f"{name}_{axle}")) for name in tyre)
+        for axle in ("front", "rear")
+    )
+    return Known(
+        np.array([by_name[name] for name in EVIDENCE], dtype=np.float32),
+        one((vehicle.lift_front_kgpm + vehicle.lift_rear_kgpm) / vehicle.mass_kg),
+        one(vehicle.drag_kgpm), one(vehicle.mass_kg), one(vehicle.power_max_w),
+        one(vehicle.rolling_resistance), front, rear,
+        one(3.0 * scales.speed), one(3.0 * scales.acceleration),
+    )  # fmt: skip
 
 
 def no_adaptation() -> Adaptation:
     """Of a driver who takes what he sees as it is."""
     none, nowhere = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
     network = network_of(np.zeros(parameter_count(0, 1, 1), dtype=np.float32), 0, 1, 1)
-    return Adaptation(nowhere, nowhere, none, none, none, 1.0, network)
+    one = np.float32(1.0)
+    known = Known(none, one, one, one, one, one, (one, one, one), (one, one, one), one, one)
+    return Adaptation(nowhere, nowhere, none, none, none, 1.0, known, network)
 
 
 class Weighing(NamedTuple):
     """How evidence was weighed, (steps, n, ...) float32 each: the network's inputs, layers and
-    outputs, and the sums of values and of weights that the memory then had.
+    outputs, and the sums that the memory then had.
     """
 
     inputs: np.ndarray  # EVIDENCE_INPUTS
     hidden_1: np.ndarray  # HIDDEN
     hidden_2: np.ndarray
-    out: np.ndarray  # 2 * GUESSES
-    gathered: np.ndarray  # 2 * GUESSES
+    out: np.ndarray  # MEASUREMENTS * (GUESSES + 1)
+    gathered: np.ndarray  # GATHERED
+    work: np.ndarray  # (2, GUESSES, GUESSES) float64, for matrices
 
 
 @inlined
-def speed_factor(guess, weight, adaptation):
-    """Of the profile's speeds, by the guess and its weight: the root of the grip, with caution."""
-    grip = adaptation.middle[FRICTION]
-    grip += adaptation.half[FRICTION] * (guess - np.float32(CAUTION) / np.sqrt(weight))
-    return np.sqrt(grip)
+def speed_factor(guess, deviation, adaptation):
+    """Of the profile's speeds, by the guess and its deviation: the root of the grip, with caution.
+
+    Cut to a little more than the range.
+    """
+    careful = guess - np.float32(CAUTION) * deviation
+    careful = min(max(careful, np.float32(-1.5)), np.float32(1.5))
+    return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
 
 
 @inlined
@@ -137,39 +188,109 @@ def on_its_way(delay_steps, age):
 
 
 @inlined
-def _evidence(out, k):
-    """A value for which the network's outputs speak, and its weight."""
-    exponent = np.float32(LOG_WEIGHT) + np.float32(LOG_WEIGHT_REACH) * out[GUESSES + k]
-    return np.float32(REACH) * out[k], np.exp(exponent)
+def _shape(slip, tyre):
+    """Side force over its peak, at this slip angle (rad)."""
+    b, c, e = tyre
+    stiff = b * slip
+    bent = stiff - e * (stiff - np.arctan(stiff))
+    return np.sin(c * np.arctan(bent))
+
+
+@inlined
+def _expect(own, known, out):
+    """Fill out (EXPECTED,) with what the car as the driver knows it would do.
+
+    Lateral acceleration over the grip, less what each axle's slip angle would give; the latter two;
+    acceleration forward, less what the pedals would give; and that. own: (COUNT,), as it is seen.
+    """
+    one = np.float32
+    vx = max(own[VX] * known.scales[VX], known.slow_mps)
+    grip = one(GRAVITY_MPS2) + known.lift_per_mass * vx * vx
+    front = _shape(own[FRONT_SLIP] * known.scales[FRONT_SLIP], known.front)
+    rear = _shape(own[REAR_SLIP] * known.scales[REAR_SLIP], known.rear)
+    used = own[AY] * known.scales[AY] / grip
+    drive = min(own[DRIVE] * known.scales[DRIVE], known.power_w / vx)
+    force = drive - own[BRAKE] * known.scales[BRAKE] - known.drag_kgpm * vx * vx
+    along = force / known.mass_kg - known.rolling_resistance * grip
+    out[0], out[1] = one(5.0) * (used - front), one(5.0) * (used - rear)
+    out[2], out[3] = front, rear
+    out[4] = (own[AX] * known.scales[AX] - along) / known.acceleration_mps2
+    out[5] = along / (one(3.0) * known.acceleration_mps2)
 
 
 @kernel
 def _gather(adaptation, seen, asked, memory, weighing, step, car):
     """Bring the memory up to date with what is seen; asked: (MOST_DELAY_STEPS, 2)."""
     inputs, out = weighing.inputs[step, car], weighing.out[step, car]
-    count = len(adaptation.evidence)
-    for i in range(count):
+    for i in range(COUNT):
         now = seen[adaptation.evidence[i]]
         inputs[i] = now
-        inputs[count + i] = np.float32(CHANGE_GAIN) * (now - memory[SAW + i])
+        inputs[COUNT + i] = np.float32(CHANGE_GAIN) * (now - memory[SAW + i])
         memory[SAW + i] = now
     for age in range(len(asked)):
         for i in range(2):
             place = inputs[STEER] if i == 0 else inputs[DRIVE] - inputs[BRAKE]
             unmet = np.float32(asked[age, i]) - place
-            inputs[2 * count + 2 * age + i] = np.float32(CHANGE_GAIN) * unmet
+            inputs[2 * COUNT + 2 * age + i] = np.float32(CHANGE_GAIN) * unmet
+    _expect(inputs, adaptation.known, inputs[2 * COUNT + ASKED :])
     known = memory[SEEN_ANY]  # at first there is nothing that it could have changed from
     memory[SEEN_ANY] = 1.0
     forward(
         adaptation.network, inputs, weighing.hidden_1[step, car], weighing.hidden_2[step, car], out
     )  # fmt: skip
     keep = np.float32(adaptation.keep)
-    for k in range(GUESSES):
-        value, weight = _evidence(out, k)
-        memory[SUMS + k] = keep * memory[SUMS + k] + known * weight * value
-        memory[WEIGHTS + k] = keep * memory[WEIGHTS + k] + known * weight
+    for k in range(GATHERED):
+        memory[SUMS + k] *= keep
+    if known > 0.0:
+        _add_measurements(out, memory[SUMS:SEEN_ANY])
+    for k in range(GATHERED):
         weighing.gathered[step, car, k] = memory[SUMS + k]
-        weighing.gathered[step, car, GUESSES + k] = memory[WEIGHTS + k]
+
+
+@inlined
+def _add_measurements(out, gathered):
+    """Add a step's measurements, the network's outputs, to the sums (GATHERED,)."""
+    square = np.float32(REACH * REACH)
+    for m in range(MEASUREMENTS):
+        first = m * (GUESSES + 1)
+        z = out[first + GUESSES]
+        at = GUESSES
+        for k in range(GUESSES):
+            scaled = square * out[first + k]
+            gathered[k] += scaled * z
+            for other in range(k + 1):
+                gathered[at] += scaled * out[first + other]
+                at += 1
+
+
+@inlined
+def _invert(gathered, out):
+    """Fill out (GUESSES, GUESSES) with the covariance of the guesses, from the sums (GATHERED,)."""
+    at = GUESSES
+    for k in range(GUESSES):
+        for other in range(k + 1):
+            out[k, other] = out[other, k] = gathered[at]
+            at += 1
+        out[k, k] += PRIOR_WEIGHT
+    for k in range(GUESSES):  # Gauss and Jordan's elimination, in place
+        per_pivot = 1.0 / out[k, k]
+        out[k, k] = 1.0
+        for j in range(GUESSES):
+            out[k, j] *= per_pivot
+        for i in range(GUESSES):
+            if i != k:
+                factor = out[i, k]
+                out[i, k] = 0.0
+                for j in range(GUESSES):
+                    out[i, j] -= factor * out[k, j]
+
+
+@inlined
+def _guess(gathered, covariance, k):
+    value = 0.0
+    for other in range(GUESSES):
+        value += covariance[k, other] * gathered[other]
+    return value
 
 
 @kernel
@@ -186,15 +307,15 @@ def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
     if len(adaptation.evidence) == 0:
         return np.float32(1.0), np.float32(0.0)
     _gather(adaptation, seen, asked, memory, weighing, step, car)
+    gathered, covariance = memory[SUMS:SEEN_ANY], weighing.work[0]
+    _invert(gathered, covariance)
+    guesses = size + ASKED + 2
     for k in range(GUESSES):
-        weight = np.float32(PRIOR_WEIGHT) + memory[WEIGHTS + k]
-        out[size + ASKED + 2 + k] = memory[SUMS + k] / weight
-        out[size + ASKED + 2 + GUESSES + k] = np.sqrt(np.float32(PRIOR_WEIGHT) / weight)
-    factor = speed_factor(
-        out[size + ASKED + 2 + FRICTION], np.float32(PRIOR_WEIGHT) + memory[WEIGHTS + FRICTION],
-        adaptation,
-    )  # fmt: skip
-    delay = adaptation.middle[DELAY] + adaptation.half[DELAY] * out[size + ASKED + 2 + DELAY]
+        out[guesses + k] = _guess(gathered, covariance, k)
+        out[guesses + GUESSES + k] = math.sqrt(PRIOR_WEIGHT * covariance[k, k])
+    deviation = np.float32(math.sqrt(covariance[FRICTION, FRICTION]))
+    factor = speed_factor(out[guesses + FRICTION], deviation, adaptation)
+    delay = adaptation.middle[DELAY] + adaptation.half[DELAY] * out[guesses + DELAY]
     speed = seen[adaptation.evidence[0]]
     for i in range(len(adaptation.profile)):
         column = adaptation.profile[i]
@@ -240,37 +361,84 @@ def truth(adaptation, own_conditions, k):
     return (value - adaptation.middle[k]) / adaptation.half[k]
 
 
+@inlined
+def _add_likelihood(gathered, own_truth, covariance, by_gathered):
+    """Minus the log likelihood of the truth (GUESSES,) under guesses from the sums (GATHERED,), but
+    for a constant; adds its gradient by the sums to by_gathered, of h h' to whole rows.
+
+    0.5 (guess - truth)' W (guess - truth) - 0.5 log det W, where the guess is W^-1 times the sums
+    of h z and W the sums of h h' with the prior.
+    """
+    _invert(gathered, covariance)
+    loss = 0.0
+    at = GUESSES
+    for k in range(GUESSES):
+        guess = _guess(gathered, covariance, k)
+        by_gathered[k] += guess - own_truth[k]
+        loss += 0.5 * gathered[k] * (guess - 2.0 * own_truth[k])
+        loss += 0.5 * PRIOR_WEIGHT * own_truth[k] * own_truth[k]
+        for other in range(k + 1):
+            product = own_truth[k] * own_truth[other]
+            loss += (0.5 if other == k else 1.0) * gathered[at] * product
+            another = _guess(gathered, covariance, other)
+            by_gathered[at] += 0.5 * (product - guess * another - covariance[k, other])
+            at += 1
+    return loss - 0.5 * _log_determinant(gathered, covariance)
+
+
+@inlined
+def _log_determinant(gathered, work):
+    """Of the sums of h h' with the prior; work: (GUESSES, GUESSES)."""
+    at = GUESSES
+    for k in range(GUESSES):
+        for other in range(k + 1):
+            work[k, other] = gathered[at]
+            at += 1
+        work[k, k] += PRIOR_WEIGHT
+    total = 0.0
+    for k in range(GUESSES):  # Cholesky's factor, row by row
+        for other in range(k + 1):
+            value = work[k, other]
+            for j in range(other):
+                value -= work[k, j] * work[other, j]
+            work[k, other] = value / work[other, other] if other < k else math.sqrt(value)
+        total += 2.0 * math.log(work[k, k])
+    return total
+
+
 @kernel
 def likelihood_gradient(
-    adaptation, out, gathered, known, over, own_conditions, by_gathered, by_out
+    adaptation, out, gathered, known, over, own_conditions, work, by_gathered, by_out
 ):
-    """Fill by_out (2 * GUESSES,), the gradient by the evidence network's outputs at one step of
-    minus the log likelihood of the conditions under the guesses of this step and of all later ones,
-    and under a guess from this step's evidence alone.
+    """Fill by_out, the gradient by the evidence network's outputs at one step of minus the log
+    likelihood of the conditions under the guesses of this step and of all later ones, and under a
+    guess from this step's evidence alone, without which it would forget to look.
 
-    Guesses are taken as independent and normal, one over a weight as the variance; see
-    `racing_env.learning.evidence`. by_gathered (2 * GUESSES,) is brought up to date: by the sums
+    See `racing_env.learning.evidence`. by_gathered (GATHERED,) is brought up to date: by the sums
     after this step; over: what follows is another episode; known: there is evidence. Returns minus
     the log likelihood at this step, but for a constant.
     """
-    loss = 0.0
+    truths = work[1, 0]
     for k in range(GUESSES):
-        weights = PRIOR_WEIGHT + gathered[GUESSES + k]
-        guess = gathered[k] / weights
-        error = guess - truth(adaptation, own_conditions, k)
-        loss += 0.5 * weights * error * error - 0.5 * math.log(weights)
-        by_sum = 0.0 if over else adaptation.keep * by_gathered[k]
-        by_weight = 0.0 if over else adaptation.keep * by_gathered[GUESSES + k]
-        by_sum += error
-        by_weight += 0.5 * error * error - error * guess - 0.5 / weights
-        by_gathered[k], by_gathered[GUESSES + k] = by_sum, by_weight
-        # and of a guess from this step's evidence alone, without which it would forget to look
-        value, weight = _evidence(out, k)
-        alone = PRIOR_WEIGHT + weight
-        guess = weight * value / alone
-        error = guess - truth(adaptation, own_conditions, k)
-        by_sum += error
-        by_weight += 0.5 * error * error - error * guess - 0.5 / alone
-        by_out[k] = known * by_sum * weight * REACH
-        by_out[GUESSES + k] = known * (by_sum * value + by_weight) * weight * LOG_WEIGHT_REACH
+        truths[k] = truth(adaptation, own_conditions, k)
+    for k in range(GATHERED):
+        by_gathered[k] = 0.0 if over else adaptation.keep * by_gathered[k]
+    loss = _add_likelihood(gathered, truths, work[0], by_gathered)
+    alone, by_sums = np.zeros(GATHERED, np.float32), np.zeros(GATHERED)
+    _add_measurements(out, alone)
+    _add_likelihood(alone, truths, work[0], by_sums)
+    for k in range(GATHERED):
+        by_sums[k] += by_gathered[k]
+    square = known * REACH * REACH
+    for m in range(MEASUREMENTS):
+        first = m * (GUESSES + 1)
+        z, by_z = out[first + GUESSES], 0.0
+        for k in range(GUESSES):
+            by_z += by_sums[k] * out[first + k]
+            by_h = by_sums[k] * z
+            for other in range(GUESSES):
+                row, column = max(k, other), min(k, other)
+                by_h += 2.0 * by_sums[GUESSES + row * (row + 1) // 2 + column] * out[first + other]
+            by_out[first + k] = square * by_h
+        by_out[first + GUESSES] = square * by_z
     return loss

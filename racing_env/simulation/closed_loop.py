@@ -16,6 +16,8 @@ from racing_env.car.kernels import inlined
 from racing_env.simulation import sensors
 from racing_env.simulation.adaptation import (
     EVIDENCE_INPUTS,
+    EVIDENCE_SIZES,
+    GATHERED,
     GUESSES,
     HIDDEN,
     SEEN_ANY,
@@ -109,12 +111,9 @@ def new_tape(steps: int, n: int, size: int, inputs: int, hidden: int) -> Tape:
     whole, flags, numbers = np.int64, np.bool_, np.float64
     state, by_car, pair = (steps, dyn.STATE_SIZE, n), (steps, n), (steps, n, 2)
     evidence = steps if inputs > size else 0
-    weighing = Weighing(
-        *(
-            np.zeros((evidence, n, width), np.float32)
-            for width in (EVIDENCE_INPUTS, HIDDEN, HIDDEN, 2 * GUESSES, 2 * GUESSES)
-        )
-    )
+    widths = (EVIDENCE_INPUTS, HIDDEN, HIDDEN, EVIDENCE_SIZES[-1], GATHERED)
+    weighed: list[Any] = [np.zeros((evidence, n, width), np.float32) for width in widths]
+    weighing = Weighing(*weighed, *[np.zeros((2, GUESSES, GUESSES))])
     fields = [
         (state, numbers), (state, numbers), (by_car, whole), (by_car, whole), (by_car, numbers),
         (by_car, whole), (by_car, numbers), (by_car, numbers), (by_car, flags), (by_car, flags),
@@ -245,9 +244,9 @@ def pull_back(
     pays = np.zeros(len(REWARD_TERMS))
     by_earlier = np.zeros(n)  # by the profile's time at which the steps began
     known = np.zeros(n, dtype=np.int64)  # steps ahead
-    weigher = new_scratch(n, HIDDEN, 2 * GUESSES)
-    by_gathered = np.zeros((n, 2 * GUESSES))
-    by_weighed = np.zeros(2 * GUESSES, dtype=np.float32)
+    weigher = new_scratch(n, HIDDEN, EVIDENCE_SIZES[2])
+    by_gathered = np.zeros((n, GATHERED))
+    by_weighed = np.zeros(EVIDENCE_SIZES[2], dtype=np.float32)
     by_evidence = np.zeros(EVIDENCE_INPUTS, dtype=np.float32)
     adapts = len(adaptation.evidence) > 0
     everyone = np.ones(n, dtype=np.bool_)
@@ -339,8 +338,8 @@ def pull_back(
             over = tape.terminated[step, car] or tape.truncated[step, car]
             gradient.loss[0] += likelihood_gradient(
                 adaptation, weighing.out[step, car], weighing.gathered[step, car],
-                tape.known[step, car], over, tape.conditions[step, car], by_gathered[car],
-                by_weighed,
+                tape.known[step, car], over, tape.conditions[step, car], weighing.work,
+                by_gathered[car], by_weighed,
             )  # fmt: skip
             backward(
                 adaptation.network, car, weighing.hidden_1[step, car], weighing.hidden_2[step, car],

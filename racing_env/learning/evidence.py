@@ -102,7 +102,7 @@ def measurements(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor
 def minus_log_likelihood(
     sums: torch.Tensor, information: torch.Tensor, truth: torch.Tensor
 ) -> torch.Tensor:
-    """Of the truth (..., GUESSES) under guesses from the sums of h z and of h h', but for a constant.
+    """Of the truth (..., GUESSES) under guesses from sums of h z and h h', but for a constant.
 
     0.5 (guess - truth)' W (guess - truth) - 0.5 log det W, where the guess is W^-1 times the sums
     of h z, and W the sums of h h' with the prior; by Cholesky's factor of W.

@@ -135,7 +135,7 @@ def test_gradient_under_conditions_is_the_difference_of_driving_again(adapts: bo
 
 
 def loss_of(driven, adaptation: ad.Adaptation) -> float:
-    """Minus the log likelihood of the conditions under the guesses, of all cars and steps, and under
+    """Minus the log likelihood of the conditions under the guesses of all cars and steps, and under
     those from each step's evidence alone.
     """
     row = driven.tape.conditions

@@ -39,9 +39,9 @@ def arguments() -> argparse.Namespace:
     flag("--layout", default=DEFAULT_LAYOUT, metavar="NAME",
          help="what the driver sees, see racing_env/simulation/layouts "
          f"({DEFAULT_LAYOUT})")  # fmt: skip
-    flag("--conditions", choices=("road", "nominal"), default="road",
+    flag("--conditions", choices=("nominal", "road"), default="nominal",
          help="road: each episode under conditions of its own, which the expert knows and the "
-         "observations do not tell; a clone of such episodes adapts (road)")  # fmt: skip
+         "observations do not tell; a clone of such episodes adapts (nominal)")  # fmt: skip
     flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations",
          help="folder of the data set (runs/default/demonstrations)")  # fmt: skip

@@ -25,7 +25,8 @@ from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_csv, write_json
 
-DAGGER_EPISODES = 48  # a round
+DAGGER_EPISODES = 24  # a round
+DAGGER_EPISODES_ON_ANY_ROAD = 48  # there is more to be seen
 DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
 
 
@@ -182,7 +183,9 @@ def train(args: argparse.Namespace) -> None:
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
             if round_number > 0:
                 policy = policy_from_layers(linear_layers(network), nobody)
-                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
+                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(
+                    DAGGER_EPISODES_ON_ANY_ROAD if adapts else DAGGER_EPISODES
+                )
                 driven = {"seed": args.seed, "round": round_number}
                 origin = Origin(driven, data.manifest["tracks"], content, vehicle, task)
                 writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)

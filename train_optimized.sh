@@ -3,7 +3,7 @@
 set -euo pipefail
 
 usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
-                            [--cluster ADDRESS]
+                            [--cluster ADDRESS] [--conditions nominal|road]
 
   --quick    the same chain with small budgets: about two minutes on two cores
   --dry-run  print worker counts and commands, run nothing
@@ -12,6 +12,8 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
   --out DIR  where everything goes (runs/default, with --quick runs/quick; with --vehicle runs/NAME,
              runs/NAME-quick); a second start with the same folder skips the stages that are
              finished and goes on with the others
+  --conditions nominal|road  road: a driver who adapts to a car and a road that are not quite as he
+             knows them (nominal)
   --cluster ADDRESS  a Ray cluster whose CPUs do the work: auto or HOST:PORT, see docs/cluster.md
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), BC_DRIVE_WORKERS, RL_ENVS and SEED
 override."
@@ -22,7 +24,7 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" vehicle="" cluster="" start_folder=$PWD
+mode=full dry_run="" out="" vehicle="" cluster="" conditions=nominal start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
@@ -30,6 +32,10 @@ while (($#)); do
     --out) [[ -n ${2:-} && $2 != -* ]] || bad_input "--out needs a folder" && out=$2 && shift ;;
     --vehicle) [[ -n ${2:-} && $2 != -* ]] || bad_input "--vehicle needs a name or a file" && vehicle=$2 && shift ;;
     --cluster) [[ -n ${2:-} && $2 != -* ]] || bad_input "--cluster needs an address" && cluster=$2 && shift ;;
+    --conditions)
+        [[ ${2:-} == nominal || ${2:-} == road ]] || bad_input "--conditions '${2:-}': nominal or road is needed"
+        conditions=$2 && shift
+        ;;
     --help | -h) echo "$usage" && exit ;;
     *) bad_input "unknown argument '$1'; --help lists what there is" ;;
     esac
@@ -54,6 +60,10 @@ if [[ $mode == quick ]]; then
     demo_budget=(--episodes 30 --track random:1:12)
     bc_budget=(--epochs 9 --dagger-rounds 3 "${judges[@]}")
     rl_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
+fi
+if [[ $conditions == road ]]; then
+    if [[ $mode == full ]]; then demo_budget=(--episodes 300); fi # each has conditions of its own
+    demo_budget+=(--conditions road)
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in

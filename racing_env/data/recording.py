@@ -34,9 +34,9 @@ PUSH_PEDALS = 0.3
 PACE_SHARES = (0.75, 1.02)
 
 
-# Driven in one simulator, whose calls cost as much for six cars as for one. The same number
+# Driven in one simulator, whose calls cost as much for three cars as for one. The same number
 # whatever the workers are: a policy's sums are rounded by the number of rows.
-EPISODES_AT_ONCE = 6
+EPISODES_AT_ONCE = 3
 
 
 class _WorkerState:

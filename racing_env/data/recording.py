@@ -16,6 +16,7 @@ from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
 from racing_env.drivers.expert import careful_paces, expert_actions
 from racing_env.drivers.policy import Policy
+from racing_env.simulation.adaptation import LAST_ASKED
 from racing_env.simulation.motion import END_NAMES, ON_TRACK, CarTable
 from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
@@ -32,6 +33,9 @@ PUSH_PEDALS = 0.3
 # Of the pace that he is to have at the demonstrations' labels, for an episode under conditions: the
 # expert knows the grip, so that his speed would tell it. What is to be learnt is what the car does.
 PACE_SHARES = (0.75, 1.02)
+# Of each step's action by itself, as a learner shakes his to find out: standard deviations of
+# steering and pedals, times up to so much in an episode under conditions.
+SHAKES, SHAKES_MOST = (0.02, 0.08), 1.5
 
 
 # Driven in one simulator, whose calls cost as much for three cars as for one. The same number
@@ -113,7 +117,7 @@ def record_together(
     pushes = np.empty((len(seeds), steps, 2))
     errors = np.zeros((len(seeds), steps, CHANNELS))  # of the sensors
     facts: list[dict[str, Any]] = [{} for _ in seeds]
-    pace_shares = np.ones(len(seeds))
+    pace_shares, shakes = np.ones(len(seeds)), np.zeros((len(seeds), steps, 2))
     for car, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
         circuit = int(rng.integers(len(names)))
@@ -126,6 +130,7 @@ def record_together(
         if task.conditions != NOMINAL_RANGES:
             facts[car]["conditions"] = differences(conditions)
             pace_shares[car] = rng.uniform(*PACE_SHARES)
+            shakes[car] = rng.uniform(0.0, SHAKES_MOST) * rng.standard_normal((steps, 2)) * SHAKES
     slower = (pace_shares != 1.0).any()
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
     driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
@@ -140,9 +145,12 @@ def record_together(
             speed_mps = np.maximum(simulator.state[VX], scales.speed)
             push = pushes[driving, step]
             push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)
-            actions = np.clip(actions + push, -1.0, 1.0)
+            actions = np.clip(actions + push + shakes[driving, step], -1.0, 1.0)
         else:
             actions = policy.act(seen, simulator.memory)
+            if policy.adapts:
+                actions = np.clip(actions + shakes[driving, step], -1.0, 1.0)
+                simulator.memory[:, LAST_ASKED : LAST_ASKED + 2] = actions
         simulator.step(actions)
         cars = simulator.cars
         rewards = cars.rewards.sum(axis=1)

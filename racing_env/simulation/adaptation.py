@@ -49,7 +49,7 @@ EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, MEASUREMENTS * (GUESSES + 1))
 EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he sees
 
 # Guesses are in halves of the range, from its middle.
-REACH = 6.0  # largest h
+REACH = 3.0  # largest h: no single step says more than to a third of half a range
 CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is seen
 PRIOR_WEIGHT = 3.0  # one over the variance of what is drawn evenly from -1 to 1
 FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car

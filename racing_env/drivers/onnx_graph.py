@@ -16,7 +16,7 @@ except ImportError as error:
 
 FLOAT, DOUBLE = int(TensorProto.FLOAT), int(TensorProto.DOUBLE)  # for Cast
 
-Operand = str | float | np.ndarray  # the name of a value, or a constant
+Operand = str | float | np.floating[Any] | np.ndarray  # the name of a value, or a constant
 
 
 class Graph:

@@ -207,5 +207,5 @@ def guessed_profile(
 
 def note_actions(memory: np.ndarray, actions: np.ndarray) -> None:
     """Remember actions (n, 2) as the last ones."""
-    memory[:, LAST_ASKED + 2 :] = memory[:, LAST_ASKED:-2].copy()
+    memory[:, LAST_ASKED + 2 :] = memory[:, LAST_ASKED:-2]  # numpy sees the overlap
     memory[:, LAST_ASKED : LAST_ASKED + 2] = actions

@@ -6,7 +6,7 @@ import numpy as np
 from cars import RACECAR
 
 from racing_env.drivers.policy import ACTION_SIZE, Layers, Policy
-from racing_env.simulation.adaptation import EVIDENCE_INPUTS, GUESSES, HIDDEN, inputs
+from racing_env.simulation.adaptation import EVIDENCE_SIZES, inputs
 from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
@@ -22,7 +22,8 @@ def random_layers(rng: np.random.Generator, sizes: Sequence[int], spread: float)
 
 def adapting_policy(seed: int = 0) -> Policy:
     rng = np.random.default_rng(seed)
-    evidence = random_layers(rng, [EVIDENCE_INPUTS, HIDDEN, HIDDEN, 2 * GUESSES], 0.2)
+    given, hidden, measured = EVIDENCE_SIZES
+    evidence = random_layers(rng, [given, hidden, hidden, measured], 0.2)
     layers = random_layers(rng, [inputs(LAYOUT, adapts=True), 16, ACTION_SIZE], 0.1)
     weights, biases = zip(*layers, strict=True)
     return Policy(weights, biases, RACECAR, LAYOUT, {"name": "one who adapts"}, evidence)

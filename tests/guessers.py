@@ -4,14 +4,15 @@ import numpy as np
 from cars import RACECAR
 
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.adaptation import EVIDENCE_INPUTS, GUESSES, HIDDEN, inputs
+from racing_env.simulation.adaptation import EVIDENCE_SIZES, inputs
 from racing_env.simulation.layouts.line_preview import LAYOUT
 
 
 def new_adapting(seed: int = 5) -> Policy:
     """A driver who goes straight on, moved a little by all that he sees and guesses."""
     rng = np.random.default_rng(seed)
-    sizes = [EVIDENCE_INPUTS, HIDDEN, HIDDEN, 2 * GUESSES]
+    given, hidden, measured = EVIDENCE_SIZES
+    sizes = [given, hidden, hidden, measured]
     evidence = tuple(
         (
             rng.normal(0.0, 0.2, (outputs, size)).astype(np.float32),

@@ -1,9 +1,15 @@
 """How a driver adapts, with numpy and for many cars at once.
 
-The same as `racing_env.simulation.adaptation` has for training, to which a test holds it.
+The same as `racing_env.simulation.adaptation` has for training, to which a test holds it. For one
+car, to be driven in real time, it is the number of calls that costs.
+
+Sums are added up in double precision and guessed from as they are before the memory rounds them: a
+rounding of a much-measured sum is no longer small beside the prior.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +24,6 @@ from racing_env.simulation.adaptation import (
     COUNT,
     DELAY,
     DRIVE,
-    EVIDENCE_INPUTS,
-    EXTRA_INPUTS,
     FRICTION,
     FRONT_SLIP,
     GUESSES,
@@ -40,13 +44,23 @@ from racing_env.simulation.adaptation import (
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
 
-ACTUATORS = np.array([STEER, DRIVE])
-AGES = np.arange(ASKED // 2, dtype=np.float32)  # of the last actions, in control steps
+GRIP_REACH = 1.5  # of the grip for the profile's speeds
+# From what is seen of the car, (COUNT, ASKED): for each of the last actions where its actuator is.
+ACTUATORS = np.zeros((COUNT, ASKED), dtype=np.float32)
+ACTUATORS[STEER, ::2] = ACTUATORS[DRIVE, 1::2] = 1.0
+ACTUATORS[BRAKE, 1::2] = -1.0
+AGES = np.arange(ASKED, dtype=np.float32) // 2  # of the last actions, in control steps
+SUM_OF_ACTIONS = np.tile(np.eye(2, dtype=np.float32), (ASKED // 2, 1))
 ROWS, COLUMNS = np.tril_indices(GUESSES)
 # where in a memory's lower triangle a matrix's elements are
 PLACES = np.zeros((GUESSES, GUESSES), dtype=np.int64)
 PLACES[ROWS, COLUMNS] = PLACES[COLUMNS, ROWS] = np.arange(INFORMATION)
 PRIOR = PRIOR_WEIGHT * np.eye(GUESSES)
+PRIOR_ROOT = math.sqrt(PRIOR_WEIGHT)
+# where h z, and then the lower triangle of h h', are among the products of h with h and z
+GATHERED_PLACES = np.concatenate(
+    [np.arange(GUESSES) * (GUESSES + 1) + GUESSES, ROWS * (GUESSES + 1) + COLUMNS]
+)
 
 
 def adapted(
@@ -56,23 +70,27 @@ def adapted(
 
     layers: of the network that measures, (weight (out, in), bias (out,)) each.
     """
-    gather(adaptation, layers, observations, memory)
-    guess, deviation = guesses(memory)
+    gathered = gather(adaptation, layers, observations, memory)
+    guess, deviation = guesses_of(gathered)
     return driver_inputs(adaptation, observations, memory[:, LAST_ASKED:], guess, deviation)
 
 
 def gather(
     adaptation: Adaptation, layers: Layers, observations: np.ndarray, memory: np.ndarray
-) -> None:
-    """Add what is seen now to what the memory has gathered."""
+) -> np.ndarray:
+    """Add what is seen now to what the memory has gathered.
+
+    Returns the sums (n, GATHERED) float64.
+    """
     own = observations.take(adaptation.evidence, axis=1)
-    saw, sums = memory[:, SAW:COUNT], memory[:, SUMS:SEEN_ANY]
-    known = memory[:, SEEN_ANY : SEEN_ANY + 1]
+    saw, known = memory[:, SAW:COUNT], memory[:, SEEN_ANY, None]
     inputs = evidence_inputs(adaptation.known, own, saw, memory[:, LAST_ASKED:])
-    sums *= adaptation.keep
+    sums = adaptation.keep * memory[:, SUMS:SEEN_ANY].astype(np.float64)
     sums += known * measured(layers, inputs)  # what is seen first is no change
-    saw[:] = own
-    known[:] = 1.0
+    memory[:, SUMS:SEEN_ANY] = sums
+    memory[:, SAW:COUNT] = own
+    memory[:, SEEN_ANY] = 1.0
+    return sums
 
 
 def evidence_inputs(
@@ -83,61 +101,62 @@ def evidence_inputs(
     own, before: (n, COUNT), what is seen of the car now and a step before; asked: (n, ASKED), the
     last actions, the latest first.
     """
-    # Parts are written where they belong: for one car it is the number of calls that costs.
-    inputs = np.empty((len(own), EVIDENCE_INPUTS), dtype=np.float32)
-    inputs[:, :COUNT] = own
-    differences = inputs[:, COUNT : 2 * COUNT + ASKED]
-    np.subtract(own, before, out=differences[:, :COUNT])
-    unmet = _pairs(differences[:, COUNT:])
-    np.subtract(_pairs(asked), actuators(own)[:, None], out=unmet)
-    differences *= CHANGE_GAIN
-    _expect(known, own, inputs[:, 2 * COUNT + ASKED :])
-    return inputs
+    change = CHANGE_GAIN * (own - before)
+    unmet = CHANGE_GAIN * (asked - np.dot(own, ACTUATORS))
+    return np.concatenate([own, change, unmet, _expectations(known, own)], axis=1)
 
 
-def _expect(known: Known, own: np.ndarray, out: np.ndarray) -> None:
-    """See `racing_env.simulation.adaptation._expect`."""
+class _Functions(NamedTuple):
+    """What `_expected` is made of: for a number or for an array of them."""
+
+    arctan: Callable[[Any], Any]
+    sin: Callable[[Any], Any]
+    larger: Callable[[Any, Any], Any]
+    smaller: Callable[[Any, Any], Any]
+
+
+OF_ARRAYS = _Functions(np.arctan, np.sin, np.maximum, np.minimum)
+OF_NUMBERS = _Functions(math.atan, math.sin, max, min)
+
+
+def _expectations(known: Known, own: np.ndarray) -> np.ndarray:
+    """(n, EXPECTED): see `racing_env.simulation.adaptation._expect`; own: (n, COUNT)."""
     quantities = own * known.scales
-    vx = np.maximum(quantities[:, VX], known.slow_mps)
+    if len(own) == 1:  # a fifth of the time
+        return np.array([_expected(known, quantities[0].tolist(), OF_NUMBERS)], dtype=np.float32)
+    return np.stack(_expected(known, quantities.T, OF_ARRAYS), axis=1)
+
+
+def _expected(known: Known, quantities: Any, of: _Functions) -> tuple[Any, ...]:
+    vx = of.larger(quantities[VX], known.slow_mps)
     square = vx * vx
     grip = GRAVITY_MPS2 + known.lift_per_mass * square
-    out[:, 2] = _shape(quantities[:, FRONT_SLIP], known.front)
-    out[:, 3] = _shape(quantities[:, REAR_SLIP], known.rear)
-    out[:, :2] = 5.0 * ((quantities[:, AY] / grip)[:, None] - out[:, 2:4])
-    force = np.minimum(quantities[:, DRIVE], known.power_w / vx) - quantities[:, BRAKE]
+    front = _shape(quantities[FRONT_SLIP], known.front, of)
+    rear = _shape(quantities[REAR_SLIP], known.rear, of)
+    used = quantities[AY] / grip
+    force = of.smaller(quantities[DRIVE], known.power_w / vx) - quantities[BRAKE]
     along = (force - known.drag_kgpm * square) / known.mass_kg - known.rolling_resistance * grip
-    out[:, 4] = (quantities[:, AX] - along) / known.acceleration_mps2
-    out[:, 5] = along / (3.0 * known.acceleration_mps2)
+    return (
+        5.0 * (used - front), 5.0 * (used - rear), front, rear,
+        (quantities[AX] - along) / known.acceleration_mps2,
+        along / (3.0 * known.acceleration_mps2),
+    )  # fmt: skip
 
 
-def _shape(slip: np.ndarray, tyre: tuple[np.float32, np.float32, np.float32]) -> np.ndarray:
+def _shape(slip: Any, tyre: tuple[np.float32, np.float32, np.float32], of: _Functions) -> Any:
     b, c, e = tyre
     stiff = b * slip
-    return np.sin(c * np.arctan(stiff - e * (stiff - np.arctan(stiff))))
-
-
-def _pairs(asked: np.ndarray) -> np.ndarray:
-    """(n, ASKED // 2, 2): a view with an action a row."""
-    return asked.reshape(len(asked), -1, 2)
-
-
-def actuators(own: np.ndarray) -> np.ndarray:
-    """(n, 2): where steering and pedals are, in units of the actions; own: (n, COUNT)."""
-    places = own.take(ACTUATORS, axis=1)
-    places[:, 1] -= own[:, BRAKE]
-    return places
+    return of.sin(c * of.arctan(stiff - e * (stiff - of.arctan(stiff))))
 
 
 def measured(layers: Layers, inputs: np.ndarray) -> np.ndarray:
     """What evidence (n, EVIDENCE_INPUTS) adds to the sums (n, GATHERED) of h z and of h h'."""
     values = inputs
     for weight, bias in layers:
-        values = np.tanh(values @ weight.T + bias)
-    both = REACH * values.reshape(len(values), MEASUREMENTS, GUESSES + 1)
-    h = both[:, :, :GUESSES]
-    products = h.transpose(0, 2, 1) @ both
-    square = products[:, ROWS, COLUMNS]
-    return np.concatenate([products[:, :, GUESSES], square], axis=1)
+        values = np.tanh(np.dot(values, weight.T) + bias)  # for one car quicker than @
+    both = REACH * values.astype(np.float64).reshape(-1, MEASUREMENTS, GUESSES + 1)
+    products = both[:, :, :GUESSES].transpose(0, 2, 1) @ both
+    return products.reshape(len(values), -1).take(GATHERED_PLACES, axis=1)
 
 
 def guesses(memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,32 +184,28 @@ def driver_inputs(
 
     asked: (n, ASKED), the last actions, the latest first; guess, deviation: (n, GUESSES).
     """
-    n, size = observations.shape
-    inputs = np.empty((n, size + EXTRA_INPUTS), dtype=np.float32)
-    inputs[:, :size] = observations
-    inputs[:, adaptation.profile] += profile_change(adaptation, observations, guess, deviation)
-    actions, pending = size + ASKED, size + ASKED + 2
-    inputs[:, size:actions] = asked
     delay = adaptation.middle[DELAY] + adaptation.half[DELAY] * guess[:, DELAY, None]
-    on_their_way = (delay - AGES).clip(0.0, 1.0)
-    inputs[:, actions:pending] = (on_their_way[:, None] @ _pairs(asked))[:, 0]
-    inputs[:, pending : pending + GUESSES] = guess
-    inputs[:, pending + GUESSES :] = np.sqrt(PRIOR_WEIGHT) * deviation
+    on_their_way = np.minimum(np.maximum(delay - AGES, 0.0), 1.0)  # quicker than np.clip
+    pending = np.dot(on_their_way * asked, SUM_OF_ACTIONS)
+    parts = [observations, asked, pending, guess, PRIOR_ROOT * deviation]
+    inputs = np.concatenate(parts, axis=1)
+    inputs[:, adaptation.profile] = guessed_profile(adaptation, observations, guess, deviation)
     return inputs
 
 
-def profile_change(
+def guessed_profile(
     adaptation: Adaptation, observations: np.ndarray, guess: np.ndarray, deviation: np.ndarray
 ) -> np.ndarray:
-    """(n, p): what the guessed grip adds to the profile's speeds, as they are seen."""
+    """(n, p): the profile's speeds less the car's own, as they are seen, of the guessed grip."""
     careful = guess[:, FRICTION, None] - CAUTION * deviation[:, FRICTION, None]
-    grip = adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful.clip(-1.5, 1.5)
-    speed = observations[:, adaptation.evidence[0], None]
-    profile = observations.take(adaptation.profile, axis=1) + adaptation.speeds * speed
-    return (np.sqrt(grip) - 1.0) * profile
+    careful = np.minimum(np.maximum(careful, -GRIP_REACH), GRIP_REACH)
+    factor = np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
+    own_speed = adaptation.speeds * observations[:, adaptation.evidence[0], None]
+    profile = observations.take(adaptation.profile, axis=1) + own_speed
+    return factor * profile - own_speed
 
 
 def note_actions(memory: np.ndarray, actions: np.ndarray) -> None:
     """Remember actions (n, 2) as the last ones."""
-    memory[:, LAST_ASKED + 2 :] = memory[:, LAST_ASKED:-2].copy()
+    memory[:, LAST_ASKED + 2 :] = memory[:, LAST_ASKED:-2]  # numpy sees the overlap
     memory[:, LAST_ASKED : LAST_ASKED + 2] = actions

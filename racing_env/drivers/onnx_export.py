@@ -15,11 +15,11 @@ import numpy as np
 from racing_env.car.conditions import ROAD, draw_conditions, ranges_for
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
-from racing_env.drivers.guessing import guesses
+from racing_env.drivers.guessing import COLUMNS, PLACES, ROWS
 from racing_env.drivers.onnx_graph import Graph
 from racing_env.drivers.onnx_guessing import MEMORY_NAMES, add_adapted, add_memory_out
 from racing_env.drivers.policy import ACTION_SIZE, Policy
-from racing_env.simulation.adaptation import MEMORY, SEEN_ANY, SUMS, WEIGHTS
+from racing_env.simulation.adaptation import MEMORY, PRIOR_WEIGHT, SEEN_ANY, SUMS, WEIGHTS
 from racing_env.simulation.layout import HIGH, LOW, SCALE
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task
@@ -83,17 +83,19 @@ def largest_difference(path: str | Path, policy: Policy, observations: np.ndarra
         expected = policy.act(np.clip(feed["observation"] / scale, least, most), expected_memory)
         if policy.adapts:
             action, memory = session.run(["action", "memory_out"], feed | {"memory": memory})
-            differences.append(_memory_difference(memory, expected_memory))
+            differences.append(memory_difference(memory, expected_memory))
         else:
             (action,) = session.run(["action"], feed)
         differences.append(np.abs(action - expected).max())
     return float(np.max(differences))
 
 
-def _memory_difference(memory: np.ndarray, expected: np.ndarray) -> float:
-    """Of evidence and its weights as a guess takes them: as shares of all the weight."""
+def memory_difference(memory: np.ndarray, expected: np.ndarray) -> float:
+    """Of the sums as a guess takes them: as shares of all the information."""
+    own = PRIOR_WEIGHT + expected[:, WEIGHTS:SEEN_ANY].take(np.diagonal(PLACES), axis=1)
     scale = np.ones_like(expected)
-    scale[:, SUMS:WEIGHTS] = scale[:, WEIGHTS:SEEN_ANY] = guesses(expected)[1]
+    scale[:, SUMS:WEIGHTS] = own
+    scale[:, WEIGHTS:SEEN_ANY] = np.sqrt(own[:, ROWS] * own[:, COLUMNS])
     return np.max(np.abs(memory - expected) / scale)
 
 

@@ -14,7 +14,9 @@ except ImportError as error:
         f"exports need {error.name}; install it with: pip install -r requirements-export.txt"
     ) from error
 
-Operand = str | float | np.ndarray  # the name of a value, or a constant
+FLOAT, DOUBLE = int(TensorProto.FLOAT), int(TensorProto.DOUBLE)  # for Cast
+
+Operand = str | float | np.floating[Any] | np.ndarray  # the name of a value, or a constant
 
 
 class Graph:
@@ -23,16 +25,27 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, Any] = {}
+        self.doubles: set[str] = set()  # the names of constants in double precision
 
     def node(
-        self, operator: str, operands: Sequence[Operand], *outputs: str, **attributes: Any
+        self,
+        operator: str,
+        operands: Sequence[Operand],
+        *outputs: str,
+        double: bool = False,
+        **attributes: Any,
     ) -> str:
-        """Add a node. Returns the name of its first output, after which constants are named."""
+        """Add a node. Returns the name of its first output, after which constants are named.
+
+        double: those that are no places are in double precision.
+        """
         names = []
         for i, operand in enumerate(operands):
             name = operand if isinstance(operand, str) else f"{outputs[0]}.{i}"
             if not isinstance(operand, str):
                 self.constants[name] = operand
+                if double:
+                    self.doubles.add(name)
             names.append(name)
         self.nodes.append(helper.make_node(operator, names, list(outputs), **attributes))
         return outputs[0]
@@ -51,7 +64,10 @@ class Graph:
 
     def finished(self, inputs: dict[str, int], outputs: dict[str, int]) -> GraphProto:
         """The graph; inputs and outputs: the columns of each, one row a car."""
-        tensors = [numpy_helper.from_array(_typed(c), name) for name, c in self.constants.items()]
+        tensors = [
+            numpy_helper.from_array(_typed(constant, name in self.doubles), name)
+            for name, constant in self.constants.items()
+        ]
         return helper.make_graph(self.nodes, "driver", _rows(inputs), _rows(outputs), tensors)
 
 
@@ -62,7 +78,8 @@ def _rows(columns: dict[str, int]) -> list[Any]:
     ]
 
 
-def _typed(constant: Any) -> np.ndarray:
-    """Places are int64, everything else is float32."""
-    kind = np.int64 if np.asarray(constant).dtype.kind == "i" else np.float32
-    return np.ascontiguousarray(constant, kind)
+def _typed(constant: Any, double: bool) -> np.ndarray:
+    """Places are int64, everything else is float32 or, in double precision, float64."""
+    if np.asarray(constant).dtype.kind == "i":
+        return np.ascontiguousarray(constant, np.int64)
+    return np.ascontiguousarray(constant, np.float64 if double else np.float32)

@@ -97,7 +97,7 @@ class Policy:
         """Actions (n, 2) float32 for the network's inputs (n, inputs)."""
         values = inputs
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            values = np.tanh(values @ weight.T + bias)
+            values = np.tanh(np.dot(values, weight.T) + bias)  # for one car quicker than @
         return values
 
     def new_memory(self, n: int) -> np.ndarray:

@@ -24,10 +24,18 @@ from racing_env.drivers.policy import (
     load_policy,
     save_policy,
 )
-from racing_env.simulation.adaptation import EVIDENCE_INPUTS, GUESSES, HIDDEN
+from racing_env.simulation.adaptation import (
+    EVIDENCE_INPUTS,
+    EVIDENCE_SIZES,
+    EXTRA_INPUTS,
+    GUESSES,
+    HIDDEN,
+)
 from racing_env.simulation.layout import LIMIT
 from racing_env.simulation.layouts import centre_preview
 from racing_env.simulation.layouts.line_preview import LAYOUT
+
+OUTPUTS = EVIDENCE_SIZES[-1]
 
 hostile = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -357,7 +365,7 @@ def test_layers_that_do_not_fit_are_refused(path, arrays):
     [
         {"evidence.1.bias": None},
         {"evidence.2.weight": None, "evidence.2.bias": None},
-        {"evidence.3.weight": np.zeros((2, 2 * GUESSES), np.float32),
+        {"evidence.3.weight": np.zeros((2, OUTPUTS), np.float32),
          "evidence.3.bias": np.zeros(2, np.float32)},
         {"evidence.0.weight": None, "evidence.0.bias": None},
         {f"evidence.{i}.{part}": None for i in range(3) for part in ("weight", "bias")},
@@ -372,7 +380,7 @@ def test_layers_that_do_not_fit_are_refused(path, arrays):
         {"evidence.1.weight": np.zeros((HIDDEN, HIDDEN), np.float64)},
         {"evidence.1.bias": np.zeros(HIDDEN, np.float16)},
         {"evidence.1.weight": np.full((HIDDEN, HIDDEN), np.nan, np.float32)},
-        {"evidence.2.bias": np.full(2 * GUESSES, -np.inf, np.float32)},
+        {"evidence.2.bias": np.full(OUTPUTS, -np.inf, np.float32)},
         {"layer.0.weight": np.zeros((16, LAYOUT.size), np.float32)},
     ],
     ids=lambda arrays: " ".join(arrays),
@@ -389,7 +397,7 @@ def test_evidence_beside_a_driver_who_has_no_use_for_it_is_refused(path):
     named = {f"evidence.{i}": pair for i, pair in layers}
     rewrite(path, {f"{name}.{part}": array for name, pair in named.items()
                    for part, array in zip(("weight", "bias"), pair, strict=True)})  # fmt: skip
-    assert f"expected (outputs, {LAYOUT.size + 14})" in refused(path)
+    assert f"expected (outputs, {LAYOUT.size + EXTRA_INPUTS})" in refused(path)
 
 
 def test_too_many_layers_are_refused(tmp_path):

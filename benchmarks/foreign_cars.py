@@ -141,7 +141,7 @@ def drive(
     step_s = simulator.task.control_step_s / steps
     late = np.zeros((simulator.n, round(steering_delay_s / step_s)))
     lap_times: list[list[float]] = [[] for _ in circuits]
-    results: list[LapResult | None] = [None] * len(circuits)
+    results: dict[int, LapResult] = {}
     while simulator.n:
         before = simulator.cars.laps.copy()
         asked = np.clip(driver.act(simulator), -1.0, 1.0)
@@ -157,23 +157,27 @@ def drive(
         too_late = table.time_s > TIME_LIMIT_FACTOR * (laps + 1) * profile_s
         over = lost | too_late | (table.ended != ON_TRACK) | (table.laps > laps)
         for i in np.flatnonzero(over):
-            circuit = circuits[table.circuit[i]]
-            end = FINISHED if table.laps[i] > laps else TIME_LIMIT
-            if table.ended[i] != ON_TRACK:
-                end = END_NAMES[table.ended[i]]
-            results[table.circuit[i]] = LapResult(
+            circuit = int(table.circuit[i])
+            end = LOST if lost[i] else _end(simulator, int(i), laps)
+            results[circuit] = LapResult(
                 driver=name,
-                track=circuit.track.name,
-                length_m=float(circuit.track.length_m),
+                track=circuits[circuit].track.name,
+                length_m=circuits[circuit].track.length_m,
                 profile_lap_s=float(profile_s[i]),
-                end=LOST if lost[i] else end,
-                lap_times_s=tuple(lap_times[table.circuit[i]]),
+                end=end,
+                lap_times_s=tuple(lap_times[circuit]),
                 distance_m=float(table.distance_m[i]),
                 laps_wanted=laps + 1,
             )
         if over.any():
             simulator, late = simulator.subset(~over), late[~over]
-    return [result for result in results if result is not None]
+    return [results[circuit] for circuit in range(len(circuits))]
+
+
+def _end(simulator: Simulator, car: int, laps: int) -> str:
+    if simulator.cars.ended[car] != ON_TRACK:
+        return END_NAMES[simulator.cars.ended[car]]
+    return FINISHED if simulator.cars.laps[car] > laps else TIME_LIMIT
 
 
 def inputs_of(
@@ -240,8 +244,8 @@ def note_progress(simulator: Simulator) -> None:
         cars.lap_time_s[car] = crossed_s - cars.lap_start_s[car]
         cars.lap_start_s[car] = crossed_s
         cars.laps[car] += 1
-    for car in range(simulator.n):
-        cars.room_m[car] = room_inside(cars, circuits, car)
+    for each in range(simulator.n):
+        cars.room_m[each] = room_inside(cars, circuits, each)
     cars.ended[cars.room_m < 0.0] = OFF_TRACK
 
 

@@ -3,17 +3,24 @@
     python -m benchmarks.transfer --install --json benchmarks/results/transfer.json
 
 --install puts their packages into virtual environments of their own, as benchmarks.peers does; a
-model whose package is missing is left out and named. gymkhana's single-track models are of the
-1:10 car: `st` has a straight line for a tyre, `std` PAC2002 tyres and wheels that spin and lock.
-CommonRoad's multi-body model `mb` has springs, dampers and PAC2002 tyres at each of four wheels,
-here of a BMW 320i (benchmarks/vehicles/). What a driver learnt, he learnt in ours.
+model whose package is missing is left out and named.
 
-A driver is put into the models of his own car; the expert, at the pace of the demonstrations, into
-all. Each drives a lap and a flying one on ten circuits that no driver has learnt from.
+gymkhana's single-track models are of the 1:10 car. In `st` a tyre's side force is a straight line
+without an end, `std` has PAC2002 tyres and wheels that spin and lock. Its published cars are not
+quite ours, nor each other: the tyres of `st` are half as stiff as ours, those of `std` six times,
+whose car brakes and accelerates half as hard. So each is driven as published, which is another car
+by other equations, and with our car's tyres, limits and shares of the axles, which leaves the
+equations. CommonRoad's multi-body model `mb` (29 states: springs, dampers, PAC2002 tyres at each
+of four wheels) is of a BMW 320i, and our file of it (benchmarks/vehicles/) has its numbers.
+
+A driver is put into the models of his own car; the expert into all, at two shares of the profile's
+speed: that of the demonstrations, and a more careful one. Each drives a lap and a flying one on ten
+circuits that no driver has learnt from.
 """
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,49 +55,66 @@ TENTH = "f1tenth"
 FULL_SIZE = str((ROOT / "benchmarks" / "vehicles" / "bmw_320i.yaml").relative_to(ROOT))
 DRIVER = ROOT / "policies" / "f1tenth.safetensors"
 TRACK = "random:4000:10"
-HOME, EXPERT = "at home", "expert"
+HOME = "at home"
+EXPERT_PACES = (DEMONSTRATION_PACE, 0.8)  # factors on the profile's speed
 
 
 class Case(NamedTuple):
-    """A model, and the car of ours that it is."""
+    """A model, and the file of our car that drives home laps in its place."""
 
     vehicle: str
     model: ForeignModel
     what: str
 
 
-# The drift model's published car steers further than the plain one, and brakes and accelerates half
-# as hard; with the plain one's limits it differs from ours in the model alone.
-LIMITS = {"a_max": 9.51, "s_min": -0.4189, "s_max": 0.4189}
+def st_of(car: Vehicle) -> dict[str, float]:
+    """Our tyres in gymkhana's plain model: its straight line is the beginning of our curve."""
+    return {
+        "C_Sf": car.tyre_b_front * car.tyre_c_front,
+        "C_Sr": car.tyre_b_rear * car.tyre_c_rear,
+    }
+
+
+def std_of(car: Vehicle) -> dict[str, float]:
+    """Our car in gymkhana's drift model, which has one tyre for both axles: the mean of ours."""
+    stiffness = np.mean(list(st_of(car).values()))
+    friction = 0.5 * (car.friction_front + car.friction_rear)
+    return {
+        "a_max": car.drive_force_max_n / car.mass_kg,
+        "s_min": -car.steering_max_rad, "s_max": car.steering_max_rad,
+        "T_sb": car.brake_share_front, "T_se": car.drive_share_front,
+        "tire_p_ky1": -friction * float(stiffness),
+        "tire_p_dy1": friction, "tire_p_dx1": friction,
+    }  # fmt: skip
+
+
+def gymkhana(name: str, changes: dict[str, float], steering_delay_s: float = 0.0) -> ForeignModel:
+    # wheels are quicker than a car: at gymkhana's own step of 10 ms their speeds swing
+    step_s = 0.001 if name == "std" else 0.005
+    return ForeignModel("gymkhana", name, step_s, changes, steering_delay_s)
+
+
+CAR = read_vehicle(TENTH)
+STEERING_DELAY_S = 0.02  # gymkhana's own cars keep a steering command back for two of its steps
 CASES = {
-    "gymkhana st": Case(
-        TENTH, ForeignModel("gymkhana", "st", 0.005, {}), "one track, straight-line tyre"
+    "st": Case(TENTH, gymkhana("st", {}), "gymkhana's single track, as published"),
+    "st-our-tyres": Case(TENTH, gymkhana("st", st_of(CAR)), "the same with tyres as stiff as ours"),
+    "std": Case(TENTH, gymkhana("std", {}), "gymkhana's drift model, as published"),
+    "std-our-car": Case(TENTH, gymkhana("std", std_of(CAR)), "the same with our car's numbers"),
+    "std-our-car-late": Case(
+        TENTH, gymkhana("std", std_of(CAR), STEERING_DELAY_S), "and steered 20 ms late"
     ),
-    "gymkhana st, late": Case(
-        TENTH,
-        ForeignModel("gymkhana", "st", 0.005, {}, steering_delay_s=0.02),
-        "the same, steering 20 ms late as its own cars",
-    ),
-    "gymkhana std": Case(
-        TENTH, ForeignModel("gymkhana", "std", 0.0005, LIMITS), "PAC2002 tyres, wheel spin"
-    ),
-    "gymkhana std, late": Case(
-        TENTH,
-        ForeignModel("gymkhana", "std", 0.0005, LIMITS, steering_delay_s=0.02),
-        "the same, steering 20 ms late",
-    ),
-    "gymkhana std, as published": Case(
-        TENTH, ForeignModel("gymkhana", "std", 0.0005, {}), "5 m/s2 at most, as its car has"
-    ),
-    "CommonRoad mb": Case(
-        FULL_SIZE, ForeignModel("commonroad", "mb", 0.0025, {}), "29 states, BMW 320i"
+    "mb": Case(
+        FULL_SIZE, ForeignModel("commonroad", "mb", 0.0025, {}), "CommonRoad's multi-body BMW 320i"
     ),
 }
 
 
 def drivers_of(vehicle: Vehicle, policies: Sequence[Path], circuits: int) -> dict[str, Driver]:
-    """The expert, and those of the policies that are for this car."""
-    drivers = {EXPERT: expert_driver(np.full(circuits, DEMONSTRATION_PACE))}
+    """The expert at each of his paces, and those of the policies that are for this car."""
+    drivers = {
+        f"expert at {pace:g}": expert_driver(np.full(circuits, pace)) for pace in EXPERT_PACES
+    }
     for path in policies:
         policy = load_policy(path)
         if policy.vehicle == vehicle:
@@ -144,7 +168,8 @@ def results_of(
             if case.vehicle == vehicle:
                 laps = drive_model(circuits, driver, case.model, 1, driver_name)
                 results.append(result(name, case.what, laps, home))
-                print(transfer_table(results[-1:]), flush=True)
+                finished = f"{results[-1]['finished']} of {len(circuits)}"
+                print(f"{name}, {driver_name}: {finished}", file=sys.stderr, flush=True)
     return results
 
 
@@ -171,7 +196,7 @@ def main() -> None:
     flag = parser.add_argument
     flag("--install", action="store_true", help="install their packages, where they are missing")
     flag("--driver", nargs="*", type=Path, default=[DRIVER], metavar="POLICY",
-         help="policies, each of one of the models' cars (policies/f1tenth.safetensors)")  # fmt: skip
+         help=f"policies, each for the car of a model ({DRIVER.relative_to(ROOT)})")  # fmt: skip
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")
     flag("--json", type=Path, help="file for the results")

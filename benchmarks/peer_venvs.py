@@ -15,6 +15,7 @@ VENVS = ROOT / "benchmarks" / ".peers-venv"
 REQUIREMENTS = {
     "gymnasium": ("gymnasium[box2d]==1.4.0", "highway-env==1.12.1"),
     "gymkhana": ("gymkhana==1.2.0",),  # needs an older Gymnasium
+    "commonroad": ("commonroad-vehicle-models==3.0.2", "numpy==2.4.6"),
 }
 
 

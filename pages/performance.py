@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, peers, scaling, shares, throughput
+from benchmarks import learning, peers, scaling, shares, throughput, transfer
 from benchmarks.markdown import table
 from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
@@ -31,6 +31,12 @@ def peers_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def transfer_table(results: dict[str, Any]) -> str:
+    lines = [transfer.transfer_table(results["cases"])]
+    lines += [f"- {name}: missing, {why}" for name, why in results["missing"].items()]
+    return "\n".join(lines)
+
+
 def run_table() -> str:
     """The published run: wall time of its stages, and memory; empty columns for other machines."""
     folder = RESULTS / "cars" / DEFAULT_VEHICLE
@@ -47,6 +53,7 @@ def run_table() -> str:
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "throughput": lambda results: throughput.steps_table(results["cases"]),
     "peers": peers_table,
+    "transfer": transfer_table,
     "learning": lambda results: learning.learning_table(results["cases"]),
     "scaling": scaling_tables,
     "shares": shares.tables,

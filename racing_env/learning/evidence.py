@@ -132,13 +132,14 @@ def loss_of_drives(
     h, z = measurements(network, inputs[:, 1:])
     sums, information = (h.mT @ z)[..., 0], h.mT @ h
     truth = truth[:, None].expand(-1, sums.shape[1], -1)
+    driven = inputs[:, 1::EVERY].any(-1)  # the rest of a window is behind the end of its drive
     alone = minus_log_likelihood(sums[:, ::EVERY], information[:, ::EVERY], truth[:, ::EVERY])
     steps = torch.arange(sums.shape[1])
     grown = torch.pow(keep, -steps)[:, None]  # so that sums that fade are plain sums
     sums = ((sums * grown).cumsum(1) / grown)[:, ::EVERY]
     information = (information * grown[..., None]).cumsum(1) / grown[..., None]
     gathered = minus_log_likelihood(sums, information[:, ::EVERY], truth[:, ::EVERY])
-    return (alone.mean() + gathered.mean()) / GUESSES
+    return ((alone + gathered) * driven).sum() / driven.sum() / GUESSES
 
 
 def fit(

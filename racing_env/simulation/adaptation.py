@@ -167,6 +167,7 @@ class Weighing(NamedTuple):
     hidden_2: np.ndarray
     out: np.ndarray  # MEASUREMENTS * (GUESSES + 1)
     gathered: np.ndarray  # GATHERED
+    sums: np.ndarray  # (GATHERED,) float64, of the last car
     work: np.ndarray  # (2, GUESSES, GUESSES) float64, for matrices
 
 
@@ -238,19 +239,22 @@ def _gather(adaptation, seen, asked, memory, weighing, step, car):
     forward(
         adaptation.network, inputs, weighing.hidden_1[step, car], weighing.hidden_2[step, car], out
     )  # fmt: skip
-    keep = np.float32(adaptation.keep)
+    # added in double and rounded once: rounded at each step, the sums of h h' would in time be those
+    # of no measurements
+    sums = weighing.sums
     for k in range(GATHERED):
-        memory[SUMS + k] *= keep
+        sums[k] = adaptation.keep * memory[SUMS + k]
     if known > 0.0:
-        _add_measurements(out, memory[SUMS:SEEN_ANY])
+        _add_measurements(out, sums)
     for k in range(GATHERED):
+        memory[SUMS + k] = sums[k]
         weighing.gathered[step, car, k] = memory[SUMS + k]
 
 
 @inlined
 def _add_measurements(out, gathered):
     """Add a step's measurements, the network's outputs, to the sums (GATHERED,)."""
-    square = np.float32(REACH * REACH)
+    square = REACH * REACH
     for m in range(MEASUREMENTS):
         first = m * (GUESSES + 1)
         z = out[first + GUESSES]
@@ -424,7 +428,7 @@ def likelihood_gradient(
     for k in range(GATHERED):
         by_gathered[k] = 0.0 if over else adaptation.keep * by_gathered[k]
     loss = _add_likelihood(gathered, truths, work[0], by_gathered)
-    alone, by_sums = np.zeros(GATHERED, np.float32), np.zeros(GATHERED)
+    alone, by_sums = np.zeros(GATHERED), np.zeros(GATHERED)
     _add_measurements(out, alone)
     _add_likelihood(alone, truths, work[0], by_sums)
     for k in range(GATHERED):

@@ -113,7 +113,7 @@ def new_tape(steps: int, n: int, size: int, inputs: int, hidden: int) -> Tape:
     evidence = steps if inputs > size else 0
     widths = (EVIDENCE_INPUTS, HIDDEN, HIDDEN, EVIDENCE_SIZES[-1], GATHERED)
     weighed: list[Any] = [np.zeros((evidence, n, width), np.float32) for width in widths]
-    weighing = Weighing(*weighed, *[np.zeros((2, GUESSES, GUESSES))])
+    weighing = Weighing(*weighed, *[np.zeros(GATHERED), np.zeros((2, GUESSES, GUESSES))])
     fields = [
         (state, numbers), (state, numbers), (by_car, whole), (by_car, whole), (by_car, numbers),
         (by_car, whole), (by_car, numbers), (by_car, numbers), (by_car, flags), (by_car, flags),

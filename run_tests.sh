@@ -16,7 +16,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
 source scripts/bootstrap.sh
 source scripts/machine.sh
 bootstrap requirements-dev.txt
-jobs=$(at_most 4 "$(core_count)") # each starts programs with processes of their own
+jobs=$(at_most 4 $(($(core_count) + 1))) # one more than cores: tests wait for programs that they start
 
 # Threads beside busy processes only take their cores.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1

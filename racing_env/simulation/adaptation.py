@@ -1,12 +1,10 @@
 """What a driver guesses of the conditions that he is not told, and how it changes what he sees.
 
 From one control step to the next the car answers to what it was asked, and each answer is evidence:
-a small network makes of it a few linear measurements of the conditions, h . conditions = z, each of
-unit variance. Together with the prior they are an information filter (Kalman filter of constants in
-information form: Anderson and Moore, "Optimal Filtering", 1979): the sums of h h' and of h z are
-all that has to be remembered. A corner at half the grip tells friction times stiffness, one near
-the limit friction alone; of one such sum each, joint, follow both. Nothing is forgotten on a
-straight, where the measurements say little, and the sums say how sure the guess is.
+a small network makes of it a few measurements of the conditions, and these an information filter
+(`racing_env.simulation.information`). A corner at half the grip tells friction times stiffness, one
+near the limit friction alone; of both, both follow. Nothing is forgotten on a straight, where the
+measurements say little, and the filter knows how sure the guess is.
 
 The driver's network is given what he sees, but for the profile's speeds, which become those that
 the guessed grip allows; the guesses, and how sure they are; and the actions that are still on their
@@ -22,12 +20,23 @@ from racing_env.car import conditions
 from racing_env.car.kernels import inlined, kernel
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import GRAVITY_MPS2, Vehicle
+from racing_env.simulation.information import (
+    GATHERED,
+    GUESSED,
+    GUESSES,
+    INFORMATION,
+    MEASUREMENTS,
+    PRIOR_WEIGHT,
+    REACH,
+    add_likelihood,
+    add_measurements,
+    guess_of,
+    invert,
+)
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.perceptron import Network, forward, network_of, parameter_count
 from racing_env.simulation.task import CONTROL_STEP_S
 
-GUESSED = conditions.Conditions._fields[:6]  # all but the sensors' noise
-GUESSES = len(GUESSED)
 FRICTION, DELAY = GUESSED.index("friction"), GUESSED.index("delay_s")
 EVIDENCE = (
     "vx_mps", "vy_mps", "yaw_rate_radps", "steer_rad", "drive_n", "brake_n", "ax_mps2", "ay_mps2",
@@ -41,7 +50,6 @@ VX, STEER, DRIVE, BRAKE, AX, AY, FRONT_SLIP, REAR_SLIP = (
 COUNT = len(EVIDENCE)
 ASKED = 2 * conditions.MOST_DELAY_STEPS
 EXPECTED = 6  # of what the car as the driver knows it would do
-MEASUREMENTS = 3  # of a step
 HIDDEN = 48  # units of each hidden layer of the network that measures
 EVIDENCE_INPUTS = 2 * COUNT + ASKED + EXPECTED
 # inputs, units of both layers, outputs: for each measurement h, then z
@@ -49,9 +57,7 @@ EVIDENCE_SIZES = (EVIDENCE_INPUTS, HIDDEN, MEASUREMENTS * (GUESSES + 1))
 EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he sees
 
 # Guesses are in halves of the range, from its middle.
-REACH = 3.0  # largest h: no single step says more than to a third of half a range
 CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is seen
-PRIOR_WEIGHT = 3.0  # one over the variance of what is drawn evenly from -1 to 1
 FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps.
@@ -59,12 +65,10 @@ CAUTION = 1.0
 
 # What a driver remembers: what he saw of his car, the sums of h z and of h h' (the lower triangle,
 # row by row), whether he has seen anything, and his last actions, the latest first.
-INFORMATION = GUESSES * (GUESSES + 1) // 2
 SAW, SUMS, WEIGHTS = 0, COUNT, COUNT + GUESSES
 SEEN_ANY = WEIGHTS + INFORMATION
 LAST_ASKED = SEEN_ANY + 1
 MEMORY = LAST_ASKED + ASKED
-GATHERED = GUESSES + INFORMATION
 
 
 class Known(NamedTuple):
@@ -239,62 +243,16 @@ def _gather(adaptation, seen, asked, memory, weighing, step, car):
     forward(
         adaptation.network, inputs, weighing.hidden_1[step, car], weighing.hidden_2[step, car], out
     )  # fmt: skip
-    # added in double and rounded once: rounded at each step, the sums of h h' would in time be those
-    # of no measurements
+    # Added in double and rounded once: with each step's roundings the sums of h h' would in time be
+    # those of no measurements.
     sums = weighing.sums
     for k in range(GATHERED):
         sums[k] = adaptation.keep * memory[SUMS + k]
     if known > 0.0:
-        _add_measurements(out, sums)
+        add_measurements(out, sums)
     for k in range(GATHERED):
         memory[SUMS + k] = sums[k]
         weighing.gathered[step, car, k] = memory[SUMS + k]
-
-
-@inlined
-def _add_measurements(out, gathered):
-    """Add a step's measurements, the network's outputs, to the sums (GATHERED,)."""
-    square = REACH * REACH
-    for m in range(MEASUREMENTS):
-        first = m * (GUESSES + 1)
-        z = out[first + GUESSES]
-        at = GUESSES
-        for k in range(GUESSES):
-            scaled = square * out[first + k]
-            gathered[k] += scaled * z
-            for other in range(k + 1):
-                gathered[at] += scaled * out[first + other]
-                at += 1
-
-
-@inlined
-def _invert(gathered, out):
-    """Fill out (GUESSES, GUESSES) with the covariance of the guesses, from the sums (GATHERED,)."""
-    at = GUESSES
-    for k in range(GUESSES):
-        for other in range(k + 1):
-            out[k, other] = out[other, k] = gathered[at]
-            at += 1
-        out[k, k] += PRIOR_WEIGHT
-    for k in range(GUESSES):  # Gauss and Jordan's elimination, in place
-        per_pivot = 1.0 / out[k, k]
-        out[k, k] = 1.0
-        for j in range(GUESSES):
-            out[k, j] *= per_pivot
-        for i in range(GUESSES):
-            if i != k:
-                factor = out[i, k]
-                out[i, k] = 0.0
-                for j in range(GUESSES):
-                    out[i, j] -= factor * out[k, j]
-
-
-@inlined
-def _guess(gathered, covariance, k):
-    value = 0.0
-    for other in range(GUESSES):
-        value += covariance[k, other] * gathered[other]
-    return value
 
 
 @kernel
@@ -312,10 +270,10 @@ def adapt(adaptation, seen, asked, memory, weighing, step, car, out):
         return np.float32(1.0), np.float32(0.0)
     _gather(adaptation, seen, asked, memory, weighing, step, car)
     gathered, covariance = memory[SUMS:SEEN_ANY], weighing.work[0]
-    _invert(gathered, covariance)
+    invert(gathered, covariance)
     guesses = size + ASKED + 2
     for k in range(GUESSES):
-        out[guesses + k] = _guess(gathered, covariance, k)
+        out[guesses + k] = guess_of(gathered, covariance, k)
         out[guesses + GUESSES + k] = math.sqrt(PRIOR_WEIGHT * covariance[k, k])
     deviation = np.float32(math.sqrt(covariance[FRICTION, FRICTION]))
     factor = speed_factor(out[guesses + FRICTION], deviation, adaptation)
@@ -365,51 +323,6 @@ def truth(adaptation, own_conditions, k):
     return (value - adaptation.middle[k]) / adaptation.half[k]
 
 
-@inlined
-def _add_likelihood(gathered, own_truth, covariance, by_gathered):
-    """Minus the log likelihood of the truth (GUESSES,) under guesses from the sums (GATHERED,), but
-    for a constant; adds its gradient by the sums to by_gathered, of h h' to whole rows.
-
-    0.5 (guess - truth)' W (guess - truth) - 0.5 log det W, where the guess is W^-1 times the sums
-    of h z and W the sums of h h' with the prior.
-    """
-    _invert(gathered, covariance)
-    loss = 0.0
-    at = GUESSES
-    for k in range(GUESSES):
-        guess = _guess(gathered, covariance, k)
-        by_gathered[k] += guess - own_truth[k]
-        loss += 0.5 * gathered[k] * (guess - 2.0 * own_truth[k])
-        loss += 0.5 * PRIOR_WEIGHT * own_truth[k] * own_truth[k]
-        for other in range(k + 1):
-            product = own_truth[k] * own_truth[other]
-            loss += (0.5 if other == k else 1.0) * gathered[at] * product
-            another = _guess(gathered, covariance, other)
-            by_gathered[at] += 0.5 * (product - guess * another - covariance[k, other])
-            at += 1
-    return loss - 0.5 * _log_determinant(gathered, covariance)
-
-
-@inlined
-def _log_determinant(gathered, work):
-    """Of the sums of h h' with the prior; work: (GUESSES, GUESSES)."""
-    at = GUESSES
-    for k in range(GUESSES):
-        for other in range(k + 1):
-            work[k, other] = gathered[at]
-            at += 1
-        work[k, k] += PRIOR_WEIGHT
-    total = 0.0
-    for k in range(GUESSES):  # Cholesky's factor, row by row
-        for other in range(k + 1):
-            value = work[k, other]
-            for j in range(other):
-                value -= work[k, j] * work[other, j]
-            work[k, other] = value / work[other, other] if other < k else math.sqrt(value)
-        total += 2.0 * math.log(work[k, k])
-    return total
-
-
 @kernel
 def likelihood_gradient(
     adaptation, out, gathered, known, over, own_conditions, work, by_gathered, by_out
@@ -427,10 +340,10 @@ def likelihood_gradient(
         truths[k] = truth(adaptation, own_conditions, k)
     for k in range(GATHERED):
         by_gathered[k] = 0.0 if over else adaptation.keep * by_gathered[k]
-    loss = _add_likelihood(gathered, truths, work[0], by_gathered)
+    loss = add_likelihood(gathered, truths, work[0], by_gathered)
     alone, by_sums = np.zeros(GATHERED), np.zeros(GATHERED)
-    _add_measurements(out, alone)
-    _add_likelihood(alone, truths, work[0], by_sums)
+    add_measurements(out, alone)
+    add_likelihood(alone, truths, work[0], by_sums)
     for k in range(GATHERED):
         by_sums[k] += by_gathered[k]
     square = known * REACH * REACH

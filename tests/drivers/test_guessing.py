@@ -98,8 +98,8 @@ def test_a_sum_that_is_measured_is_told_apart_by_another_measurement():
     for now in seen:
         gather(ADAPTATION, that_measures(one, np.array([0.8 * h])), now, memory)
     guess, deviation = (part[0] for part in guesses(memory))
-    np.testing.assert_allclose(guess[:2], [0.8, -0.2], rtol=2e-2)
-    assert (deviation[:2] < 0.03).all()
+    np.testing.assert_allclose(guess[:2], [0.8, -0.2], rtol=5e-2)
+    assert (deviation[:2] < 0.06).all()
 
 
 def test_guesses_are_those_of_the_kernels():
@@ -109,9 +109,9 @@ def test_guesses_are_those_of_the_kernels():
         rows = size * rng.normal(size=(ad.GUESSES + 2, ad.GUESSES))
         memory = informed(rows.T @ rows, rng.uniform(-1.0, 1.0, ad.GUESSES))
         gathered, covariance = memory[0, ad.SUMS : ad.SEEN_ANY], np.zeros((ad.GUESSES,) * 2)
-        ad._invert.py_func(gathered, covariance)
+        ad.invert.py_func(gathered, covariance)
         guess, deviation = guesses(memory)
-        expected = [ad._guess.py_func(gathered, covariance, k) for k in range(ad.GUESSES)]
+        expected = [ad.guess_of.py_func(gathered, covariance, k) for k in range(ad.GUESSES)]
         np.testing.assert_allclose(guess[0], expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(deviation[0], np.sqrt(np.diagonal(covariance)), rtol=1e-5)
 

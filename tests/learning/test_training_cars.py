@@ -55,8 +55,10 @@ def test_cars_see_by_the_layout_of_their_task(bank):
     cars = new_cars(bank, 3, settings=settings)
     drive(cars, 0)
     seen, simulator = np.empty_like(cars.block.observations), cars.simulator
-    scaling, everyone = centre.scaling(RACECAR), np.arange(3)
-    centre.observe(simulator.state, simulator.cars, bank, scaling, everyone, seen)
+    centre.observe(
+        simulator.state, simulator.cars, bank, centre.scaling(RACECAR), simulator.sensors,
+        simulator.noise, np.arange(3), seen,
+    )  # fmt: skip
     np.testing.assert_array_equal(cars.block.observations, seen)
 
 

@@ -34,7 +34,14 @@ from racing_env.simulation.information import (
     invert,
 )
 from racing_env.simulation.layout import Layout
-from racing_env.simulation.perceptron import Network, forward, network_of, parameter_count
+from racing_env.simulation.perceptron import (
+    Network,
+    add_parameter_gradient,
+    backward,
+    forward,
+    network_of,
+    parameter_count,
+)
 from racing_env.simulation.task import CONTROL_STEP_S
 
 FRICTION, DELAY = GUESSED.index("friction"), GUESSED.index("delay_s")
@@ -321,6 +328,18 @@ def truth(adaptation, own_conditions, k):
     """Of guess k, in halves of its range; own_conditions: (conditions.SIZE,)."""
     value = own_conditions[conditions.DELAY_STEPS] if k == DELAY else 1.0 + own_conditions[k]
     return (value - adaptation.middle[k]) / adaptation.half[k]
+
+
+@kernel
+def weigh_back(network, car, hidden_1, hidden_2, out, by_out, scratch, by_evidence):
+    """`perceptron.backward`, called and not inlined, as it is for the driver's network."""
+    backward(network, car, hidden_1, hidden_2, out, by_out, scratch, by_evidence)
+
+
+@kernel
+def add_evidence_gradient(evidence, hidden_1, hidden_2, learnt, scratch, gradient):
+    """`perceptron.add_parameter_gradient`, likewise."""
+    add_parameter_gradient(evidence, hidden_1, hidden_2, learnt, scratch, gradient)
 
 
 @kernel

@@ -24,7 +24,9 @@ from racing_env.simulation.adaptation import (
     Weighing,
     adapt,
     adapt_gradient,
+    add_evidence_gradient,
     likelihood_gradient,
+    weigh_back,
 )
 from racing_env.simulation.layout import unscale_gradient
 from racing_env.simulation.motion import ON_TRACK, delay_weight, line_time, move, wrapped
@@ -341,11 +343,11 @@ def pull_back(
                 tape.known[step, car], over, tape.conditions[step, car], weighing.work,
                 by_gathered[car], by_weighed,
             )  # fmt: skip
-            backward(
+            weigh_back(
                 adaptation.network, car, weighing.hidden_1[step, car], weighing.hidden_2[step, car],
                 weighing.out[step, car], by_weighed, weigher, by_evidence,
             )  # fmt: skip
-        add_parameter_gradient(
+        add_evidence_gradient(
             weighing.inputs[step], weighing.hidden_1[step], weighing.hidden_2[step], everyone,
             weigher, gradient.evidence,
         )  # fmt: skip

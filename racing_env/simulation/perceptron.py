@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from racing_env.car.kernels import inlined, kernel
+from racing_env.car.kernels import inlined
 
 TANH_INPUT_MAX = np.float32(7.95)  # from which on its value is 1 in single precision
 TANH_NUMERATOR = tuple(
@@ -108,7 +108,7 @@ def _add_product(x, weight, out):
             out[j] += x0 * row0[j]
 
 
-@kernel
+@inlined
 def forward(network, seen, hidden_1, hidden_2, out):
     """Fill the outputs of the layers, (hidden,), (hidden,), (outputs,), for seen (inputs,)."""
     _set(network.bias_1, hidden_1)
@@ -132,7 +132,7 @@ def _before_tanh(by_value, value, out):
         out[j] = by_value[j] * (ONE - value[j] * value[j])
 
 
-@kernel
+@inlined
 def _add_outer_products(x, y, weight, bias):
     """Add x (cars, n) times y (cars, m), summed over the cars, to weight (n, m), and y to bias."""
     cars, outputs = y.shape
@@ -173,7 +173,7 @@ def new_scratch(cars, hidden, outputs):
     )  # fmt: skip
 
 
-@kernel
+@inlined
 def backward(network, car, hidden_1, hidden_2, out, by_out, scratch, by_seen):
     """Fill by_seen (inputs,) with the gradient by what a car's driver saw.
 
@@ -200,7 +200,7 @@ def _forget(car, scratch):
     _clear(scratch.layer_3[car])
 
 
-@kernel
+@inlined
 def add_parameter_gradient(seen, hidden_1, hidden_2, learnt, scratch, gradient):
     """Add to gradient, the first six arrays of a `Network`, what `backward` has kept of all cars.
 

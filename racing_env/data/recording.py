@@ -131,17 +131,17 @@ def record_together(
             facts[car]["conditions"] = differences(conditions)
             pace_shares[car] = rng.uniform(*PACE_SHARES)
             shakes[car] = rng.uniform(0.0, SHAKES_MOST) * rng.standard_normal((steps, 2)) * SHAKES
+    paces = careful_paces(simulator)
     slower = (pace_shares != 1.0).any()
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
     driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
     for step in range(steps):
         simulator.noise[:] = errors[driving, step]
         seen = simulator.observe()
-        paces = careful_paces(simulator)
-        labels = actions = expert_actions(simulator, paces)
+        labels = actions = expert_actions(simulator, paces[driving])
         if policy is None:
             if slower:
-                actions = expert_actions(simulator, paces * pace_shares[driving])
+                actions = expert_actions(simulator, (paces * pace_shares)[driving])
             speed_mps = np.maximum(simulator.state[VX], scales.speed)
             push = pushes[driving, step]
             push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)

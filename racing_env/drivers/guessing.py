@@ -26,6 +26,7 @@ from racing_env.simulation.adaptation import (
     DRIVE,
     FRICTION,
     FRONT_SLIP,
+    GRIP_REACH,
     GUESSES,
     INFORMATION,
     LAST_ASKED,
@@ -44,7 +45,6 @@ from racing_env.simulation.adaptation import (
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
 
-GRIP_REACH = 1.5  # of the grip for the profile's speeds
 # From what is seen of the car, (COUNT, ASKED): for each of the last actions where its actuator is.
 ACTUATORS = np.zeros((COUNT, ASKED), dtype=np.float32)
 ACTUATORS[STEER, ::2] = ACTUATORS[DRIVE, 1::2] = 1.0

@@ -69,6 +69,7 @@ FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the r
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps.
 CAUTION = 1.0
+GRIP_REACH = 1.5  # of the grip for the profile's speeds: a little more than the range
 
 # What a driver remembers: what he saw of his car, the sums of h z and of h h' (the lower triangle,
 # row by row), whether he has seen anything, and his last actions, the latest first.
@@ -189,7 +190,7 @@ def speed_factor(guess, deviation, adaptation):
     Cut to a little more than the range.
     """
     careful = guess - np.float32(CAUTION) * deviation
-    careful = min(max(careful, np.float32(-1.5)), np.float32(1.5))
+    careful = min(max(careful, np.float32(-GRIP_REACH)), np.float32(GRIP_REACH))
     return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
 
 

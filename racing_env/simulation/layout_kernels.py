@@ -55,38 +55,16 @@ def see(state, car, cars, circuits, scaling, out):
 
 
 def add_seen_gradient(
-    state,
-    car,
-    c,
-    station,
-    fraction,
-    offset,
-    own_conditions,
-    circuits,
-    scaling,
-    changes,
-    probe,
-    by_seen,
-    out,
-):
+    state, car, c, station, fraction, offset, own_conditions, circuits, scaling, changes, probe,
+    by_seen, out,
+):  # fmt: skip
     """In the copies, a layout's own."""
 
 
 def _differences(
-    state,
-    car,
-    c,
-    station,
-    fraction,
-    offset,
-    own_conditions,
-    circuits,
-    scaling,
-    changes,
-    probe,
-    by_seen,
-    out,
-):
+    state, car, c, station, fraction, offset, own_conditions, circuits, scaling, changes, probe,
+    by_seen, out,
+):  # fmt: skip
     return add_seen_differences(
         see, state, car, c, station, own_conditions, circuits, scaling, changes, probe, by_seen, out
     )

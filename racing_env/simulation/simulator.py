@@ -98,15 +98,9 @@ class Simulator:
         if out is None:
             out = np.empty((len(indices), self.layout.size), dtype=np.float32)
         self.layout.observe(
-            self.state,
-            self.cars,
-            self.circuits,
-            self._scaling,
-            self.sensors,
-            self.noise,
-            indices,
+            self.state, self.cars, self.circuits, self._scaling, self.sensors, self.noise, indices,
             out,
-        )
+        )  # fmt: skip
         return out
 
     def locate(self) -> None:

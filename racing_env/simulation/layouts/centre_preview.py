@@ -25,33 +25,13 @@ def see(state, car, cars, circuits, scaling, out):
 
 @inlined
 def add_seen_gradient(
-    state,
-    car,
-    c,
-    station,
-    fraction,
-    offset,
-    own_conditions,
-    circuits,
-    scaling,
-    changes,
-    probe,
-    by_seen,
-    out,
-):
+    state, car, c, station, fraction, offset, own_conditions, circuits, scaling, changes, probe,
+    by_seen, out,
+):  # fmt: skip
     return add_line_gradient(
-        state,
-        car,
-        c,
-        station,
-        fraction,
-        offset,
-        own_conditions,
-        circuits,
-        CENTRE_LINE,
-        by_seen,
+        state, car, c, station, fraction, offset, own_conditions, circuits, CENTRE_LINE, by_seen,
         out,
-    )
+    )  # fmt: skip
 
 
 LAYOUT = new_layout("centre-preview-1", quantities("centre line"), see, add_seen_gradient)

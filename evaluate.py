@@ -17,7 +17,7 @@ import csv
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -96,7 +96,10 @@ def evaluate(args: argparse.Namespace) -> None:
         rows = condition_rows.rows_of(conditions, circuits)
     drives = [drive for row in rows for drive in row.drives]
     shown = condition_rows.shown_drive(drives)
-    kept = shown if args.out or args.video else None
+    replayed: dict[int, str] = {}
+    if args.out:
+        replayed = condition_rows.replayed_rows(rows, shown, len(names))
+    kept = {*replayed, shown} if args.out or args.video else set()
     results = drive_all(args.laps, policies, names, circuits, drives, kept, workers)
 
     # ---------------------------------------------------------------- report
@@ -106,12 +109,15 @@ def evaluate(args: argparse.Namespace) -> None:
     elif EXPERT in names:
         compared_with = "the expert"
     compared = [references_of(laps, references) for laps in results]
-    if args.condition or args.conditions:
+    several = bool(args.condition or args.conditions)
+    if several:
         print(condition_table([(row.name, len(row.drives)) for row in rows], results))
     else:
         print(lap_table(results[0], compared[0], compared_with))
+    named = [row.name for row in rows for _ in row.drives]
     records = [
         laps[name][i].record()
+        | ({"row": row_name} if several else {})
         | {
             "vehicle": car,
             "condition": differences(laps[name][i].conditions),
@@ -119,7 +125,7 @@ def evaluate(args: argparse.Namespace) -> None:
             "ratio_to": compared_with,
             "reference_lap_s": ev.reference_lap_s(laps[name][i], theirs),
         }
-        for laps, theirs in zip(results, compared, strict=True)
+        for row_name, laps, theirs in zip(named, results, compared, strict=True)
         for i in range(len(circuits))
         for name in names
     ]
@@ -128,7 +134,8 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.out:
         write_json(args.out / "results.json", records)
         write_pictures(args.out, circuits, results[shown])
-        write_ghosts(circuits, list(results[shown].values()), args.out / "ghosts.json")
+        told_apart = {name: results[drive] for drive, name in replayed.items()}
+        write_ghosts(circuits, told_apart, args.out / "ghosts.json")
         write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
     if args.video:
         write_video(race(circuits[0], results[shown]), args.video)
@@ -140,10 +147,10 @@ def drive_all(
     names: Sequence[str],
     circuits: Sequence[Any],
     drives: Sequence[Any],
-    kept: int | None,
+    kept: Collection[int],
     workers: Any,
 ) -> list[dict[str, list[Any]]]:
-    """Results on the circuits for each of the drives, by driver; with telemetry those of the drive
+    """Results on the circuits for each of the drives, by driver; with telemetry of those that are
     `kept`.
     """
     from tqdm import tqdm
@@ -166,7 +173,7 @@ def drive_all(
             else:
                 driver = ev.policy_driver(policies[name])
             results[i][name] = chunks.drive_chunks(
-                imap, len(circuits), driver, laps=laps, name=name, telemetry=i == kept,
+                imap, len(circuits), driver, laps=laps, name=name, telemetry=i in kept,
                 conditions=drives[i],
             )  # fmt: skip
     return results

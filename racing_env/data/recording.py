@@ -130,7 +130,8 @@ def record_together(
         if task.conditions != NOMINAL_RANGES:
             facts[car]["conditions"] = differences(conditions)
             pace_shares[car] = rng.uniform(*PACE_SHARES)
-            shakes[car] = rng.uniform(0.0, SHAKES_MOST) * rng.standard_normal((steps, 2)) * SHAKES
+            amount = max(rng.uniform(-SHAKES_MOST, SHAKES_MOST), 0.0)  # half are without
+            shakes[car] = amount * rng.standard_normal((steps, 2)) * SHAKES
     paces = careful_paces(simulator)
     slower = (pace_shares != 1.0).any()
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]

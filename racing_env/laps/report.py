@@ -19,6 +19,7 @@ from typing import Any
 from racing_env.common.command_line import run
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_columns, read_json, replaced_atomically
+from racing_env.laps import condition_map
 from racing_env.laps.run_table import (
     decimal,
     driver_name,
@@ -45,14 +46,18 @@ def write_report(
 
     Raises InputError for files that are not there or not what a finished run has.
     """
-    circuits = by_circuit(Path(evaluation) / "results.json")
+    results = Path(evaluation) / "results.json"
+    circuits = by_circuit(results)
     names = labels([record["driver"] for record in circuits[0]], shown_name)
     sections = [lap_section(circuits, names)]
+    rows = condition_map.rows_of(read_json(results))
+    if len(rows) > 1:
+        sections.append(condition_section(rows, names))
     curves: list[dict[str, Any]] = []
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))
         sections.append(run_section(Path(run_folder)))
-    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, names)}
+    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, rows, names)}
     text = page(title, "\n".join(sections), data)
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -125,6 +130,16 @@ def lap_section(circuits: Sequence[Sequence[Record]], names: Sequence[str]) -> s
         f"to {escaped(compared_with)}. "
         "★ is the fastest of a circuit.</p>" + table_html("laps", head, rows),
     )
+
+
+def condition_section(rows: condition_map.Rows, names: Sequence[str]) -> str:
+    """What the drivers do under conditions that they are not told."""
+    told = (
+        "<p>Drives finished, the longer the bar the more of them, and the mean of their best "
+        "flying laps over the lap of the speed profile under the condition.</p>"
+    )
+    table = condition_map.condition_table(rows, names)
+    return section("conditions", "On other roads", told + scrolling("conditions", table))
 
 
 def shown_condition(record: Record) -> str:
@@ -242,25 +257,51 @@ def number(value: float) -> float | None:
 
 
 def replays(
-    evaluation: Path, circuits: Sequence[Sequence[Record]], names: Sequence[str]
+    evaluation: Path,
+    circuits: Sequence[Sequence[Record]],
+    rows: condition_map.Rows,
+    names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """What ghosts.json has, with the names that the page uses; nothing where there is no file."""
+    """What ghosts.json has, with the names that the page uses; nothing where there is no file.
+
+    A driver has several laps where they are under several conditions, which their names then say.
+    """
     path = evaluation / "ghosts.json"
     if not path.exists():
         return []
     ghosts = read_json(path)
-    drivers = [record["driver"] for record in circuits[0]]
-    if [(g["track"], [lap["driver"] for lap in g["laps"]]) for g in ghosts] != [
-        (records[0]["track"], drivers) for records in circuits
-    ]:
+    shown = dict(zip([record["driver"] for record in circuits[0]], names, strict=True))
+    try:
+        laps = [[(lap.get("row"), lap["driver"]) for lap in ghost["laps"]] for ghost in ghosts]
+        records = [
+            [_record_of(*lap, of_circuit, rows) for lap in some]
+            for some, of_circuit in zip(laps, circuits, strict=True)
+        ]
+        of_them = [ghost["track"] for ghost in ghosts] == [some[0]["track"] for some in circuits]
+    except (StopIteration, KeyError, ValueError, TypeError):
+        of_them = False
+    if not of_them or any({driver for _, driver in some} != set(shown) for some in laps):
         raise InputError(f"{path}: is not of the evaluation that results.json is of")
     if not all("car_width_m" in circuit for circuit in ghosts):
         raise InputError(f"{path}: lacks car_width_m; let evaluate.py of this version write it")
-    for circuit, records in zip(ghosts, circuits, strict=True):
-        for ghost, name, record in zip(circuit["laps"], names, records, strict=True):
-            ghost["driver"] = name
+    for circuit, of_laps in zip(ghosts, records, strict=True):
+        several = len({lap.get("row") for lap in circuit["laps"]}) > 1
+        for ghost, record in zip(circuit["laps"], of_laps, strict=True):
+            ghost["driver"] = shown[ghost["driver"]] + (f", {ghost['row']}" if several else "")
             ghost["note"] = "" if record["finished"] else record["end"].replace("_", " ")
     return ghosts
+
+
+def _record_of(
+    row: str | None, driver: str, of_circuit: Sequence[Record], rows: condition_map.Rows
+) -> Record:
+    """The result of a lap: on a circuit, and under a condition where results name those.
+
+    Raises StopIteration or KeyError where there is none.
+    """
+    results = rows[row][driver] if rows and row else of_circuit
+    track = of_circuit[0]["track"]
+    return next(some for some in results if (some["track"], some["driver"]) == (track, driver))
 
 
 # ---------------------------------------------------------------- HTML
@@ -271,16 +312,16 @@ def section(name: str, heading: str, content: str) -> str:
 
 
 def table_html(label: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    """A table that scrolls sideways by itself where the screen is narrow; rows are HTML.
-
-    label: the id of the heading that names it.
-    """
+    """A table; rows are HTML. label: the id of the heading that names it."""
     cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
     body = "\n".join(rows)
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">'
-        f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-    )
+    table = f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return scrolling(label, table)
+
+
+def scrolling(label: str, table: str) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow."""
+    return f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">{table}</div>'
 
 
 def escaped(text: Any) -> str:

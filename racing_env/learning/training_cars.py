@@ -36,6 +36,7 @@ class RolloutSettings(NamedTuple):
     noise: tuple[float, float]  # standard deviations, on steering and pedals
     hidden: int  # units of each of the network's two hidden layers
     adapts: bool = False  # whether drivers guess their conditions
+    quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
 
 
 class TrainingSettings(NamedTuple):

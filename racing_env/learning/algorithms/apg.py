@@ -67,7 +67,9 @@ class Numbers(NamedTuple):
     steering_noise: float = 0.02  # standard deviations
     pedal_noise: float = 0.08
     average_decay: float = 0.98
-    guesser_speed: float = 0.5  # its learning rate, in those above
+    guesser_speed: float = 3.0  # its learning rate, in those above
+    # of the rollouts of a driver who adapts: noise tells the guesser what he goes without later
+    quiet_share: float = 0.5
     judge_every: int = 1_000_000
 
 
@@ -217,6 +219,7 @@ def parameters(layers: Sequence[nn.Linear]) -> list[nn.Parameter]:
 
 
 def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
+    adapts = driver is not None and driver.adapts
     rollouts = RolloutSettings(
         steps=NUMBERS.rollout_steps,
         lookahead_steps=NUMBERS.lookahead_steps,
@@ -224,7 +227,8 @@ def training_settings(task: Task, seed: int, driver: Policy | None = None) -> Tr
         action_gradient_limit=NUMBERS.action_gradient_limit,
         noise=(NUMBERS.steering_noise, NUMBERS.pedal_noise),
         hidden=HIDDEN_SIZES[0],
-        adapts=driver is not None and driver.adapts,
+        adapts=adapts,
+        quiet_share=NUMBERS.quiet_share if adapts else 0.0,
     )
     return TrainingSettings(task, seed, rollouts)
 

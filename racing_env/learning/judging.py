@@ -22,6 +22,7 @@ from racing_env.simulation.task import Task
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
 # price.
 LOST_LAP_RATIO = 1.5
+PRACTICE_NOISE = 0.2  # of the noisiest drive
 JUDGES = 3  # names the streams of the conditions that drivers are judged under
 
 
@@ -42,6 +43,14 @@ def judged_under(circuits: int, task: Task) -> list[Conditions]:
         draw_conditions(task.conditions, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
         for i in range(circuits)
     ]
+
+
+def judged_with_noise(drives: int) -> list[Conditions]:
+    """For several drives on one circuit: nominal, but for sensors that are a little worse in each.
+
+    A lap that only exact sensors bring home is none to rely on.
+    """
+    return [NOMINAL._replace(noise=PRACTICE_NOISE * i / max(drives - 1, 1)) for i in range(drives)]
 
 
 def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:

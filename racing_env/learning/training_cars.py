@@ -163,7 +163,11 @@ class TrainingCars:
             block.observations[over] = simulator.observe(over)
 
     def start(self, car: int) -> None:
-        """Begin another episode of a car."""
+        """Begin another episode of a car.
+
+        Who starts at speed has driven before: the car is under the same conditions as it was, and
+        its driver remembers what they answered.
+        """
         self.episode[car] += 1
         rng, simulator = self._stream(car), self.simulator
         starts = self.settings.task.starts
@@ -175,8 +179,11 @@ class TrainingCars:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
         start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
-        conditions = draw_conditions(self.settings.task.conditions, rng)
-        simulator.place(car, circuit, *start, conditions=conditions)
+        if start.speed_mps > 0.0 and self.episode[car] > 1:
+            simulator.place_again(car, circuit, start)
+        else:
+            conditions = draw_conditions(self.settings.task.conditions, rng)
+            simulator.place(car, circuit, *start, conditions=conditions)
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan

@@ -17,6 +17,7 @@ from racing_env.simulation.starts import Starts
 CONTROL_STEP_S = 0.05
 EPISODE_S = 200.0
 TRAINING_EPISODE_S = 40.0
+SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.6, 0.6  # of what training has
 # of the episodes on any road; the nominal values of the first two are at the end of their range
 NO_DELAY_SHARE, NO_NOISE_SHARE, ROAD_STANDING_SHARE = 0.2, 0.5, 0.4
 
@@ -105,6 +106,17 @@ def training_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
     return task._replace(
         starts=starts, run_off_m=2.0 * scales.width, time_limit_s=TRAINING_EPISODE_S * scales.time
     )
+
+
+def specialist_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """For practice on one circuit: as training, nearer to the border and to the tyres' limit."""
+    task = training_task(vehicle, layout)
+    weights = task.weights._replace(
+        border_per_s=SPECIALIST_BORDER_SHARE * task.weights.border_per_s,
+        border_zone_m=SPECIALIST_ZONE_SHARE * task.weights.border_zone_m,
+        slip_per_s=0.0,
+    )
+    return task._replace(weights=weights)
 
 
 def on_any_road(task: Task) -> Task:

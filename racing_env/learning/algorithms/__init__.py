@@ -29,16 +29,19 @@ class Algorithm(Protocol):
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
     `judge_every` (transitions) and `average_decay`, a rollout, of the moving average of the
     driver's weights that is judged and kept.
+    PRACTICE: the same for practice on one circuit, for `training_settings` and `make_model` to be
+    given; None where the algorithm does not serve for that.
     USES_DEMONSTRATIONS: whether --data means something to it. ADAPTS: whether a driver who adapts
     can learn by it.
     """
 
     NUMBERS: Any
+    PRACTICE: Any
     USES_DEMONSTRATIONS: bool
     ADAPTS: bool
 
     def training_settings(
-        self, task: "Task", seed: int, driver: "Policy | None" = None
+        self, task: "Task", seed: int, driver: "Policy | None" = None, **numbers: Any
     ) -> "TrainingSettings":
         """What the training cars are told; driver: who is to learn, where he adapts."""
 
@@ -49,6 +52,7 @@ class Algorithm(Protocol):
         seed: int,
         device: "torch.device",
         demonstrations: str | None = None,
+        **numbers: Any,
     ) -> "BaseAlgorithm":
         """A fresh model, to learn from so many transitions; demonstrations: a data set's folder."""
 

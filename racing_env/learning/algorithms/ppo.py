@@ -52,6 +52,7 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
+PRACTICE = None
 USES_DEMONSTRATIONS = False
 ADAPTS = False
 

@@ -79,6 +79,7 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
+PRACTICE = None
 USES_DEMONSTRATIONS = True
 ADAPTS = False
 

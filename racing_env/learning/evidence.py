@@ -22,6 +22,7 @@ from racing_env.drivers.guessing import evidence_inputs, guesses_of, measured
 from racing_env.drivers.policy import Layers
 from racing_env.learning.network import tanh_network
 from racing_env.simulation.adaptation import (
+    ALONE_WEIGHT,
     ASKED,
     DELAY,
     EVIDENCE_INPUTS,
@@ -139,7 +140,7 @@ def loss_of_drives(
     sums = ((sums * grown).cumsum(1) / grown)[:, ::EVERY]
     information = (information * grown[..., None]).cumsum(1) / grown[..., None]
     gathered = minus_log_likelihood(sums, information[:, ::EVERY], truth[:, ::EVERY])
-    return ((alone + gathered) * driven).sum() / driven.sum() / GUESSES
+    return ((ALONE_WEIGHT * alone + gathered) * driven).sum() / driven.sum() / GUESSES
 
 
 def fit(

@@ -72,7 +72,7 @@ class Simulator:
         )  # fmt: skip
 
     def place_again(self, car: int, circuit: int, start: Start) -> None:
-        """Start another episode of a car under the conditions that it is under, as its driver knows.
+        """Begin another episode of a car under the conditions it has, remembered by its driver.
 
         A start at speed is slower by as much as the grip allows less.
         """

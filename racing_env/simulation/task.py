@@ -6,7 +6,7 @@ sets and checkpoints carry. Its numbers are made for a car; those below are of t
 
 from typing import Any, NamedTuple
 
-from racing_env.car.conditions import NOMINAL_RANGES, ROAD, ConditionRanges, ranges_for
+from racing_env.car.conditions import LEARNING_ROAD, NOMINAL_RANGES, ConditionRanges, ranges_for
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation import layouts
@@ -18,8 +18,7 @@ CONTROL_STEP_S = 0.05
 EPISODE_S = 200.0
 TRAINING_EPISODE_S = 40.0
 SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.6, 0.6  # of what training has
-# of the episodes on any road; the nominal values of the first two are at the end of their range
-NO_DELAY_SHARE, NO_NOISE_SHARE, ROAD_STANDING_SHARE = 0.2, 0.5, 0.4
+ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 
 
 class Task(NamedTuple):
@@ -120,16 +119,11 @@ def specialist_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
 
 
 def on_any_road(task: Task) -> Task:
-    """The same under conditions that no driver is told, all those of `ROAD`; for learning.
+    """The same under conditions that no driver is told, those of `LEARNING_ROAD`.
 
     As a drive is in earnest: from a standing start, when nothing is known yet, and as often with
     sensors that say what is as with noisy ones. A driver who has seldom learnt so guesses wrong
     there, and is sure of it (docs/recipe.md).
     """
-    ranges = ranges_for(ROAD, task.vehicle)
-    ranges = ranges._replace(
-        delay_s=ranges.delay_s._replace(nominal_share=NO_DELAY_SHARE),
-        noise=ranges.noise._replace(nominal_share=NO_NOISE_SHARE),
-    )
     starts = task.starts._replace(standing_share=ROAD_STANDING_SHARE)
-    return task._replace(conditions=ranges, starts=starts)
+    return task._replace(conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts=starts)

@@ -36,6 +36,8 @@ PRACTICE_JUDGES = 8  # drives on the circuit, the sensors of each but the first 
 CHECKPOINT = Path("checkpoint", "training.pt")
 DRIVER = "policy.safetensors"
 
+# of a training beside the usual one: the name of an algorithm's numbers for it, and what it is
+PURPOSES = {"PRACTICE": "practice on one circuit", "ROAD": "drivers who adapt to conditions"}
 PRACTISES_FROM = Path(__file__).resolve().parent / "policies/racecar-nominal.safetensors"
 
 
@@ -56,6 +58,12 @@ def arguments() -> argparse.Namespace:
         "--practice",
         metavar="TRACK",
         help="train on one circuit alone, and be judged there: in some minutes a specialist of it",
+    )
+    flag(
+        "--conditions",
+        choices=("nominal", "road"),
+        help="road: under conditions that the driver is not told, to which he learns to adapt, "
+        "whether or not he does yet (nominal; of a driver who adapts, road)",
     )
     flag("--algo", choices=known, default="apg", help=f"{meant} (apg)")
     flag("--timesteps", type=cli.positive_int,
@@ -92,6 +100,8 @@ def arguments() -> argparse.Namespace:
 
 def resolve_defaults(args: argparse.Namespace) -> None:
     """Fill in what was not given, by what is asked for. Raises InputError for a contradiction."""
+    if args.practice and args.conditions == "road":
+        raise InputError(f"--practice {args.practice}: is under nominal conditions")
     if args.practice and (args.track or args.judge_on):
         raise InputError(
             f"--practice {args.practice}: is the circuit to train and to be judged on; "
@@ -103,6 +113,20 @@ def resolve_defaults(args: argparse.Namespace) -> None:
     args.out = args.out or str(run / "rl")
     args.track = [args.practice] if args.practice else args.track or [TRACK]
     args.judge_on = [args.practice] if args.practice else args.judge_on or [JUDGE_ON]
+
+
+def purpose_of(args: argparse.Namespace, adapts: bool) -> str:
+    """Which of an algorithm's numbers a training needs; adapts: whether the driver does already.
+
+    Raises InputError for a contradiction.
+    """
+    if args.practice:
+        return "PRACTICE"
+    if adapts and args.conditions == "nominal":
+        raise InputError(
+            f"--conditions nominal: the driver {args.policy} adapts, and would forget how"
+        )
+    return "ROAD" if adapts or args.conditions == "road" else "NUMBERS"
 
 
 def main() -> None:
@@ -145,6 +169,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.laps.evaluation import demonstrated_laps
         from racing_env.laps.plots import learning_curve
         from racing_env.laps.races import racing
+        from racing_env.learning.adapting import adapting
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
@@ -176,27 +201,25 @@ def train(args: argparse.Namespace) -> None:
     algorithm = algorithms.load(args.algo)
     if args.data and not algorithm.USES_DEMONSTRATIONS:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
-    if args.practice and algorithm.PRACTICE is None:
-        raise InputError(f"--practice {args.practice}: --algo {args.algo} does not serve for that")
-    numbers = algorithm.PRACTICE if args.practice else algorithm.NUMBERS
+    clone = load_policy(args.policy)
+    purpose = purpose_of(args, clone.adapts)
+    numbers = getattr(algorithm, purpose)
+    if numbers is None:
+        raise InputError(f"--algo {args.algo}: does not serve for {PURPOSES[purpose]}; use apg")
     timesteps = args.timesteps or numbers.timesteps
     cars = (args.cars or numbers.cars) if args.vec_env == "batch" else args.envs
     numbers = numbers._replace(timesteps=timesteps, cars=cars)
-    own_numbers = {"numbers": numbers} if args.practice else {}
+    own_numbers = {"numbers": numbers} if purpose != "NUMBERS" else {}
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
                "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
                "policy": args.policy, "data": args.data,
-               "practice": args.practice}  # fmt: skip
+               "practice": args.practice, "conditions": args.conditions}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    clone = replace(load_policy(args.policy), record=record)
+    clone = replace(clone, record=record)
     task = (specialist_task if args.practice else training_task)(clone.vehicle, clone.layout.name)
-    if clone.adapts and not algorithm.ADAPTS:
-        raise InputError(
-            f"{args.policy}: its driver adapts to conditions, which --algo {args.algo} does not "
-            "learn; clone demonstrations of --conditions nominal"
-        )
-    if clone.adapts and not args.practice:
+    if purpose == "ROAD":
+        clone = clone if clone.adapts else adapting(clone, args.seed)
         task = on_any_road(task)
     settings = algorithm.training_settings(task, args.seed, clone, **own_numbers)
     most = most_processes(cars, settings)

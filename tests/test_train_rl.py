@@ -138,7 +138,9 @@ def test_practice_is_on_one_circuit_with_numbers_of_its_own(here, capsys):
     run_record = strict_json(here / "rl" / "run.json")[-1]
     assert run_record["flags"]["practice"] == "oval"
     assert_refused(train("--practice", "club", *flags, "--resume"), "circuits.0", "rl")
-    assert_refused(train("--practice", "oval", "--algo", "ppo", out="other"), "--algo ppo")
+    assert_refused(
+        train("--practice", "oval", "--algo", "ppo", out="other"), "--algo ppo: does not serve"
+    )
     assert_refused(train("--practice", "random:1:2", out="other"), "2 circuits, one is needed")
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car.conditions import (
     DELAY_STEPS,
-    FACTORS,
     MOST_DELAY_STEPS,
     NOMINAL,
     Conditions,
@@ -56,7 +55,6 @@ class Gains(NamedTuple):
 # That of demonstrations is one for all circuits, so that what the clone is shown (the profile) and
 # what it does stay in one relation; slow enough that the expert recovers from most disturbances.
 DEMONSTRATION_PACE = 0.90
-GRIP_AT_MPS = 30.0  # of the reference car: where the down-force is a part of the grip
 PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
@@ -234,18 +232,6 @@ def _state_when_felt(simulator: Simulator) -> np.ndarray:
         moved[dyn.PSI] = (moved[dyn.PSI] + math.pi) % (2.0 * math.pi) - math.pi
         felt = np.where(share > 0.0, before + share * moved, felt)
     return felt
-
-
-def careful_paces(simulator: Simulator) -> np.ndarray:
-    """DEMONSTRATION_PACE for each car (n,), by the root of its grip under its conditions."""
-    speed, vehicle = GRIP_AT_MPS * speed_scale(simulator.vehicle), simulator.vehicle
-    nominal = grip_n.py_func(speed, vehicle) / vehicle.mass_kg
-    paces = np.full(simulator.n, DEMONSTRATION_PACE)
-    for car, row in enumerate(simulator.cars.conditions):
-        if row[:FACTORS].any():
-            own = conditioned.py_func(vehicle, *row[:FACTORS].tolist())
-            paces[car] *= math.sqrt(grip_n.py_func(speed, own) / own.mass_kg / nominal)
-    return paces
 
 
 def fastest_paces(

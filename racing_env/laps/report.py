@@ -33,7 +33,12 @@ from racing_env.laps.run_table import length as written_length
 
 PAGE = Path(__file__).parent / "report_page"
 SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
-CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
+CURVES = (
+    ("bc", "clone", "examples"),
+    ("rl", "RL driver", "timesteps"),
+    ("road", "adapting driver", "timesteps"),
+)  # folder, name, steps
+CONDITIONS = "conditions/results.json"  # of a run whose drivers were evaluated under some
 CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
 
 Record = dict[str, Any]  # an object of results.json
@@ -53,6 +58,10 @@ def write_report(
     rows = condition_map.rows_of(read_json(results))
     if len(rows) > 1:
         sections.append(condition_section(rows, names))
+    elif run_folder is not None and (path_of := Path(run_folder, CONDITIONS)).exists():
+        under = condition_map.rows_of(read_json(path_of))
+        drivers = list(next(iter(under.values()), {}))
+        sections.append(condition_section(under, labels(drivers, shown_name)))
     curves: list[dict[str, Any]] = []
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))

@@ -12,7 +12,14 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from racing_env.car.conditions import NOMINAL, NOMINAL_RANGES, Conditions, draw_conditions
+from racing_env.car.conditions import (
+    NOMINAL,
+    NOMINAL_RANGES,
+    ROAD,
+    Conditions,
+    draw_conditions,
+    ranges_for,
+)
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
@@ -35,12 +42,13 @@ def rank(row: Mapping[str, Any]) -> float:
 
 def judged_under(circuits: int, task: Task) -> list[Conditions]:
     """The conditions of each judging circuit: nominal, but for every second one where the task has
-    others, which is under some of those.
+    others, which is under some of those of `ROAD`.
     """
     if task.conditions == NOMINAL_RANGES:
         return [NOMINAL] * circuits
+    road = ranges_for(ROAD, task.vehicle)
     return [
-        draw_conditions(task.conditions, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
+        draw_conditions(road, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
         for i in range(circuits)
     ]
 

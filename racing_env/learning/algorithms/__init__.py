@@ -29,16 +29,15 @@ class Algorithm(Protocol):
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
     `judge_every` (transitions) and `average_decay`, a rollout, of the moving average of the
     driver's weights that is judged and kept.
-    PRACTICE: the same for practice on one circuit, for `training_settings` and `make_model` to be
-    given; None where the algorithm does not serve for that.
-    USES_DEMONSTRATIONS: whether --data means something to it. ADAPTS: whether a driver who adapts
-    can learn by it.
+    ROAD: the same for drivers who learn to adapt, PRACTICE for practice on one circuit;
+    `training_settings` and `make_model` are given them. None where the algorithm does not serve.
+    USES_DEMONSTRATIONS: whether --data means something to it.
     """
 
     NUMBERS: Any
+    ROAD: Any
     PRACTICE: Any
     USES_DEMONSTRATIONS: bool
-    ADAPTS: bool
 
     def training_settings(
         self, task: "Task", seed: int, driver: "Policy | None" = None, **numbers: Any

@@ -31,8 +31,8 @@ from torch import nn
 
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
+from racing_env.learning.adapting import new_guesser
 from racing_env.learning.car_vec_env import CarVecEnv
-from racing_env.learning.evidence import new_network
 from racing_env.learning.network import (
     HIDDEN_SIZES,
     copy_layers_into,
@@ -67,13 +67,15 @@ class Numbers(NamedTuple):
     steering_noise: float = 0.02  # standard deviations
     pedal_noise: float = 0.08
     average_decay: float = 0.98
-    guesser_speed: float = 3.0  # its learning rate, in those above
-    # of the rollouts of a driver who adapts: noise tells the guesser what he goes without later
-    quiet_share: float = 0.5
+    quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
+    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in those above
     judge_every: int = 1_000_000
 
 
 NUMBERS = Numbers()
+# Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
+# is missing later.
+ROAD = Numbers(timesteps=60_000_000, quiet_share=0.5)
 # On one circuit, by a driver who is good already: he may come nearer to what it allows.
 PRACTICE = Numbers(
     timesteps=20_000_000,
@@ -83,7 +85,6 @@ PRACTICE = Numbers(
     judge_every=500_000,
 )
 USES_DEMONSTRATIONS = False
-ADAPTS = True
 
 
 class AnalyticPolicyGradient(BaseAlgorithm):
@@ -125,7 +126,7 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         if self.adapts:
-            policy.guesser = new_network()
+            policy.guesser = new_guesser()
             policy.optimizer.add_param_group(
                 {"params": list(policy.guesser.parameters()), "speed": NUMBERS.guesser_speed}
             )
@@ -238,7 +239,7 @@ def training_settings(
         noise=(numbers.steering_noise, numbers.pedal_noise),
         hidden=HIDDEN_SIZES[0],
         adapts=adapts,
-        quiet_share=numbers.quiet_share if adapts else 0.0,
+        quiet_share=numbers.quiet_share,
     )
     return TrainingSettings(task, seed, rollouts)
 

@@ -52,9 +52,8 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
-PRACTICE = None
+ROAD = PRACTICE = None
 USES_DEMONSTRATIONS = False
-ADAPTS = False
 
 
 class GatheredRollouts(RolloutBuffer):

@@ -79,9 +79,8 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
-PRACTICE = None
+ROAD = PRACTICE = None
 USES_DEMONSTRATIONS = True
-ADAPTS = False
 
 
 class Batch(NamedTuple):

@@ -61,15 +61,15 @@ ROAD = ConditionRanges(
     noise=Range(0.0, 1.0),
 )
 # What drivers learn on is a little more than that: the ends of a range are no rare case then. The
-# nominal delay and noise, at one end each, are as often met as all others, or nearly.
+# nominal delay and noise are at one end each, and not rare either.
 LEARNING_ROAD = ConditionRanges(
     friction=Range(0.75, 1.15),
     mass=Range(0.88, 1.12),
     power=Range(0.88, 1.12),
-    tyre_stiffness=Range(0.75, 1.25),
+    tyre_stiffness=Range(0.75, 1.3),
     downforce=Range(0.75, 1.25),
     delay_s=Range(0.0, 0.12, nominal_share=0.2),
-    noise=Range(0.0, 1.0, nominal_share=0.5),
+    noise=Range(0.0, 1.2, nominal_share=0.3),
 )
 LIMITS = ConditionRanges(
     friction=Range(0.1, 3.0),

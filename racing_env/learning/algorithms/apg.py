@@ -264,7 +264,10 @@ def make_model(
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "vf": []},
             "activation_fn": nn.Tanh,
-            "optimizer_kwargs": {"betas": (numbers.adam_beta1, numbers.adam_beta2)},
+            "optimizer_kwargs": {
+                "betas": (numbers.adam_beta1, numbers.adam_beta2),
+                "fused": True,
+            },
         },
     )
 

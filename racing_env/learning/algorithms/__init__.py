@@ -40,9 +40,12 @@ class Algorithm(Protocol):
     USES_DEMONSTRATIONS: bool
 
     def training_settings(
-        self, task: "Task", seed: int, driver: "Policy | None" = None, **numbers: Any
+        self, task: "Task", seed: int, driver: "Policy | None" = None, numbers: Any = None
     ) -> "TrainingSettings":
-        """What the training cars are told; driver: who is to learn, where he adapts."""
+        """What the training cars are told; driver: who is to learn, where he adapts.
+
+        numbers: in place of NUMBERS, here and in the next.
+        """
 
     def make_model(
         self,
@@ -51,7 +54,7 @@ class Algorithm(Protocol):
         seed: int,
         device: "torch.device",
         demonstrations: str | None = None,
-        **numbers: Any,
+        numbers: Any = None,
     ) -> "BaseAlgorithm":
         """A fresh model, to learn from so many transitions; demonstrations: a data set's folder."""
 

@@ -228,8 +228,9 @@ def parameters(layers: Sequence[nn.Linear]) -> list[nn.Parameter]:
 
 
 def training_settings(
-    task: Task, seed: int, driver: Policy | None = None, numbers: Numbers = NUMBERS
+    task: Task, seed: int, driver: Policy | None = None, numbers: Numbers | None = None
 ) -> TrainingSettings:
+    numbers = numbers or NUMBERS
     adapts = driver is not None and driver.adapts
     rollouts = RolloutSettings(
         steps=numbers.rollout_steps,
@@ -250,8 +251,9 @@ def make_model(
     seed: int,
     device: torch.device,
     demonstrations: str | None = None,
-    numbers: Numbers = NUMBERS,
+    numbers: Numbers | None = None,
 ) -> AnalyticPolicyGradient:
+    numbers = numbers or NUMBERS
     return AnalyticPolicyGradient(
         TanhMeanPolicy,
         env,

@@ -103,7 +103,8 @@ def drive(args: argparse.Namespace) -> None:
     finally:
         print(lap_table(session.laps, rival.name))
         if writer:
-            print(f"{writer.episodes} laps are kept in {args.record}")
+            laps = "1 lap is" if writer.episodes == 1 else f"{writer.episodes} laps are"
+            print(f"{laps} kept in {args.record}")
 
 
 def lap_table(laps: Sequence[Any], rival: str) -> str:

@@ -136,10 +136,11 @@ class SmallMap:
             dot(picture, self._camera(place) + corner, 4, colour)
 
 
-def clock(seconds: float) -> str:
-    """A time as `m:ss.s`."""
-    tenths = round(10.0 * seconds)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+def clock(seconds: float, decimals: int = 1) -> str:
+    """A time as `m:ss.s`, with so many decimals."""
+    per_s = 10**decimals
+    ticks = round(per_s * seconds)
+    return f"{ticks // (60 * per_s)}:{ticks // per_s % 60:02d}.{ticks % per_s:0{decimals}d}"
 
 
 def dot(surface: pygame.Surface, place: np.ndarray, radius: int, colour: Colour) -> None:

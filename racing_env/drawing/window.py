@@ -172,7 +172,7 @@ class Window:
         if self._time_s < self._news_until_s:
             lap = session.laps[-1]
             gap = "" if lap.gap_s is None else f" ({lap.gap_s:+.3f} s)"
-            return f"lap {len(session.laps)}: {lap.time_s:.3f} s{gap}"
+            return f"lap {len(session.laps)}: {clock(lap.time_s, 3)}{gap}"
         return "" if session.counts else "this lap does not count"
 
 

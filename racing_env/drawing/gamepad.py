@@ -1,8 +1,6 @@
 """A gamepad's stick and triggers, of whatever make: SDL knows which axis is which."""
 
-from pygame._sdl2 import controller
-
-from racing_env.drawing.pygame_extra import pygame
+from racing_env.drawing.pygame_extra import controller, pygame
 
 AXIS_MOST = 32767
 

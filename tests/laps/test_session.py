@@ -125,6 +125,8 @@ def test_a_restart_drops_the_lap_under_way(session):
     assert session.waiting and session.counts and session.shown().lap_s == 0.0
     drive(session, 20.0)
     assert len(session.told) == 1 and session.told[0].standing
+    steps = session.told[0].time_s / session.control_step_s
+    assert len(session.told[0].rows) == pytest.approx(steps, abs=1.5)
     assert session.told[0].gap_s == pytest.approx(0.0, abs=1e-9)
 
 
@@ -140,15 +142,20 @@ def test_the_gap_at_the_line_is_that_of_the_laps(session):
 def test_what_is_shown_moves_evenly_between_control_steps_and_across_the_line(session):
     expert = lambda _: expert_actions(session._simulator, PACE)[0]  # noqa: E731
     drive(session, 3.0)
-    places, times = [], []
+    places, times, headings, along = [], [], [], []
     for _ in range(1800):
         session.advance(session.control_step_s / 5, expert)
         shown = session.shown()
         places.append(shown.state[[dyn.X, dyn.Y]])
         times.append(shown.lap_s)
+        headings.append(np.exp(1j * shown.state[dyn.PSI]))
+        along.append(np.exp(2j * np.pi * shown.lap_m / session.circuit.track.length_m))
     assert len(session.laps) == 1
     moved_m = np.hypot(*np.diff(places, axis=0).T)
     assert moved_m.min() > 0.0 and moved_m.max() < 1.5 * np.median(moved_m)
+    for turning in (headings, along):  # both come round, and neither goes back to do so
+        turned = np.angle(np.divide(turning[1:], turning[:-1]))
+        assert turned.sum() > 2.0 * np.pi and turned.min() > -0.01 and turned.max() < 0.1
     passed_s = np.diff(times)
     usual = np.isclose(passed_s, session.control_step_s / 5)
     assert usual.sum() == len(passed_s) - 1  # but for the one at the line

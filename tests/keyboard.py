@@ -11,10 +11,10 @@ import signal
 import sys
 from collections.abc import Callable
 
-import pygame
 from processes import ROOT
 
 from racing_env.car import dynamics as dyn
+from racing_env.drawing.pygame_extra import pygame
 from racing_env.drawing.window import Window
 
 PACE, AHEAD_S, BAND = 0.8, 0.3, 0.08  # of the profile; where he aims; how far off a key may be

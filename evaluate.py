@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
-    vehicle = vehicle_of(args.vehicle, policies)
+    vehicle = ev.vehicle_of(args.vehicle, policies, DEFAULT_VEHICLE)
     car = args.vehicle or name_of_vehicle(vehicle)
     conditions = condition_rows.named_conditions(args.condition or ["nominal"], vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
@@ -232,24 +232,6 @@ def arguments() -> argparse.Namespace:
         help="film the drivers' best laps on the first circuit, as a race (needs: pip install -r "
         "requirements-render.txt)")  # fmt: skip
     return parser.parse_args()
-
-
-def vehicle_of(named: str | None, policies: Mapping[str, Any]) -> Any:
-    """The car that is driven: the drivers' own. Raises InputError if there are several."""
-    from racing_env.car.vehicle_files import read_vehicle
-
-    if named is None and policies:
-        vehicle = next(iter(policies.values())).vehicle
-    else:
-        vehicle = read_vehicle(named or DEFAULT_VEHICLE)
-    for path, policy in policies.items():
-        for name, theirs, ours in zip(vehicle._fields, policy.vehicle, vehicle, strict=True):
-            if theirs != ours:
-                raise InputError(
-                    f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
-                    "drivers of one car race each other"
-                )
-    return vehicle
 
 
 def read_references(path: Path) -> dict[str, float]:

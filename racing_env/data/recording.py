@@ -136,7 +136,7 @@ def record_together(
             break
         if over.any():
             simulator, driving = simulator.subset(~over), driving[~over]
-    return [_episode(*told) for told in zip(rows, facts, strict=True)]
+    return [episode_of(*told) for told in zip(rows, facts, strict=True)]
 
 
 def _facts(names: Sequence[str], cars: CarTable, car: int) -> dict[str, Any]:
@@ -149,7 +149,11 @@ def _facts(names: Sequence[str], cars: CarTable, car: int) -> dict[str, Any]:
     }
 
 
-def _episode(rows: Sequence[tuple[np.ndarray, ...]], facts: dict[str, Any]) -> Episode:
+def episode_of(rows: Sequence[tuple[np.ndarray, ...]], facts: dict[str, Any]) -> Episode:
+    """A drive as a data set has it.
+
+    rows: for each control step what was seen, what was done, what the label is, and the reward.
+    """
     seen, actions, labels, rewards = (
         np.array(values, dtype=np.float32) for values in zip(*rows, strict=True)
     )

@@ -59,7 +59,7 @@ PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
 @kernel
-def _steering_rad(state, car, speed, kappa, offset, course, vehicle, gains, feedback):
+def steering_rad(state, car, speed, kappa, offset, course, vehicle, gains, feedback):
     """Steering angle for the line's curvature (1/m), at an offset (m) and a course (rad) from it.
 
     Geometry and the slip angles that the axles need in steady state; feedback of what differs.
@@ -113,7 +113,7 @@ def _slipping_force_n(loads, share_front, vehicle):
 
 
 @kernel
-def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
+def pedals_n(state, car, target_speed, acceleration, vehicle, gains):
     """Longitudinal force (N) for a speed (m/s) and the profile's acceleration (m/s2)."""
     vx = state[dyn.VX, car]
     wanted = acceleration + gains.speed_per_s * (target_speed - vx)
@@ -172,10 +172,10 @@ def _act(state, cars, circuits, paces, gains, feedback, out):
         gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
         acceleration = pace * pace * gained / max(passed_s, 1e-6)
         speed = max(vx, gains.steering_speed_floor_mps)
-        steering = _steering_rad(
+        steering = steering_rad(
             state, car, speed, kappa, offset, course, vehicle, gains, feedback
         )  # fmt: skip
-        force = _pedals_n(state, car, target, acceleration, vehicle, gains)
+        force = pedals_n(state, car, target, acceleration, vehicle, gains)
         out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)
         full = vehicle.drive_force_max_n if force > 0.0 else vehicle.brake_force_max_n
         out[car, 1] = min(max(force / full, -1.0), 1.0)

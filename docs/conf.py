@@ -13,7 +13,8 @@ from pages.reference import write_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (  # in the order of reading
-    "how_it_works", "extending", "scripts", "files", "recipe", "performance",
+    "how_it_works", "tutorials/circuit", "tutorials/car", "tutorials/onnx", "tutorials/cluster",
+    "extending", "scripts", "files", "recipe", "performance",
     "reliability", "cluster", "troubleshooting",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -162,8 +163,9 @@ class LocalPool:
 
         The first are begun when the first result is asked for, and a next one is taken from `jobs`,
         in the caller's thread, for each result that is fetched. May be called again and again, one
-        after the other. Raises what the function and the initializer raise, ChildProcessError if a
-        process has died, RuntimeError if an earlier call's results are still being fetched.
+        after the other. What they warn of is said here. Raises what the function and the
+        initializer raise, ChildProcessError if a process has died, RuntimeError if an earlier
+        call's results are still being fetched.
         """
         if self._under_way:
             raise RuntimeError("the results of an earlier imap are still being fetched")
@@ -184,7 +186,10 @@ class LocalPool:
                 except StopIteration:
                     return
                 feed.put(next(fodder))
-                yield result
+                answer, said = result
+                for words, category in said:
+                    warnings.warn(words, category, stacklevel=2)
+                yield answer
         finally:
             feed.put(None)
             self._under_way = False
@@ -279,15 +284,19 @@ def _end_with(lifeline: Connection) -> None:
     os._exit(1)
 
 
-def _work(function: Callable[[Job], Result], boxed_job: tuple[Job]) -> Result:
-    """What a process does for a job."""
+def _work(
+    function: Callable[[Job], Result], boxed_job: tuple[Job]
+) -> tuple[Result, list[tuple[str, type[Warning]]]]:
+    """What a process does for a job: its result, and what it warns of, for the parent to say."""
     try:
-        if _worker.initializer is not None:
-            # not before: a parent that was stopped at this process's start has removed what the
-            # initializer needs
-            _worker.initializer(*_worker.arguments)
-            _worker.initializer = None
-        return function(*boxed_job)
+        with warnings.catch_warnings(record=True) as said:
+            if _worker.initializer is not None:
+                # not before: a parent that was stopped at this process's start has removed what the
+                # initializer needs
+                _worker.initializer(*_worker.arguments)
+                _worker.initializer = None
+            result = function(*boxed_job)
+        return result, [(str(each.message), each.category) for each in said]
     except Exception as error:
         sent = sendable(error)  # of one that cannot be read a Pool would never hear again
         if sent is error:

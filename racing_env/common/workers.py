@@ -11,6 +11,7 @@ from itertools import chain, repeat
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -22,6 +23,7 @@ from racing_env.common.sharing import Mapped, sendable
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
+HOME_OF_PACKAGE = Path(__file__).resolve().parents[2]
 END_S = 10.0  # for which a process that was told to end is waited for
 TERMINATE_S = 1.0  # for which a Pool is left to end its processes by itself
 POLL_S = 0.1  # after which one who waits for a result asks whether a process has died
@@ -44,9 +46,14 @@ def worker_context(*modules: str) -> Any:
     # in the middle of their imports it would have them print a traceback each.
     resource_tracker.ensure_running()  # would be started by the next, and end the mask
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # The server looks for modules first in the folder that it starts in, its workers where this
+    # process does: it is not to load another package of this name, from there or an installed one.
+    folder = os.getcwd()
+    os.chdir(HOME_OF_PACKAGE)
     try:
         forkserver.ensure_running()
     finally:
+        os.chdir(folder)
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
     return context
 

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is
 
 from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli

@@ -38,6 +38,7 @@ def user_cache() -> Path:
         temporary = tempfile.mkdtemp(prefix="racing-env-")
     atexit.register(_remove_if_own, temporary, os.getpid())
     os.environ["RACING_ENV_CACHE"] = temporary
+    os.environ.setdefault("MPLCONFIGDIR", temporary)  # matplotlib would look for one, and say so
     warnings.warn(
         f"{folder}: cannot be written ({why_not}), so each start makes anew what would be kept "
         "there, racing lines and compiled kernels; set RACING_ENV_CACHE to a folder that can be",

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -40,6 +41,8 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
     threading.excepthook = _thread_failed
     warnings.showwarning = _show_each_once()
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may be anything
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
     try:
         main()
     except MemoryError:

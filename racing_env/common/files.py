@@ -5,6 +5,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -46,6 +47,11 @@ def user_cache() -> Path:
         stacklevel=2,
     )
     return Path(temporary)
+
+
+def readable(name: str) -> str:
+    """A file's name as text for tables, pages and pictures: bytes that are not UTF-8 become �."""
+    return re.sub(r"[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
 
 
 def in_home(*parts: str) -> Path:

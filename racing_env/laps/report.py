@@ -18,7 +18,7 @@ from typing import Any
 
 from racing_env.common.command_line import run
 from racing_env.common.errors import InputError
-from racing_env.common.files import read_columns, read_json, replaced_atomically
+from racing_env.common.files import read_columns, read_json, readable, replaced_atomically
 from racing_env.laps.run_table import (
     decimal,
     driver_name,
@@ -34,6 +34,8 @@ PAGE = Path(__file__).parent / "report_page"
 SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
 CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
 CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
+
+PAGE_BYTES_MAX = 10_000_000  # more and it can hardly be sent or opened; half of it is Plotly
 
 Record = dict[str, Any]  # an object of results.json
 
@@ -52,20 +54,27 @@ def write_report(
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))
         sections.append(run_section(Path(run_folder)))
-    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, names)}
-    text = page(title, "\n".join(sections), data)
+    ghosts = replays(Path(evaluation), circuits, names)
+    without = page(title, "\n".join(sections), {"curves": curves, "circuits": []})
+    room_bytes = (
+        PAGE_BYTES_MAX - len(without.encode()) - len(left_out(len(ghosts) - 1, len(ghosts)))
+    )
+    shown = those_that_fit(ghosts, room_bytes)
+    data = {"curves": curves, "circuits": shown}
+    text = page(title, "\n".join(sections), data, left_out(len(shown), len(ghosts)))
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(title: str, tables: str, data: Any) -> str:
-    """The whole document, with its style, scripts and data inside."""
+def page(title: str, tables: str, data: Any, note: str = "") -> str:
+    """The whole document, with its style, scripts and data inside; note: HTML about the replays."""
     from plotly.offline import get_plotlyjs
 
     return Template((PAGE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
+        title=escaped(title),
         style=(PAGE / "page.css").read_text(encoding="utf-8"),
         tables=tables,
+        note=note,
         data=script_json(data),
         plotly=get_plotlyjs(),
         script="\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
@@ -263,6 +272,32 @@ def replays(
     return ghosts
 
 
+def those_that_fit(ghosts: Sequence[dict[str, Any]], room_bytes: int) -> list[dict[str, Any]]:
+    """The replays that a page has room for, in their order; before others those of circuits that
+    some driver did not finish.
+    """
+    all_finished = [not any(lap["note"] for lap in circuit["laps"]) for circuit in ghosts]
+    chosen = []
+    for i in sorted(range(len(ghosts)), key=lambda i: all_finished[i]):
+        room_bytes -= len(script_json(ghosts[i])) + 1
+        if room_bytes < 0:
+            break
+        chosen.append(i)
+    return [ghosts[i] for i in sorted(chosen)]
+
+
+def left_out(shown: int, in_all: int) -> str:
+    """A paragraph that says which replays the page does not have."""
+    if shown == in_all:
+        return ""
+    return (
+        f'<p class="hint">Of {shown} of the {in_all} circuits, before others of those that some '
+        "driver did not finish: with more this page would be larger than "
+        f"{PAGE_BYTES_MAX / 1e6:.0f} MB. <code>ghosts.json</code> has all of them; "
+        "<code>evaluate.py</code> shows any that <code>--track</code> names.</p>"
+    )
+
+
 # ---------------------------------------------------------------- HTML
 
 
@@ -284,7 +319,7 @@ def table_html(label: str, head: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def escaped(text: Any) -> str:
-    return html.escape(str(text).strip())
+    return html.escape(readable(str(text)).strip())
 
 
 def main() -> None:

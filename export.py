@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is
 
 from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
@@ -98,10 +99,11 @@ def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> N
 
 def export_vehicle(vehicle: str, out: Path) -> None:
     from racing_env.car.vehicle_files import read_vehicle, write_vehicle
-    from racing_env.common.files import refuse_folder
+    from racing_env.common.files import readable, refuse_folder
 
     refuse_folder(out, "--out")
-    write_vehicle(read_vehicle(vehicle), out, f"Written from {vehicle} by export.py vehicle.")
+    origin = f"Written from {readable(vehicle)} by export.py vehicle."
+    write_vehicle(read_vehicle(vehicle), out, origin)
     print(f"{out}: the car of {vehicle}, all numbers")
 
 

@@ -12,7 +12,7 @@ case $#${1:-} in
 1--help | 1-h) echo "$usage" && exit ;;
 *) echo "error: unknown arguments '$*'; --help lists what there is" >&2 && exit 2 ;;
 esac
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" >/dev/null
 source scripts/bootstrap.sh
 source scripts/machine.sh
 bootstrap requirements-dev.txt

@@ -41,7 +41,7 @@ while (($#)); do
     esac
     shift
 done
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" >/dev/null
 source scripts/bootstrap.sh
 source scripts/machine.sh
 source scripts/stages.sh

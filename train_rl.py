@@ -25,7 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 from racing_env.car.vehicle import Vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
-from racing_env.common.files import locked_folder, write_json, writing
+from racing_env.common.files import locked_folder, readable, write_json, writing
 from racing_env.learning import algorithms
 
 CHECKPOINTS = 10  # a run
@@ -144,6 +144,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         raise InputError(
             f"{out}: already holds a training; use --resume to go on with it, or another --out"
         )
+    if str(out) != readable(str(out)):
+        raise InputError(f"{out}: is not UTF-8, as TensorBoard needs it; use another --out")
     if args.cars and args.vec_env != "batch":
         raise InputError(f"--cars {args.cars}: --vec-env {args.vec_env} has one car an environment")
     if (out / DRIVER).resolve() == Path(args.policy).resolve():

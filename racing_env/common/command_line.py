@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -39,7 +40,9 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
     threading.excepthook = _thread_failed
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_each_once()
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may be anything
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
     try:
         main()
     except MemoryError:
@@ -99,16 +102,26 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """One line without the place in the source, which says nothing to those who run a script."""
-    print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
+def _show_each_once() -> Callable[..., None]:
+    """How a script shows warnings: one line without the place in the source, which says nothing to
+    those who run it; the same words once, whatever they are said about again.
+    """
+    shown = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        words = " ".join(str(message).split())
+        if words not in shown:
+            shown.add(words)
+            print(f"warning: {words}", file=file or sys.stderr)
+
+    return show
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

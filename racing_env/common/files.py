@@ -1,11 +1,15 @@
-"""Files: written whole or not at all, by one run at a time; tables read back."""
+"""Files: written whole or not at all, by one run at a time; tables read back; caches."""
 
+import atexit
 import csv
 import fcntl
 import json
 import os
+import re
 import secrets
+import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +23,59 @@ TEMPORARY = ".unfinished-"  # prefix of files that are being written
 def user_cache() -> Path:
     """What can be made again lies in $RACING_ENV_CACHE, or racing_env in $XDG_CACHE_HOME, or
     ~/.cache/racing_env.
+
+    Where that cannot be written it lies in a temporary folder that goes with this process and that
+    all processes which it starts share; a warning says so, once. Raises FileError where there is
+    none either.
     """
     if chosen := os.environ.get("RACING_ENV_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racing_env"
+        folder = Path(chosen)
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or in_home(".cache"), "racing_env")
+    why_not = why_not_writable(folder)
+    if not why_not:
+        return folder
+    with writing("a folder for temporary files"):
+        temporary = tempfile.mkdtemp(prefix="racing-env-")
+    atexit.register(_remove_if_own, temporary, os.getpid())
+    os.environ["RACING_ENV_CACHE"] = temporary
+    os.environ.setdefault("MPLCONFIGDIR", temporary)  # matplotlib would look for one, and say so
+    warnings.warn(
+        f"{folder}: cannot be written ({why_not}), so each start makes anew what would be kept "
+        "there, racing lines and compiled kernels; set RACING_ENV_CACHE to a folder that can be",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return Path(temporary)
+
+
+def readable(name: str) -> str:
+    """A file's name as text for tables, pages and pictures: bytes that are not UTF-8 become �."""
+    return re.sub(r"[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", name)
+
+
+def in_home(*parts: str) -> Path:
+    """A path in the user's home folder; below `~`, where nothing is to be made, where the system
+    knows of none, as for a user whom it does not know.
+    """
+    return Path(os.path.expanduser("~"), *parts)
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why no file can be made in a folder, which is made itself; empty if one can be."""
+    if folder.parts[:1] == ("~",):
+        return "there is no home folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(prefix=TEMPORARY, dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _remove_if_own(folder: str, process: int) -> None:
+    if os.getpid() == process:  # not one that was forked off it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from racing_env.common.files import replaced_atomically
+from racing_env.common.files import replaced_atomically, user_cache, why_not_writable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-package has kernels
@@ -31,34 +31,47 @@ def sources_digest(paths: Iterable[Path]) -> str:
 def cache_folder(package: Path = PACKAGE) -> Path:
     """The folder of these sources: in $NUMBA_CACHE_DIR, or in the package's own __pycache__, from
     which the folders of earlier sources are removed.
+
+    Where that cannot be written it is in the user's cache (`user_cache`), and begins with the
+    kernels that the package has.
     """
     sources = (path for room in KERNEL_ROOMS for path in (package / room).rglob("*.py"))
     name = PREFIX + sources_digest(sources)
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen) / name
-    base = package / "__pycache__"
-    for earlier in base.glob(f"{PREFIX}*"):
-        if earlier.name != name:  # read-only, or another process was quicker: it is in no one's way
-            shutil.rmtree(earlier, ignore_errors=True)
+    base = Path(os.environ.get("NUMBA_CACHE_DIR") or package / "__pycache__")
+    if why_not_writable(base):
+        folder = user_cache() / name
+        if not folder.exists():
+            _add(_kernels_in(base / name), folder)
+        return folder
+    if base.parent == package:
+        for earlier in base.glob(f"{PREFIX}*"):
+            if earlier.name != name:  # another process was quicker: it is in no one's way
+                shutil.rmtree(earlier, ignore_errors=True)
     return base / name
 
 
 def compiled_kernels() -> dict[str, bytes]:
     """What has been compiled from these sources, by path within the folder."""
-    folder = cache_folder()
+    return _kernels_in(cache_folder())
+
+
+def add_kernels(kernels: Mapping[str, bytes]) -> None:
+    """Put kernels that another machine has compiled beside those of this one, whose own are kept.
+
+    Raises OSError where the disk is full. Those for another processor are compiled anew when they
+    are called: numba tells them apart.
+    """
+    _add(kernels, cache_folder())
+
+
+def _kernels_in(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*.nb[ci]"))
     }
 
 
-def add_kernels(kernels: Mapping[str, bytes]) -> None:
-    """Put kernels that another machine has compiled beside those of this one, whose own are kept.
-
-    Raises OSError where the folder cannot be written to. Those for another processor are compiled
-    anew when they are called: numba tells them apart.
-    """
-    folder = cache_folder()
+def _add(kernels: Mapping[str, bytes], folder: Path) -> None:
     for name, content in kernels.items():  # in order: a function's index comes last
         path = folder / name
         if not path.exists():

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from itertools import chain, repeat
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -21,6 +23,7 @@ from racing_env.common.sharing import Mapped, sendable
 # Workers start from a clean server process that has the compiled simulator loaded, and not the
 # parent's threads: they start at once, and share its memory.
 START_METHOD = "forkserver"
+HOME_OF_PACKAGE = Path(__file__).resolve().parents[2]
 END_S = 10.0  # for which a process that was told to end is waited for
 TERMINATE_S = 1.0  # for which a Pool is left to end its processes by itself
 POLL_S = 0.1  # after which one who waits for a result asks whether a process has died
@@ -43,9 +46,14 @@ def worker_context(*modules: str) -> Any:
     # in the middle of their imports it would have them print a traceback each.
     resource_tracker.ensure_running()  # would be started by the next, and end the mask
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # The server looks for modules first in the folder that it starts in, its workers where this
+    # process does: it is not to load another package of this name, from there or an installed one.
+    folder = os.getcwd()
+    os.chdir(HOME_OF_PACKAGE)
     try:
         forkserver.ensure_running()
     finally:
+        os.chdir(folder)
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
     return context
 
@@ -162,8 +170,9 @@ class LocalPool:
 
         The first are begun when the first result is asked for, and a next one is taken from `jobs`,
         in the caller's thread, for each result that is fetched. May be called again and again, one
-        after the other. Raises what the function and the initializer raise, ChildProcessError if a
-        process has died, RuntimeError if an earlier call's results are still being fetched.
+        after the other. What they warn of is said here. Raises what the function and the
+        initializer raise, ChildProcessError if a process has died, RuntimeError if an earlier
+        call's results are still being fetched.
         """
         if self._under_way:
             raise RuntimeError("the results of an earlier imap are still being fetched")
@@ -184,7 +193,10 @@ class LocalPool:
                 except StopIteration:
                     return
                 feed.put(next(fodder))
-                yield result
+                answer, said = result
+                for words, category in said:
+                    warnings.warn(words, category, stacklevel=2)
+                yield answer
         finally:
             feed.put(None)
             self._under_way = False
@@ -279,15 +291,19 @@ def _end_with(lifeline: Connection) -> None:
     os._exit(1)
 
 
-def _work(function: Callable[[Job], Result], boxed_job: tuple[Job]) -> Result:
-    """What a process does for a job."""
+def _work(
+    function: Callable[[Job], Result], boxed_job: tuple[Job]
+) -> tuple[Result, list[tuple[str, type[Warning]]]]:
+    """What a process does for a job: its result, and what it warns of, for the parent to say."""
     try:
-        if _worker.initializer is not None:
-            # not before: a parent that was stopped at this process's start has removed what the
-            # initializer needs
-            _worker.initializer(*_worker.arguments)
-            _worker.initializer = None
-        return function(*boxed_job)
+        with warnings.catch_warnings(record=True) as said:
+            if _worker.initializer is not None:
+                # not before: a parent that was stopped at this process's start has removed what the
+                # initializer needs
+                _worker.initializer(*_worker.arguments)
+                _worker.initializer = None
+            result = function(*boxed_job)
+        return result, [(str(each.message), each.category) for each in said]
     except Exception as error:
         sent = sendable(error)  # of one that cannot be read a Pool would never hear again
         if sent is error:

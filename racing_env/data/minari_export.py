@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from racing_env.common.errors import InputError
-from racing_env.common.files import reading, writing
+from racing_env.common.files import in_home, reading, why_not_writable, writing
 from racing_env.data.dataset import read_dataset
 
 try:
@@ -72,9 +72,14 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
 
 
 def datasets_folder() -> Path:
-    """Where Minari keeps data sets."""
-    default = Path.home() / ".minari" / "datasets"
-    return Path(os.environ.get("MINARI_DATASETS_PATH") or default)
+    """Where Minari keeps data sets. Raises InputError where nothing can be written there."""
+    folder = Path(os.environ.get("MINARI_DATASETS_PATH") or in_home(".minari", "datasets"))
+    if why_not := why_not_writable(folder):
+        raise InputError(
+            f"{folder}: cannot be written ({why_not}); "
+            "set MINARI_DATASETS_PATH to a folder that can be"
+        )
+    return folder
 
 
 def can_be_kept(episode: dict[str, np.ndarray]) -> bool:

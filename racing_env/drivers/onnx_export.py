@@ -71,7 +71,8 @@ def largest_difference(path: str | Path, policy: Policy, observations: np.ndarra
     What is remembered is what the file remembers, all along. Each step starts from the same memory
     for both: the actions come back to the driver, who can make much of a rounding in some steps.
     """
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    content = Path(path).read_bytes()  # it opens no file whose name is not UTF-8
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     scale = np.ones(policy.layout.size, dtype=np.float32)
     if session.get_modelmeta().custom_metadata_map["inputs_are"] == "SI units":
         scale = policy.layout.limits(policy.vehicle)[:, SCALE].astype(np.float32)

@@ -8,7 +8,6 @@ written; curves and replays are drawn by Plotly, which is part of the page.
 
 import argparse
 import html
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 
 from racing_env.common.command_line import run
 from racing_env.common.errors import InputError
-from racing_env.common.files import read_columns, read_json, replaced_atomically
+from racing_env.common.files import read_columns, read_json, readable, replaced_atomically
 from racing_env.laps import condition_map
+from racing_env.laps import report_replays as replays
 from racing_env.laps.run_table import (
     decimal,
     driver_name,
@@ -66,30 +66,33 @@ def write_report(
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))
         sections.append(run_section(Path(run_folder)))
-    data = {"curves": curves, "circuits": replays(Path(evaluation), circuits, rows, names)}
-    text = page(title, "\n".join(sections), data)
+    ghosts = replays.replays(Path(evaluation), circuits, rows, names)
+    without = page(title, "\n".join(sections), {"curves": curves, "circuits": []})
+    room_bytes = (
+        replays.PAGE_BYTES_MAX
+        - len(without.encode())
+        - len(replays.left_out(len(ghosts) - 1, len(ghosts)))
+    )
+    shown = replays.those_that_fit(ghosts, room_bytes)
+    data = {"curves": curves, "circuits": shown}
+    text = page(title, "\n".join(sections), data, replays.left_out(len(shown), len(ghosts)))
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(title: str, tables: str, data: Any) -> str:
-    """The whole document, with its style, scripts and data inside."""
+def page(title: str, tables: str, data: Any, note: str = "") -> str:
+    """The whole document, with its style, scripts and data inside; note: HTML about the replays."""
     from plotly.offline import get_plotlyjs
 
     return Template((PAGE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
+        title=escaped(title),
         style=(PAGE / "page.css").read_text(encoding="utf-8"),
         tables=tables,
-        data=script_json(data),
+        note=note,
+        data=replays.script_json(data),
         plotly=get_plotlyjs(),
         script="\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
-
-
-def script_json(value: Any) -> str:
-    """JSON that cannot end the script element which holds it, whatever names are in it."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
 
 
 # ---------------------------------------------------------------- laps
@@ -262,57 +265,6 @@ def number(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-# ---------------------------------------------------------------- replays
-
-
-def replays(
-    evaluation: Path,
-    circuits: Sequence[Sequence[Record]],
-    rows: condition_map.Rows,
-    names: Sequence[str],
-) -> list[dict[str, Any]]:
-    """What ghosts.json has, with the names that the page uses; nothing where there is no file.
-
-    A driver has several laps where they are under several conditions, which their names then say.
-    """
-    path = evaluation / "ghosts.json"
-    if not path.exists():
-        return []
-    ghosts = read_json(path)
-    shown = dict(zip([record["driver"] for record in circuits[0]], names, strict=True))
-    try:
-        laps = [[(lap.get("row"), lap["driver"]) for lap in ghost["laps"]] for ghost in ghosts]
-        records = [
-            [_record_of(*lap, of_circuit, rows) for lap in some]
-            for some, of_circuit in zip(laps, circuits, strict=True)
-        ]
-        of_them = [ghost["track"] for ghost in ghosts] == [some[0]["track"] for some in circuits]
-    except (StopIteration, KeyError, ValueError, TypeError):
-        of_them = False
-    if not of_them or any({driver for _, driver in some} != set(shown) for some in laps):
-        raise InputError(f"{path}: is not of the evaluation that results.json is of")
-    if not all("car_width_m" in circuit for circuit in ghosts):
-        raise InputError(f"{path}: lacks car_width_m; let evaluate.py of this version write it")
-    for circuit, of_laps in zip(ghosts, records, strict=True):
-        several = len({lap.get("row") for lap in circuit["laps"]}) > 1
-        for ghost, record in zip(circuit["laps"], of_laps, strict=True):
-            ghost["driver"] = shown[ghost["driver"]] + (f", {ghost['row']}" if several else "")
-            ghost["note"] = "" if record["finished"] else record["end"].replace("_", " ")
-    return ghosts
-
-
-def _record_of(
-    row: str | None, driver: str, of_circuit: Sequence[Record], rows: condition_map.Rows
-) -> Record:
-    """The result of a lap: on a circuit, and under a condition where results name those.
-
-    Raises StopIteration or KeyError where there is none.
-    """
-    results = rows[row][driver] if rows and row else of_circuit
-    track = of_circuit[0]["track"]
-    return next(some for some in results if (some["track"], some["driver"]) == (track, driver))
-
-
 # ---------------------------------------------------------------- HTML
 
 
@@ -334,7 +286,7 @@ def scrolling(label: str, table: str) -> str:
 
 
 def escaped(text: Any) -> str:
-    return html.escape(str(text).strip())
+    return html.escape(readable(str(text)).strip())
 
 
 def main() -> None:

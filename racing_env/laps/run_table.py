@@ -12,7 +12,7 @@ from statistics import mean
 from typing import Any
 
 from racing_env.common.command_line import run
-from racing_env.common.files import read_json
+from racing_env.common.files import read_json, readable
 
 ABSENT = "-"
 
@@ -102,7 +102,8 @@ def short_path(driver: str) -> str:
 def labels(drivers: Sequence[str], short: Callable[[str], str] = short_path) -> list[str]:
     """Short names of drivers; the whole path where the short name is not unique."""
     names = [short(driver) for driver in drivers]
-    return [a if names.count(a) == 1 else b for a, b in zip(names, drivers, strict=True)]
+    unique = [a if names.count(a) == 1 else b for a, b in zip(names, drivers, strict=True)]
+    return [readable(name) for name in unique]
 
 
 def mean_of(laps: Iterable[dict[str, Any]], key: str) -> float | None:

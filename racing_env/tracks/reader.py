@@ -11,7 +11,13 @@ from scipy.spatial import cKDTree
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
-from racing_env.common.files import is_folder, reading, refuse_special_file, replaced_atomically
+from racing_env.common.files import (
+    is_folder,
+    readable,
+    reading,
+    refuse_special_file,
+    replaced_atomically,
+)
 from racing_env.tracks.geometry import Track, cross, track_from_centre_line
 from racing_env.tracks.readers import deepracer
 from racing_env.tracks.readers.centre_line import COLUMNS, FORMATS, POINTS_MIN, CentreLine
@@ -59,7 +65,7 @@ def read_track(path: str | Path, vehicle: Vehicle) -> Track:
     _check_widths(path, line, vehicle)
     _check_way(path, line, vehicle)
     x, y, right, left = line.table.T
-    return track_from_centre_line(path.stem, x, y, right, left, scales_of(vehicle))
+    return track_from_centre_line(readable(path.stem), x, y, right, left, scales_of(vehicle))
 
 
 def is_map(path: Path) -> bool:

@@ -20,6 +20,7 @@ from racing_env.laps import report
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="hacked=1">&amp;\'"'
 DRIVERS = ("expert", "runs/x/bc/policy.safetensors", f"{HOSTILE}/policy.safetensors")
 LABELS = ("expert", "clone", 'script><img src=x onerror="hacked=1">&amp;\'"/policy')
+GHOSTS = "evaluation/ghosts.json"
 SIZE_MAX_BYTES = 8_000_000  # for twelve circuits
 
 
@@ -188,6 +189,23 @@ def test_stages_memory_and_curves(text, elements):
 
 def test_twelve_circuits_are_small_enough(tmp_path):
     assert make_report(write_run(tmp_path, circuits=12)).stat().st_size < SIZE_MAX_BYTES
+
+
+def test_of_many_circuits_the_page_has_as_many_replays_as_fit_and_says_so(tmp_path):
+    folder = write_run(tmp_path, circuits=200)  # the last is the one that a driver did not finish
+    path = make_report(folder)
+    assert 9_700_000 < path.stat().st_size < 10_000_000
+    text = path.read_text(encoding="utf-8")
+    shown = [circuit["track"] for circuit in json.loads(Elements(text).text["data"])["circuits"]]
+    every = [circuit["track"] for circuit in json.loads((folder / GHOSTS).read_text())]
+    assert 12 < len(shown) < 200
+    assert shown == [*every[: len(shown) - 1], every[-1]]
+    assert f"Of {len(shown)} of the 200 circuits" in text
+    assert text.count('<th scope="row">ring') == 200
+
+
+def test_a_page_with_all_replays_says_nothing_of_them(text):
+    assert "ghosts.json" not in text
 
 
 def test_without_ghosts_or_curves_the_tables_remain(tmp_path):

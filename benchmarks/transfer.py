@@ -195,8 +195,14 @@ def main() -> None:
     )
     flag = parser.add_argument
     flag("--install", action="store_true", help="install their packages, where they are missing")
-    flag("--driver", nargs="*", type=Path, default=DRIVERS, metavar="POLICY",
-         help="policies, each for the car of a model (both of policies/ for the 1:10 car)")
+    flag(
+        "--driver",
+        nargs="*",
+        type=Path,
+        default=DRIVERS,
+        metavar="POLICY",
+        help="policies, each for the car of a model (both of policies/ for the 1:10 car)",
+    )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")
     flag("--json", type=Path, help="file for the results")

@@ -18,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.measuring import ROOT
+from pages.condition_picture import write_condition_picture
 from pages.marks import between
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import name_of_vehicle, shipped_names
@@ -218,6 +219,10 @@ def publish(run: Path, real: Path | None, checkout: Path) -> None:
         (checkout / target).parent.mkdir(parents=True, exist_ok=True)
         with replaced_atomically(checkout / target) as temporary:
             shutil.copyfile(source, temporary)
+    if car == DEFAULT_VEHICLE:
+        rows = rows_of(read_json(run / RECORDS["conditions.json"]))
+        names = [driver_name(driver) for driver in next(iter(rows.values()))]
+        write_condition_picture(rows, names, checkout / "docs" / "conditions.png")
     write_json(checkout / folder / MACHINE, on)
     write_tables(checkout)
 

@@ -68,7 +68,7 @@ CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is 
 FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps.
-CAUTION = 1.25
+CAUTION = 1.5
 # Of the likelihood under each step's evidence alone, beside that under all gathered. The errors of
 # steps that follow each other are alike: who weighs each as it deserves alone is too sure of many.
 ALONE_WEIGHT = 0.1

@@ -39,9 +39,6 @@ def arguments() -> argparse.Namespace:
     flag("--layout", default=DEFAULT_LAYOUT, metavar="NAME",
          help="what the driver sees, see racing_env/simulation/layouts "
          f"({DEFAULT_LAYOUT})")  # fmt: skip
-    flag("--conditions", choices=("nominal", "road"), default="nominal",
-         help="road: each episode under conditions of its own, which the expert knows and the "
-         "observations do not tell; a clone of such episodes adapts (nominal)")  # fmt: skip
     flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
     flag("--out", default="runs/default/demonstrations",
          help="folder of the data set (runs/default/demonstrations)")  # fmt: skip
@@ -67,7 +64,7 @@ def collect(args: argparse.Namespace) -> None:
         from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
         from racing_env.data.recording import compile_kernels, record_episodes
         from racing_env.simulation.layouts import layout_named
-        from racing_env.simulation.task import demonstration_task, on_any_road
+        from racing_env.simulation.task import demonstration_task
         from racing_env.tracks.bank import pack_circuits
         from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
@@ -79,8 +76,6 @@ def collect(args: argparse.Namespace) -> None:
     workers = open_workers(args.cluster, args.workers)
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)
-    if args.conditions == "road":
-        task = on_any_road(task)
     # this process, which waits for them, will then have the episodes to write
     preparing = workers if args.cluster else LocalWorkers(args.workers + 1)
     circuits = load_circuits(args.track, vehicle, preparing)

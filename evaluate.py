@@ -17,7 +17,7 @@ import csv
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
     # ---------------------------------------------------------------- set-up
     names = list(dict.fromkeys(args.driver or [EXPERT]))
     policies = {name: load_policy(name) for name in names if name != EXPERT}
-    vehicle = vehicle_of(args.vehicle, policies)
+    vehicle = ev.vehicle_of(args.vehicle, policies, DEFAULT_VEHICLE)
     car = args.vehicle or name_of_vehicle(vehicle)
     conditions = condition_rows.named_conditions(args.condition or ["nominal"], vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
@@ -96,7 +96,10 @@ def evaluate(args: argparse.Namespace) -> None:
         rows = condition_rows.rows_of(conditions, circuits)
     drives = [drive for row in rows for drive in row.drives]
     shown = condition_rows.shown_drive(drives)
-    kept = shown if args.out or args.video else None
+    replayed: dict[int, str] = {}
+    if args.out:
+        replayed = condition_rows.replayed_rows(rows, shown, len(names))
+    kept = {*replayed, shown} if args.out or args.video else set()
     results = drive_all(args.laps, policies, names, circuits, drives, kept, workers)
 
     # ---------------------------------------------------------------- report
@@ -106,12 +109,15 @@ def evaluate(args: argparse.Namespace) -> None:
     elif EXPERT in names:
         compared_with = "the expert"
     compared = [references_of(laps, references) for laps in results]
-    if args.condition or args.conditions:
+    several = bool(args.condition or args.conditions)
+    if several:
         print(condition_table([(row.name, len(row.drives)) for row in rows], results))
     else:
         print(lap_table(results[0], compared[0], compared_with))
+    named = [row.name for row in rows for _ in row.drives]
     records = [
         laps[name][i].record()
+        | ({"row": row_name} if several else {})
         | {
             "vehicle": car,
             "condition": differences(laps[name][i].conditions),
@@ -119,7 +125,7 @@ def evaluate(args: argparse.Namespace) -> None:
             "ratio_to": compared_with,
             "reference_lap_s": ev.reference_lap_s(laps[name][i], theirs),
         }
-        for laps, theirs in zip(results, compared, strict=True)
+        for row_name, laps, theirs in zip(named, results, compared, strict=True)
         for i in range(len(circuits))
         for name in names
     ]
@@ -128,7 +134,8 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.out:
         write_json(args.out / "results.json", records)
         write_pictures(args.out, circuits, results[shown])
-        write_ghosts(circuits, list(results[shown].values()), args.out / "ghosts.json")
+        told_apart = {name: results[drive] for drive, name in replayed.items()}
+        write_ghosts(circuits, told_apart, args.out / "ghosts.json")
         write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
     if args.video:
         write_video(race(circuits[0], results[shown]), args.video)
@@ -140,10 +147,10 @@ def drive_all(
     names: Sequence[str],
     circuits: Sequence[Any],
     drives: Sequence[Any],
-    kept: int | None,
+    kept: Collection[int],
     workers: Any,
 ) -> list[dict[str, list[Any]]]:
-    """Results on the circuits for each of the drives, by driver; with telemetry those of the drive
+    """Results on the circuits for each of the drives, by driver; with telemetry of those that are
     `kept`.
     """
     from tqdm import tqdm
@@ -166,7 +173,7 @@ def drive_all(
             else:
                 driver = ev.policy_driver(policies[name])
             results[i][name] = chunks.drive_chunks(
-                imap, len(circuits), driver, laps=laps, name=name, telemetry=i == kept,
+                imap, len(circuits), driver, laps=laps, name=name, telemetry=i in kept,
                 conditions=drives[i],
             )  # fmt: skip
     return results
@@ -225,24 +232,6 @@ def arguments() -> argparse.Namespace:
         help="film the drivers' best laps on the first circuit, as a race (needs: pip install -r "
         "requirements-render.txt)")  # fmt: skip
     return parser.parse_args()
-
-
-def vehicle_of(named: str | None, policies: Mapping[str, Any]) -> Any:
-    """The car that is driven: the drivers' own. Raises InputError if there are several."""
-    from racing_env.car.vehicle_files import read_vehicle
-
-    if named is None and policies:
-        vehicle = next(iter(policies.values())).vehicle
-    else:
-        vehicle = read_vehicle(named or DEFAULT_VEHICLE)
-    for path, policy in policies.items():
-        for name, theirs, ours in zip(vehicle._fields, policy.vehicle, vehicle, strict=True):
-            if theirs != ours:
-                raise InputError(
-                    f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
-                    "drivers of one car race each other"
-                )
-    return vehicle
 
 
 def read_references(path: Path) -> dict[str, float]:

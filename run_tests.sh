@@ -21,8 +21,19 @@ jobs=$(at_most 4 $(($(core_count) + 1))) # one more than cores: tests wait for p
 # Threads beside busy processes only take their cores.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 if [[ ${CI:-} == true ]]; then verbosity=-v; else verbosity=-q; fi
+
+# What takes long to compile is compiled once, beside lint and types, for all processes of tests.
+RACING_ENV_TEST_KERNELS=$(mktemp -d)
+export RACING_ENV_TEST_KERNELS
+trap 'rm -rf "$RACING_ENV_TEST_KERNELS"' EXIT
+compiling=()
+for layout in line-preview-1 centre-preview-1; do
+    NUMBA_CACHE_DIR=$RACING_ENV_TEST_KERNELS/$layout PYTHONPATH=. "$PYTHON" tests/kernels.py "$layout" &
+    compiling+=($!)
+done
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
+for job in "${compiling[@]}"; do wait "$job"; done
 "$PYTHON" -m pytest "$verbosity" ${select[@]+"${select[@]}"} \
     --numprocesses="$jobs" --dist=loadfile --durations=5 --cov=racing_env

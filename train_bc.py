@@ -16,7 +16,6 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
@@ -26,7 +25,6 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_csv, write_json
 
 DAGGER_EPISODES = 24  # a round
-DAGGER_EPISODES_ON_ANY_ROAD = 48  # there is more to be seen
 DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
 
 
@@ -67,6 +65,7 @@ def train(args: argparse.Namespace) -> None:
         import numpy as np
         import torch
 
+        from racing_env.car.conditions import NOMINAL
         from racing_env.car.scales import scales_of
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import refuse_difference
@@ -76,21 +75,17 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.data.dataset_writer import DatasetWriter, Origin
         from racing_env.data.recording import record_episodes
         from racing_env.drivers.policy import Policy, save_policy
-        from racing_env.laps.circuit_conditions import conditions_on
         from racing_env.laps.races import flying_laps_s
-        from racing_env.learning import cloning, evidence
+        from racing_env.learning import cloning
         from racing_env.learning.batches import BatchLoader, Demonstrations
         from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
-        from racing_env.learning.judging import judged_under
         from racing_env.learning.network import (
             choose_device,
-            layers_of,
             linear_layers,
             policy_from_layers,
             policy_network,
         )
-        from racing_env.simulation.adaptation import inputs
-        from racing_env.simulation.task import demonstration_task, on_any_road
+        from racing_env.simulation.task import demonstration_task
         from racing_env.tracks.bank import pack_circuits
         from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
@@ -124,9 +119,6 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"{args.data}: was collected on circuits of which {error}") from None
     content = circuits_content(circuits)
     task = demonstration_task(vehicle, layout.name)
-    adapts = data.task_record["conditions"] != task.record()["conditions"]
-    if adapts:
-        task = on_any_road(task)
     made_with = {"circuits": content, "task": task.record()}
     found = {"circuits": data.manifest["circuits"], "task": data.task_record}
     refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
@@ -134,19 +126,14 @@ def train(args: argparse.Namespace) -> None:
     bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
     judges = load_circuits(args.judge_on, vehicle, drivers)
     judge_bank = pack_circuits(judges)
-    conditions = judged_under(len(judges), task)
-    profile_s = conditions_on(judges, conditions).profile_lap_s
 
-    network = policy_network(inputs(layout, adapts)).to(device)
+    network = policy_network(layout.size).to(device)
     optimizer = cloning.adam(network)
-    guesser = evidence.new_network()
     rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
     budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
               "dagger_rounds": args.dagger_rounds}  # fmt: skip
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
     nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
-    if adapts:
-        nobody = replace(nobody, evidence=layers_of(linear_layers(guesser)))
     settings = budget | {"judges": circuits_content(judges), "demonstrations": data.digest()}
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
@@ -156,7 +143,6 @@ def train(args: argparse.Namespace) -> None:
         try:
             network.load_state_dict(saved["network"])
             optimizer.load_state_dict(saved["optimizer"])
-            guesser.load_state_dict(saved["guesser"])
         except (RuntimeError, ValueError):
             raise InputError(
                 f"{checkpoint}: is of another version of this program; use another --out"
@@ -183,9 +169,7 @@ def train(args: argparse.Namespace) -> None:
             folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
             if round_number > 0:
                 policy = policy_from_layers(linear_layers(network), nobody)
-                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(
-                    DAGGER_EPISODES_ON_ANY_ROAD if adapts else DAGGER_EPISODES
-                )
+                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
                 driven = {"seed": args.seed, "round": round_number}
                 origin = Origin(driven, data.manifest["tracks"], content, vehicle, task)
                 writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
@@ -197,19 +181,9 @@ def train(args: argparse.Namespace) -> None:
                         workers_busy_s += busy_s
                     writer.flush()
 
-            # -------- learn: first to guess the conditions, then to drive by the guesses
-            epochs = range(*epoch_ends[round_number : round_number + 2])
-            if adapts:
-                bar.set_description("guesses")
-                evidence.fit_data(
-                    guesser, folders, nobody.adaptation, (args.seed, round_number),
-                    args.epochs if round_number == 0 else 0, len(epochs),
-                )  # fmt: skip
-                nobody = replace(nobody, evidence=layers_of(linear_layers(guesser)))
-                bar.set_description("epochs")
-            learner = nobody if adapts else None
-            train = Demonstrations(folders, validation=False, seed=args.seed, driver=learner)
-            validation = Demonstrations(folders, validation=True, seed=args.seed, driver=learner)
+            # -------- learn
+            train = Demonstrations(folders, validation=False, seed=args.seed)
+            validation = Demonstrations(folders, validation=True, seed=args.seed)
             if not train.steps:
                 raise InputError(
                     f"{args.data}: no episode is left to train on; collect more episodes"
@@ -217,6 +191,7 @@ def train(args: argparse.Namespace) -> None:
             loader = BatchLoader(train, args.batch_size, args.seed + round_number, workers, device)
             checks = BatchLoader(validation, 1024, args.seed, 0, device)
             server_s = descendants_cpu_s()  # of the workers' server, which outlives the round
+            epochs = range(*epoch_ends[round_number : round_number + 2])
             try:
                 fit = cloning.fit(network, optimizer, loader, checks, epochs, args.epochs, show)
             except FloatingPointError as error:
@@ -232,9 +207,10 @@ def train(args: argparse.Namespace) -> None:
 
             # -------- judge: laps on circuits that nobody trained on
             policy = policy_from_layers(linear_layers(network), nobody)
-            laps_s = flying_laps_s(judge_bank, conditions, policy, range(len(judges)))
+            nominal = [NOMINAL] * len(judges)
+            laps_s = flying_laps_s(judge_bank, nominal, policy, range(len(judges)))
             finished = int(np.isfinite(laps_s).sum())
-            ratio = float(np.nanmean(laps_s / profile_s)) if finished else math.inf
+            ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
             if (finished, -ratio) >= best:  # the later one, of several that finish nowhere
                 best = (finished, -ratio)
                 save_policy(policy, out / "policy.safetensors")
@@ -257,7 +233,6 @@ def train(args: argparse.Namespace) -> None:
                     "round": round_number,
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
-                    "guesser": guesser.state_dict(),
                     "curve": curve,
                     "best": list(best),
                     "settings": settings,

@@ -12,8 +12,8 @@ usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [
   --out DIR  where everything goes (runs/default, with --quick runs/quick; with --vehicle runs/NAME,
              runs/NAME-quick); a second start with the same folder skips the stages that are
              finished and goes on with the others
-  --conditions nominal|road  road: a driver who adapts to a car and a road that are not quite as he
-             knows them (nominal)
+  --conditions nominal|road  road: one more stage, and a driver who adapts to a car and a road that
+             are not quite as he knows them (road; with --quick nominal)
   --cluster ADDRESS  a Ray cluster whose CPUs do the work: auto or HOST:PORT, see docs/cluster.md
 Environment: DEMO_WORKERS, BC_WORKERS (0: in the main process), BC_DRIVE_WORKERS, RL_ENVS and SEED
 override."
@@ -24,7 +24,7 @@ bad_input() {
 }
 
 # ---- Flags, seed and budgets --------------------------------------------------------------------
-mode=full dry_run="" out="" vehicle="" cluster="" conditions=nominal start_folder=$PWD
+mode=full dry_run="" out="" vehicle="" cluster="" conditions="" start_folder=$PWD
 while (($#)); do
     case $1 in
     --quick) mode=quick ;;
@@ -54,16 +54,14 @@ if [[ -n $vehicle ]]; then
     fi
     car=(--vehicle "$vehicle")
 fi
-demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20 # full: the scripts' own defaults
+if [[ -z $conditions ]]; then if [[ $mode == quick ]]; then conditions=nominal; else conditions=road; fi; fi
+demo_budget=() bc_budget=() rl_budget=() road_budget=() circuits=random:1000:20 # full: the scripts' own defaults
 if [[ $mode == quick ]]; then
     judges=(--judge-on random:500:8) circuits=random:1000:6
     demo_budget=(--episodes 30 --track random:1:12)
     bc_budget=(--epochs 9 --dagger-rounds 3 "${judges[@]}")
     rl_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
-fi
-if [[ $conditions == road ]]; then
-    if [[ $mode == full ]]; then demo_budget=(--episodes 300); fi # each has conditions of its own
-    demo_budget+=(--conditions road)
+    road_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in
@@ -130,6 +128,9 @@ train() {
         "${bc_crew[@]}" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/rl"
+    if [[ $conditions == nominal ]]; then return; fi
+    stage road train_rl.py --policy "$out/rl/policy.safetensors" --conditions road \
+        ${road_budget[@]+"${road_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/road"
 }
 
 echo "demo workers: $demo_workers"
@@ -146,7 +147,7 @@ if command -v flock >/dev/null; then
     exec 9<"$out"
     flock -n 9 || bad_input "another start is at work in $out"
 fi
-plan="$mode, seed $seed${vehicle:+, vehicle $vehicle}"
+plan="$mode, $conditions, seed $seed${vehicle:+, vehicle $vehicle}"
 if [[ $vehicle == */* ]]; then plan+=", checksum $(cksum <"$vehicle")"; fi
 if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 [[ $(<"$out/plan.txt") == "$plan" ]] ||
@@ -158,8 +159,13 @@ begin_stages
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 train
-stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" \
-    "$out/rl/policy.safetensors" --track $circuits "${evaluation_crew[@]}" \
-    --out "$out/evaluation"
+learnt=("$out/rl/policy.safetensors")
+if [[ $conditions == road ]]; then learnt+=("$out/road/policy.safetensors"); fi
+stage evaluation evaluate.py --driver expert "$out/bc/policy.safetensors" "${learnt[@]}" \
+    --track $circuits "${evaluation_crew[@]}" --out "$out/evaluation"
+if [[ $conditions == road ]]; then
+    stage conditions evaluate.py --driver "${learnt[@]}" --conditions road --laps 1 \
+        --track $circuits "${evaluation_crew[@]}" --out "$out/conditions"
+fi
 "$PYTHON" -m racing_env.laps.run_table "$out"
 "$PYTHON" -m racing_env.laps.report "$out"

@@ -2,6 +2,7 @@
 """Make the cloned driver faster than its teacher, by reinforcement learning.
 
     python train_rl.py --policy runs/first/bc/policy.safetensors --out runs/first/rl
+    python train_rl.py --practice my.csv      # make a shipped driver a specialist of one circuit
 
 Starts from the cloned policy exactly, drives on generated circuits here and in `--envs` worker
 processes, and keeps the best driver by lap time, a lap that is not finished counting one and a
@@ -28,10 +29,16 @@ from racing_env.common.files import locked_folder, readable, write_json, writing
 from racing_env.learning import algorithms
 
 CHECKPOINTS = 10  # a run
+TRACK, JUDGE_ON = "random:1:300", "random:500:160"
+PRACTICE_JUDGES = 8  # drives on the circuit, the sensors of each but the first a little noisy
 
 # in --out
 CHECKPOINT = Path("checkpoint", "training.pt")
 DRIVER = "policy.safetensors"
+
+# of a training beside the usual one: the name of an algorithm's numbers for it, and what it is
+PURPOSES = {"PRACTICE": "practice on one circuit", "ROAD": "drivers who adapt to conditions"}
+PRACTISES_FROM = Path(__file__).resolve().parent / "policies/racecar-nominal.safetensors"
 
 
 def arguments() -> argparse.Namespace:
@@ -44,9 +51,20 @@ def arguments() -> argparse.Namespace:
     meant = "; ".join(f"{name}: {algorithms.summary(name)}" for name in known)
     millions = ", ".join(f"{name} {numbers(name, 'timesteps') / 1e6:g}" for name in known)
     cars = ", ".join(f"{name} {numbers(name, 'cars')}" for name in known)
-    flag("--policy", default="runs/default/bc/policy.safetensors",
-         help="driver to start from (runs/default/bc/policy.safetensors)")  # fmt: skip
-    flag("--out", default="runs/default/rl", help="folder for the policy (runs/default/rl)")
+    flag("--policy", help="driver to start from (runs/default/bc/policy.safetensors; with "
+         f"--practice policies/{PRACTISES_FROM.name})")  # fmt: skip
+    flag("--out", help="folder for the policy (runs/default/rl; with --practice runs/practice/rl)")
+    flag(
+        "--practice",
+        metavar="TRACK",
+        help="train on one circuit alone, and be judged there: in some minutes a specialist of it",
+    )
+    flag(
+        "--conditions",
+        choices=("nominal", "road"),
+        help="road: under conditions that the driver is not told, to which he learns to adapt, "
+        "whether or not he does yet (nominal; of a driver who adapts, road)",
+    )
     flag("--algo", choices=known, default="apg", help=f"{meant} (apg)")
     flag("--timesteps", type=cli.positive_int,
          help=f"transitions ({millions} million)")  # fmt: skip
@@ -59,10 +77,18 @@ def arguments() -> argparse.Namespace:
     flag("--cars", type=cli.size_int,
          help=f"cars of --vec-env batch in all ({cars})")  # fmt: skip
     flag("--data", help="demonstrations, half of each batch; with --algo sac, which gains most so")
-    flag("--track", nargs="+", default=["random:1:300"], metavar="TRACK",
-         help="circuits to train on, as for collect_demonstrations.py (random:1:300)")  # fmt: skip
-    flag("--judge-on", nargs="+", default=["random:500:160"], metavar="TRACK",
-         help="circuits to choose the best driver by, not trained on (random:500:160)")  # fmt: skip
+    flag(
+        "--track",
+        nargs="+",
+        metavar="TRACK",
+        help=f"circuits to train on, as for collect_demonstrations.py ({TRACK})",
+    )
+    flag(
+        "--judge-on",
+        nargs="+",
+        metavar="TRACK",
+        help=f"circuits to choose the best driver by, not trained on ({JUDGE_ON})",
+    )
     flag("--device", choices=("auto", "cpu", "cuda"), default="auto",
          help="auto is CUDA where there is one (auto)")  # fmt: skip
     flag("--seed", type=cli.seed_int, default=0, help="decides everything (0)")
@@ -72,8 +98,40 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def resolve_defaults(args: argparse.Namespace) -> None:
+    """Fill in what was not given, by what is asked for. Raises InputError for a contradiction."""
+    if args.practice and args.conditions == "road":
+        raise InputError(f"--practice {args.practice}: is under nominal conditions")
+    if args.practice and (args.track or args.judge_on):
+        raise InputError(
+            f"--practice {args.practice}: is the circuit to train and to be judged on; "
+            "leave out --track and --judge-on"
+        )
+    run = Path("runs/practice" if args.practice else "runs/default")
+    clone = PRACTISES_FROM if args.practice else run / "bc" / DRIVER
+    args.policy = args.policy or str(clone)
+    args.out = args.out or str(run / "rl")
+    args.track = [args.practice] if args.practice else args.track or [TRACK]
+    args.judge_on = [args.practice] if args.practice else args.judge_on or [JUDGE_ON]
+
+
+def purpose_of(args: argparse.Namespace, adapts: bool) -> str:
+    """Which of an algorithm's numbers a training needs; adapts: whether the driver does already.
+
+    Raises InputError for a contradiction.
+    """
+    if args.practice:
+        return "PRACTICE"
+    if adapts and args.conditions == "nominal":
+        raise InputError(
+            f"--conditions nominal: the driver {args.policy} adapts, and would forget how"
+        )
+    return "ROAD" if adapts or args.conditions == "road" else "NUMBERS"
+
+
 def main() -> None:
     args = arguments()
+    resolve_defaults(args)
     with locked_folder(args.out, "checkpoint"):
         train(args)
 
@@ -113,15 +171,22 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.laps.evaluation import demonstrated_laps
         from racing_env.laps.plots import learning_curve
         from racing_env.laps.races import racing
+        from racing_env.learning.adapting import adapting
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
-        from racing_env.learning.judging import JudgeDrivers, MovingAverage, judged_under, rank
+        from racing_env.learning.judging import (
+            JudgeDrivers,
+            MovingAverage,
+            judged_under,
+            judged_with_noise,
+            rank,
+        )
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
         from racing_env.learning.pooled_vec_env import PooledVecEnv
         from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
-        from racing_env.simulation.task import on_any_road, training_task
+        from racing_env.simulation.task import on_any_road, specialist_task, training_task
         from racing_env.tracks.bank import pack_circuits
         from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
@@ -138,24 +203,27 @@ def train(args: argparse.Namespace) -> None:
     algorithm = algorithms.load(args.algo)
     if args.data and not algorithm.USES_DEMONSTRATIONS:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
-    timesteps = args.timesteps or algorithm.NUMBERS.timesteps
-    cars = (args.cars or algorithm.NUMBERS.cars) if args.vec_env == "batch" else args.envs
-    numbers = algorithm.NUMBERS._replace(timesteps=timesteps, cars=cars)
+    clone = load_policy(args.policy)
+    purpose = purpose_of(args, clone.adapts)
+    numbers = getattr(algorithm, purpose)
+    if numbers is None:
+        raise InputError(f"--algo {args.algo}: does not serve for {PURPOSES[purpose]}; use apg")
+    timesteps = args.timesteps or numbers.timesteps
+    cars = (args.cars or numbers.cars) if args.vec_env == "batch" else args.envs
+    numbers = numbers._replace(timesteps=timesteps, cars=cars)
+    own_numbers = {"numbers": numbers} if purpose != "NUMBERS" else {}
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
                "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
-               "policy": args.policy, "data": args.data}  # fmt: skip
+               "policy": args.policy, "data": args.data,
+               "practice": args.practice, "conditions": args.conditions}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    clone = replace(load_policy(args.policy), record=record)
-    task = training_task(clone.vehicle, clone.layout.name)
-    if clone.adapts and not algorithm.ADAPTS:
-        raise InputError(
-            f"{args.policy}: its driver adapts to conditions, which --algo {args.algo} does not "
-            "learn; clone demonstrations of --conditions nominal"
-        )
-    if clone.adapts:
+    clone = replace(clone, record=record)
+    task = (specialist_task if args.practice else training_task)(clone.vehicle, clone.layout.name)
+    if purpose == "ROAD":
+        clone = clone if clone.adapts else adapting(clone, args.seed)
         task = on_any_road(task)
-    settings = algorithm.training_settings(task, args.seed, clone)
+    settings = algorithm.training_settings(task, args.seed, clone, **own_numbers)
     most = most_processes(cars, settings)
     if args.vec_env == "batch" and args.envs >= most:
         raise InputError(
@@ -175,6 +243,10 @@ def train(args: argparse.Namespace) -> None:
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
     held_back = load_circuits(args.judge_on, clone.vehicle, workers)
+    if args.practice:
+        if len(circuits) != 1:
+            raise InputError(f"--practice {args.practice}: {len(circuits)} circuits, one is needed")
+        held_back *= PRACTICE_JUDGES
     same = given | {
         "checkpoint_version": 8,
         "algo": args.algo,
@@ -191,6 +263,8 @@ def train(args: argparse.Namespace) -> None:
     demonstrated_s = demonstrated_laps(held_back)
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
     conditions = judged_under(len(held_back), task)
+    if args.practice:
+        conditions = judged_with_noise(len(held_back))
     profile_s = conditions_on(held_back, conditions).profile_lap_s
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
@@ -208,7 +282,7 @@ def train(args: argparse.Namespace) -> None:
         tracked(args.wandb, out, decides),
     ):
         del bank  # which the processes map from a file
-        model = algorithm.make_model(env, timesteps, args.seed, device, args.data)
+        model = algorithm.make_model(env, timesteps, args.seed, device, args.data, **own_numbers)
         try:
             algorithm.start_from(model, clone)
         except ValueError:
@@ -257,8 +331,12 @@ def train(args: argparse.Namespace) -> None:
     )
     learning_curve(out / "curve.csv", out / "learning_curve.png")
     show_curve(judge.curve)
-    print(f"best: {best['finished']} of {best['circuits']} circuits, {shown(best['lap_ratio'])}; "
+    what = "drives" if args.practice else "circuits"
+    print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])}; "
           f"in {out}")  # fmt: skip
+    if args.practice:
+        print(f"before and after: python evaluate.py --driver expert {args.policy} {out / DRIVER} "
+              f"--track {args.practice} --out {out.parent / 'evaluation'}")  # fmt: skip
 
 
 def paid_and_seen(vehicle: Vehicle, task: Mapping[str, Any]) -> dict[str, Any]:

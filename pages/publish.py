@@ -3,7 +3,7 @@
     python -m pages.publish runs/default --real real.json
 
 Copies the run's records into benchmarks/results/cars/CAR (with the machine and the commit it was
-made with) and its driver into policies/, that of the default car with the pictures of docs/, and
+made with) and its drivers into policies/, those of the default car with the pictures of docs/, and
 writes the README's tables from the records of all cars. real.json is what `evaluate.py --driver
 expert CLONE RL --track FOLDER [--reference CSV] --json` wrote about the run's drivers on real
 circuits, with their time-optimal laps as the reference where there are some.
@@ -18,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.measuring import ROOT
+from pages.condition_picture import write_condition_picture
 from pages.marks import between
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import name_of_vehicle, shipped_names
@@ -26,7 +27,9 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import read_json, replaced_atomically, write_json
 from racing_env.common.run_record import FILE
 from racing_env.drivers.policy import load_policy
-from racing_env.laps.run_table import duration, finished_of, laps_compared
+from racing_env.laps.condition_map import Record, pace, rows_of
+from racing_env.laps.condition_rows import NOMINAL_NAME
+from racing_env.laps.run_table import decimal, driver_name, duration, finished_of, laps_compared
 
 RESULTS = "benchmarks/results/cars"
 REAL, MACHINE = "real_circuits.json", "machine.json"
@@ -36,7 +39,10 @@ RECORDS = {  # in RESULTS/CAR, from the run's folder
     "bc_curve.csv": "bc/curve.csv",
     "rl.json": "rl/summary.json",
     "rl_curve.csv": "rl/curve.csv",
+    "road.json": "road/summary.json",
+    "road_curve.csv": "road/curve.csv",
     "evaluation.json": "evaluation/results.json",
+    "conditions.json": "conditions/results.json",
     "memory.json": "memory.json",
 }
 PICTURES = {  # of the default car
@@ -47,7 +53,9 @@ DRIVER_NAMES = {
     "expert": "expert (classical, best pace per circuit)",
     "clone": "clone (behaviour cloning and DAgger)",
     "RL driver": "RL driver (from the clone)",
+    "adapting driver": "adapting driver (from the RL driver)",
 }
+DRIVERS = {"": "road", "-nominal": "rl"}  # what the name of a policy ends with -> its stage
 
 
 def machine(run: Path, car: str) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def machine(run: Path, car: str) -> dict[str, Any]:
 
     Raises InputError if it does not say so.
     """
-    path = run / "rl" / FILE
+    path = run / "road" / FILE
     try:
         start = read_json(path)[-1]
         named = "" if car == DEFAULT_VEHICLE else f" --vehicle {car}"
@@ -86,7 +94,7 @@ def car_of(policy: Path) -> str:
 
 def laps_table(folders: list[Path]) -> str:
     lines = [
-        "Mean of the best flying laps on the circuits that all three drivers of a car finish",
+        "Mean of the best flying laps on the circuits that all drivers of a car finish",
         f"(`{RESULTS}/*/evaluation.json`):",
         "",
         "| car | driver | circuits finished | lap / expert's lap | lap / speed profile |",
@@ -127,23 +135,51 @@ def real_table(folders: list[Path]) -> str:
     return "\n".join(lines)
 
 
+def conditions_table(folders: list[Path]) -> str:
+    """Of each car and driver the laps finished and their pace: on the car as it is, under the grid
+    of conditions, and under draws of all of them together.
+    """
+    lines = [
+        "Laps finished, and their mean over the lap of the speed profile under the same condition",
+        f"(`{RESULTS}/*/conditions.json`):",
+        "",
+        "| car | driver | the car as it is | one thing different, or two | all drawn together |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for folder in folders:
+        rows = rows_of(read_json(folder / "conditions.json"))
+        for driver in next(iter(rows.values())):
+            kinds: dict[str, list[Record]] = {"nominal": [], "grid": [], "draws": []}
+            for name, drives in rows.items():
+                kind = name if name == NOMINAL_NAME else "draws" if "draws" in name else "grid"
+                kinds[kind] += drives[driver]
+            cells = [
+                f"{finished_of(drives)}, {decimal(pace(drives), 3)}" for drives in kinds.values()
+            ]
+            name = DRIVER_NAMES[driver_name(driver)]
+            lines.append(f"| {folder.name} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def stages_table(folders: list[Path]) -> str:
     lines = [
         f"A run of each car (`{RESULTS}/*/`), wall time and throughput:",
         "",
-        "| command | machine | demonstrations | cloning | reinforcement learning | peak memory |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| command | machine | demonstrations | cloning | reinforcement learning "
+        "| learning to adapt | peak memory |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for folder in folders:
-        on, demos, bc, rl, memory = (
-            read_json(folder / name)
-            for name in (MACHINE, "demonstrations.json", "bc.json", "rl.json", "memory.json")
+        on, demos, bc, rl, road, memory = (
+            read_json(folder / f"{name}.json")
+            for name in ("machine", "demonstrations", "bc", "rl", "road", "memory")
         )
         lines.append(
             f"| `{on['command']}` | {on['cores']} cores ({on['processor']}), {on['date']} "
             f"| {duration(demos['wall_s'])}, {demos['transitions_per_s']:,.0f} transitions/s "
             f"| {duration(bc['wall_s'])}, {bc['examples_per_s']:,.0f} examples/s "
             f"| {duration(rl['wall_s'])}, {rl['steps_per_s']:,.0f} steps/s "
+            f"| {duration(road['wall_s'])}, {road['steps_per_s']:,.0f} steps/s "
             f"| {memory['peak_bytes'] / 1e6:,.0f} MB |"
         )
     return "\n".join(lines)
@@ -162,13 +198,14 @@ def main() -> None:
 
 def publish(run: Path, real: Path | None, checkout: Path) -> None:
     """Copy and write all, or nothing if something is lacking: then InputError names it."""
-    driver = run / "rl" / "policy.safetensors"
-    require([driver])
-    car = car_of(driver)
+    drivers = {end: run / stage / "policy.safetensors" for end, stage in DRIVERS.items()}
+    require(drivers.values())
+    car = car_of(drivers[""])
     folder = f"{RESULTS}/{car}"
     copies = {f"{folder}/{target}": run / source for target, source in RECORDS.items()}
-    copies[f"policies/{car}.safetensors"] = driver
-    copies[f"policies/{car}.csv"] = run / "rl/curve.csv"
+    for end, driver in drivers.items():
+        copies[f"policies/{car}{end}.safetensors"] = driver
+        copies[f"policies/{car}{end}.csv"] = driver.parent / "curve.csv"
     if real is not None:
         copies[f"{folder}/{REAL}"] = real
     if car == DEFAULT_VEHICLE:
@@ -182,6 +219,10 @@ def publish(run: Path, real: Path | None, checkout: Path) -> None:
         (checkout / target).parent.mkdir(parents=True, exist_ok=True)
         with replaced_atomically(checkout / target) as temporary:
             shutil.copyfile(source, temporary)
+    if car == DEFAULT_VEHICLE:
+        rows = rows_of(read_json(run / RECORDS["conditions.json"]))
+        names = [driver_name(driver) for driver in next(iter(rows.values()))]
+        write_condition_picture(rows, names, checkout / "docs" / "conditions.png")
     write_json(checkout / folder / MACHINE, on)
     write_tables(checkout)
 
@@ -201,6 +242,14 @@ def require_comparison(laps: Path) -> None:
         )
 
 
+TABLES = {
+    "laps": laps_table,
+    "real": real_table,
+    "conditions": conditions_table,
+    "stages": stages_table,
+}
+
+
 def write_tables(checkout: Path) -> None:
     """The README's tables anew, from the records of all cars that have some, the default first."""
     names = sorted(shipped_names(), key=lambda name: (name != DEFAULT_VEHICLE, name))
@@ -208,7 +257,7 @@ def write_tables(checkout: Path) -> None:
     folders = [folder for folder in folders if (folder / MACHINE).exists()]
     readme = checkout / "README.md"
     text = readme.read_text(encoding="utf-8")
-    for name, written in (("laps", laps_table), ("real", real_table), ("stages", stages_table)):
+    for name, written in TABLES.items():
         text = between(text, name, written(folders))
     with replaced_atomically(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -69,7 +69,7 @@ def checked_conditions(given: Any, vehicle: Vehicle) -> Conditions:
         )
     limits = ranges_for(LIMITS, vehicle)._asdict()
     for name, value in given.items():
-        least, most = limits[name]
+        least, most, _ = limits[name]
         if not (is_number(value) and least <= value <= most):
             raise InputError(
                 f"conditions: {name} {shown(value)}: a number from {least:g} to {most:g} is needed"

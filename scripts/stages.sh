@@ -11,7 +11,7 @@ stop_code=""
 stage() {
     local name=$1 log=$out/logs/$1.log finished=$out/logs/$1.finished status=0
     shift
-    if [[ -e $log && $name != evaluation ]]; then set -- "$@" --resume; fi
+    if [[ -e $log && $1 != evaluate.py ]]; then set -- "$@" --resume; fi
     if [[ -n $dry_run ]]; then
         printf '%q' "$PYTHON" && printf ' %q' "$@" && echo
         return

@@ -1,6 +1,7 @@
 """Drivers who guess their conditions, of random weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from cars import RACECAR
@@ -27,6 +28,14 @@ def adapting_policy(seed: int = 0) -> Policy:
     layers = random_layers(rng, [inputs(LAYOUT, adapts=True), 16, ACTION_SIZE], 0.1)
     weights, biases = zip(*layers, strict=True)
     return Policy(weights, biases, RACECAR, LAYOUT, {"name": "one who adapts"}, evidence)
+
+
+def adapting_straight_on(seed: int = 5) -> Policy:
+    """One who goes straight on, moved a little by all that he sees and guesses."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(0.0, 1e-3, (ACTION_SIZE, inputs(LAYOUT, adapts=True))).astype(np.float32)
+    bias = np.array([0.0, 0.5], np.float32)
+    return replace(adapting_policy(seed), weights=(weight,), biases=(bias,), record={})
 
 
 def random_drive(steps: int, n: int, seed: int = 0) -> np.ndarray:

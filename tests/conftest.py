@@ -1,8 +1,10 @@
 """For all tests: signals as they are in a terminal, no deadlines, caches that nobody shares."""
 
 import os
+import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -15,7 +17,10 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 # Tests that run side by side, and the programs that they start, would spoil each other's cache of
-# compiled kernels. Numba reads this when it is imported; the folder goes with the process.
+# compiled kernels. Numba reads this when it is imported; the folder goes with the process, and
+# begins as a copy of what `tests/kernels.py` compiled for all of them.
 if "PYTEST_XDIST_WORKER" in os.environ:
     kernels = tempfile.TemporaryDirectory(prefix="racing-env-kernels-")
     os.environ["NUMBA_CACHE_DIR"] = kernels.name
+    for compiled in Path(os.environ.get("RACING_ENV_TEST_KERNELS", kernels.name)).iterdir():
+        shutil.copytree(compiled, kernels.name, dirs_exist_ok=True)

@@ -15,6 +15,11 @@ def star(radius_m: float, depth: float, lobes: int, right_m: float, left_m: floa
     return track_from_centre_line("star", x, y, *widths, REFERENCE)
 
 
+def ring() -> Track:
+    """One that the racecar laps in a dozen seconds."""
+    return star(30.0, 0.1, 3, 5.0, 5.0)
+
+
 def rounded_square(straight_m: float, radius_m: float, width_m: float) -> Track:
     """Four straights joined by four left-hand quarter circles; the first corner is at the start."""
     turn = np.linspace(0.0, 0.5 * np.pi, 12, endpoint=False)

@@ -39,6 +39,7 @@ def test_every_flag_of_the_scripts_is_documented():
     text = (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8")
     for script in (
         "collect_demonstrations.py", "train_bc.py", "train_rl.py", "evaluate.py", "export.py",
+        "drive.py",
     ):  # fmt: skip
         source = (ROOT / script).read_text(encoding="utf-8")
         for flag in re.findall(r'(?:flag|add|add_argument)\(\s*"(--[\w-]+)"', source):

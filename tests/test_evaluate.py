@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adapting import adapting_straight_on
 from cars import RACECAR, scaled
-from guessers import new_adapting
 from processes import ROOT, run
 
 from evaluate import file_stems
@@ -89,7 +89,7 @@ def test_out_has_a_report_with_both_drivers(evaluated):
 def on_other_roads(tmp_path_factory):
     """Of a driver who guesses his conditions, and the expert."""
     folder = tmp_path_factory.mktemp("roads")
-    save_policy(new_adapting(), folder / "guesser.safetensors")
+    save_policy(adapting_straight_on(), folder / "guesser.safetensors")
     done = evaluate(
         "--driver", "expert", "guesser.safetensors", "--track", "oval", "club", "--laps", 1,
         "--condition", "friction=0.9,noise=1", "--condition", "nominal", "--out", "out",

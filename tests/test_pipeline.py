@@ -8,19 +8,24 @@ from processes import run
 
 from racing_env.drivers.policy import load_policy
 
-STAGES = {
-    "collect_demonstrations.py": "--track oval club --episodes 2 --out demonstrations",
-    "train_bc.py": "--data demonstrations --epochs 1 --dagger-rounds 0 --judge-on oval --out bc",
-    "train_rl.py": "--policy bc/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
-    "--track oval --judge-on oval --out rl",
-    "evaluate.py": "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "
-    "--laps 1 --json evaluation.json",
-}
+STAGES = (
+    ("collect_demonstrations.py", "--track oval club --episodes 2 --out demonstrations"),
+    ("train_bc.py", "--data demonstrations --epochs 1 --dagger-rounds 0 --judge-on oval --out bc"),
+    ("train_rl.py", "--policy bc/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
+     "--track oval --judge-on oval --out rl"),
+    ("train_rl.py", "--policy rl/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
+     "--track oval --judge-on oval --conditions road --out road"),
+    ("evaluate.py", "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "
+     "--laps 1 --json evaluation.json"),
+    ("evaluate.py", "--driver rl/policy.safetensors road/policy.safetensors --track oval --laps 1 "
+     "--condition nominal --condition friction=0.9 --json conditions.json"),
+)  # fmt: skip
 SUMMARIES = {
     "demonstrations": {"stage", "workers", "wall_s", "transitions_per_s"},
     "bc": {"stage", "workers", "wall_s", "examples_per_s", "laps_finished", "lap_ratio"},
     "rl": {"stage", "envs", "wall_s", "steps_per_s", "timesteps", "laps_finished", "lap_ratio"},
 }
+SUMMARIES["road"] = SUMMARIES["rl"]
 
 
 def strict_json(path: Path):
@@ -28,18 +33,11 @@ def strict_json(path: Path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "conditions"),
-    [
-        ("line-preview-1", "nominal"),
-        ("line-preview-1", "road"),
-        pytest.param("centre-preview-1", "nominal", marks=pytest.mark.slow),
-    ],
+    "layout", ["line-preview-1", pytest.param("centre-preview-1", marks=pytest.mark.slow)]
 )
-def test_pipeline(tmp_path, layout, conditions):
-    for script, flags in STAGES.items():
-        seen = ()
-        if script == "collect_demonstrations.py":
-            seen = ("--layout", layout, "--conditions", conditions)
+def test_pipeline(tmp_path, layout):
+    for script, flags in STAGES:
+        seen = ("--layout", layout) if script == "collect_demonstrations.py" else ()
         done = run(script, *flags.split(), *seen, cwd=tmp_path)
         assert done.returncode == 0, (script, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
@@ -48,12 +46,14 @@ def test_pipeline(tmp_path, layout, conditions):
         assert keys <= set(summary), stage
         assert summary["wall_s"] > 0
     assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 5120
-    for stage in ("bc", "rl"):
+    for stage, script in (("bc", "train_bc.py"), ("rl", "train_rl.py"), ("road", "train_rl.py")):
         policy = load_policy(tmp_path / stage / "policy.safetensors")
-        assert policy.record["made_by"] == f"train_{stage}.py"
+        assert policy.record["made_by"] == script
+        assert policy.adapts == (stage == "road")
         assert policy.layout.name == layout
-        assert policy.adapts == (conditions == "road")
         assert (tmp_path / stage / "curve.csv").read_text().count("\n") >= 2
+    under = strict_json(tmp_path / "conditions.json")
+    assert [result["condition"] for result in under] == [{}] * 2 + [{"friction": 0.9}] * 2
     results = strict_json(tmp_path / "evaluation.json")
     results = results["results"] if isinstance(results, dict) else results
     assert [result["track"] for result in results] == ["oval"] * 3

@@ -110,7 +110,8 @@ def test_dry_run_prints_the_plan_and_runs_nothing(checkout: Path) -> None:
     assert result.returncode == 0
     assert [line.split(":")[0] for line in lines[:3]] == ["demo workers", "bc workers", "rl envs"]
     scripts = [line.split()[1] for line in lines[3:]]
-    assert scripts == ["collect_demonstrations.py", "train_bc.py", "train_rl.py"]
+    assert scripts == ["collect_demonstrations.py", "train_bc.py", *["train_rl.py"] * 2]
+    assert "--conditions road" in lines[-1] and "rl/policy.safetensors" in lines[-1]
     assert sorted(checkout.rglob("*")) == before
 
 
@@ -122,6 +123,19 @@ def test_environment_overrides(tmp_path: Path) -> None:
     assert f"--workers 3 --seed 17 --out {tmp_path}/demonstrations" in lines[3]
     assert f"--drive-workers 1 --workers 0 --seed 17 --out {tmp_path}/bc" in lines[4]
     assert f"--envs 2 --seed 17 --out {tmp_path}/rl" in lines[5]
+    assert f"--envs 2 --seed 17 --out {tmp_path}/road" in lines[6]
+
+
+@pytest.mark.parametrize(
+    ("flags", "road"),
+    [([], True), (["--conditions", "nominal"], False), (["--quick"], False),
+     (["--quick", "--conditions", "road"], True)],
+    ids=str,
+)  # fmt: skip
+def test_the_last_stage_is_left_out_where_nobody_is_to_adapt(tmp_path, flags, road) -> None:
+    result = train("--dry-run", "--out", str(tmp_path), *flags, root=ROOT)
+    assert (f"--out {tmp_path}/road" in result.stdout) == road
+    assert ("--conditions road" in result.stdout) == road
 
 
 def test_thread_limits_in_the_environment_do_not_change_the_counts() -> None:

@@ -125,6 +125,25 @@ def test_files_of_a_run(here):
     assert not torch.equal(saved()["average"][0], torch.from_numpy(clone.weights[0]))
 
 
+def test_practice_is_on_one_circuit_with_numbers_of_its_own(here, capsys):
+    flags = ("--device", "cpu", "--seed", 3, "--timesteps", 1024, "--envs", 1, "--cars", 8)
+    assert train("--practice", "oval", *flags) == (0, [])
+    assert strict_json(here / "rl" / "summary.json")["circuits"] == train_rl.PRACTICE_JUDGES
+    events = EventAccumulator("rl/tensorboard")
+    events.Reload()
+    numbers = apg.PRACTICE._replace(timesteps=1024, cars=8)
+    assert numbers.steering_noise < apg.NUMBERS.steering_noise
+    for name, number in numbers._asdict().items():
+        assert events.Scalars(f"numbers/{name}")[0].value == pytest.approx(number), name
+    run_record = strict_json(here / "rl" / "run.json")[-1]
+    assert run_record["flags"]["practice"] == "oval"
+    assert_refused(train("--practice", "club", *flags, "--resume"), "circuits.0", "rl")
+    assert_refused(
+        train("--practice", "oval", "--algo", "ppo", out="other"), "--algo ppo: does not serve"
+    )
+    assert_refused(train("--practice", "random:1:2", out="other"), "2 circuits, one is needed")
+
+
 def learnt(out: str) -> list[bytes]:
     """What a run has learnt, bit by bit, and its policy file."""
     state = saved(out)
@@ -460,6 +479,7 @@ def test_bad_flags(arguments):
         (["--judge-on", "nowhere"], "nowhere"),
         (["--algo", "sac", "--data", "nowhere"], "nowhere: no manifest.json"),
         (["--data", "somewhere"], "--data somewhere: --algo apg does not use demonstrations"),
+        (["--practice", "oval"], "--practice oval: is the circuit to train and to be judged on"),
     ],
     ids=str,
 )

@@ -29,10 +29,11 @@ class Conditions(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What an episode's condition is drawn from, evenly."""
+    """What an episode's condition is drawn from, evenly, but for a share that is nominal."""
 
     least: float
     most: float
+    nominal_share: float = 0.0
 
 
 class ConditionRanges(NamedTuple):
@@ -58,6 +59,17 @@ ROAD = ConditionRanges(
     downforce=Range(0.8, 1.2),
     delay_s=Range(0.0, 0.1),
     noise=Range(0.0, 1.0),
+)
+# What drivers learn on is a little more than that: the ends of a range are no rare case then. The
+# nominal delay and noise are at one end each, and not rare either.
+LEARNING_ROAD = ConditionRanges(
+    friction=Range(0.75, 1.15),
+    mass=Range(0.88, 1.12),
+    power=Range(0.88, 1.12),
+    tyre_stiffness=Range(0.75, 1.3),
+    downforce=Range(0.75, 1.25),
+    delay_s=Range(0.0, 0.12, nominal_share=0.2),
+    noise=Range(0.0, 1.2, nominal_share=0.3),
 )
 LIMITS = ConditionRanges(
     friction=Range(0.1, 3.0),
@@ -151,16 +163,22 @@ def row_of(conditions: Conditions, control_step_s: float) -> np.ndarray:
 def ranges_for(ranges: ConditionRanges, vehicle: Vehicle) -> ConditionRanges:
     """Ranges of the reference car for another."""
     time = scales_of(vehicle).time
-    return ranges._replace(delay_s=Range(*(time * value for value in ranges.delay_s)))
+    least_s, most_s, nominal_share = ranges.delay_s
+    return ranges._replace(delay_s=Range(time * least_s, time * most_s, nominal_share))
 
 
 def draw_conditions(ranges: ConditionRanges, rng: np.random.Generator) -> Conditions:
-    """Draw each condition evenly from its range; takes no number from rng for one that is fixed."""
-    values = (
-        range_.least if range_.least == range_.most else float(rng.uniform(*range_))
-        for range_ in ranges
-    )
-    return Conditions(*values)
+    """Draw each condition from its range; takes no number from rng for one that is fixed."""
+    return Conditions(*(_draw(*both, rng) for both in zip(ranges, NOMINAL, strict=True)))
+
+
+def _draw(range_: Range, nominal: float, rng: np.random.Generator) -> float:
+    least, most, nominal_share = range_
+    if least == most:
+        return least
+    if nominal_share and rng.random() < nominal_share:
+        return nominal
+    return float(rng.uniform(least, most))
 
 
 def noise_scales(vehicle: Vehicle) -> np.ndarray:
@@ -189,7 +207,7 @@ def read_conditions(text: str, vehicle: Vehicle) -> Conditions:
 
 
 def _number(name: str, text: str, vehicle: Vehicle) -> float:
-    least, most = getattr(ranges_for(LIMITS, vehicle), name)
+    least, most, _ = getattr(ranges_for(LIMITS, vehicle), name)
     try:
         value = float(text)
     except ValueError:

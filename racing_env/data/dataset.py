@@ -7,18 +7,16 @@ does not exist for a reader.
 
 import hashlib
 import json
-import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from racing_env.car.conditions import Conditions
 from racing_env.car.vehicle import Vehicle, vehicle_from_record
-from racing_env.common.errors import InputError, shown
+from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.layouts import layout_named
@@ -66,19 +64,6 @@ class DataSet:
         """(shard index, first row, rows) of every episode."""
         index = {shard["name"]: i for i, shard in enumerate(self.manifest["shards"])}
         return [(index[e["shard"]], e["start"], e["steps"]) for e in self.manifest["episodes"]]
-
-    def conditions(self, episode: Mapping[str, Any]) -> dict[str, float]:
-        """An episode's conditions that are not nominal; raises InputError if they are none."""
-        found = episode.get("conditions", {})
-        if not isinstance(found, dict) or not all(
-            name in Conditions._fields and type(value) in (int, float) and math.isfinite(value)
-            for name, value in found.items()
-        ):
-            raise InputError(
-                f"{self.folder / MANIFEST}: an episode has conditions {shown(found)}; expected "
-                f"numbers for some of {', '.join(Conditions._fields)}"
-            )
-        return found
 
     def verify_checksums(self) -> None:
         """Read every shard once and compare it with the manifest; raises InputError at a

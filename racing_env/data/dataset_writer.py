@@ -110,9 +110,11 @@ class DatasetWriter:
         self._pending = []
 
 
-def refuse_existing(folder: str | Path, resume: bool) -> None:
+def refuse_existing(
+    folder: str | Path,
+    resume: bool,
+    way_out: str = "use --resume to go on with it, or another --out",
+) -> None:
     """Raise InputError if a folder holds a data set that is not to be gone on with."""
     if not resume and (Path(folder) / MANIFEST).exists():
-        raise InputError(
-            f"{folder}: already holds a data set; use --resume to go on with it, or another --out"
-        )
+        raise InputError(f"{folder}: already holds a data set; {way_out}")

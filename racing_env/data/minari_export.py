@@ -63,7 +63,7 @@ def write_minari(folder: str | Path, dataset_id: str) -> Any:
                 env="racing_env/Race-v0",
                 observation_space=spaces.Box(low, high, dtype=np.float32),
                 action_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
-                algorithm_name="expert with disturbances",
+                algorithm_name=data.manifest["settings"].get("driver", "expert with disturbances"),
                 description=f"racing_env demonstrations: {data.manifest['settings']}",
             )
     except BaseException:

@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from racing_env.car.conditions import NOMINAL_RANGES, differences, draw_conditions
 from racing_env.car.dynamics import VX
 from racing_env.common.workers import Workers
 from racing_env.data.dataset_writer import Episode
-from racing_env.drivers.expert import careful_paces, expert_actions
+from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.adaptation import LAST_ASKED
 from racing_env.simulation.motion import END_NAMES, ON_TRACK, CarTable
-from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
@@ -30,12 +27,6 @@ PUSH_S = 0.4
 PUSH_STEERING = 0.1  # standard deviations, as shares of full lock (up to PUSH_SPEED_MPS, less
 PUSH_SPEED_MPS = 12.0  # in proportion above it) and of full pedal
 PUSH_PEDALS = 0.3
-# Of the pace that he is to have at the demonstrations' labels, for an episode under conditions: the
-# expert knows the grip, so that his speed would tell it. What is to be learnt is what the car does.
-PACE_SHARES = (0.75, 1.02)
-# Of each step's action by itself, as a learner shakes his to find out: standard deviations of
-# steering and pedals, times up to so much in an episode under conditions.
-SHAKES, SHAKES_MOST = (0.02, 0.08), 1.5
 
 
 # Driven in one simulator, whose calls cost as much for three cars as for one. The same number
@@ -115,42 +106,24 @@ def record_together(
     simulator, scales = Simulator(circuits, len(seeds), task), circuits.scales
     steps = int(task.time_limit_s / task.control_step_s)
     pushes = np.empty((len(seeds), steps, 2))
-    errors = np.zeros((len(seeds), steps, CHANNELS))  # of the sensors
-    facts: list[dict[str, Any]] = [{} for _ in seeds]
-    pace_shares, shakes = np.ones(len(seeds)), np.zeros((len(seeds), steps, 2))
     for car, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
         circuit = int(rng.integers(len(names)))
-        start = draw_start(task.starts, circuits, circuit, rng)
-        conditions = draw_conditions(task.conditions, rng)
-        simulator.place(car, circuit, *start, conditions=conditions)
+        simulator.place(car, circuit, *draw_start(task.starts, circuits, circuit, rng))
         pushes[car] = _pushes(rng, steps, task.control_step_s / scales.time)
-        if conditions.noise:
-            errors[car] = rng.standard_normal((steps, CHANNELS))
-        if task.conditions != NOMINAL_RANGES:
-            facts[car]["conditions"] = differences(conditions)
-            pace_shares[car] = rng.uniform(*PACE_SHARES)
-            shakes[car] = rng.uniform(0.0, SHAKES_MOST) * rng.standard_normal((steps, 2)) * SHAKES
-    paces = careful_paces(simulator)
-    slower = (pace_shares != 1.0).any()
     rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in seeds]
+    facts: list[dict[str, Any]] = [{} for _ in seeds]
     driving = np.arange(len(seeds))  # whose cars are still in the simulator, in its order
     for step in range(steps):
-        simulator.noise[:] = errors[driving, step]
         seen = simulator.observe()
-        labels = actions = expert_actions(simulator, paces[driving])
+        labels = expert_actions(simulator, np.full(simulator.n, DEMONSTRATION_PACE))
         if policy is None:
-            if slower:
-                actions = expert_actions(simulator, (paces * pace_shares)[driving])
             speed_mps = np.maximum(simulator.state[VX], scales.speed)
             push = pushes[driving, step]
             push[:, 0] *= np.minimum(PUSH_SPEED_MPS * scales.speed / speed_mps, 1.0)
-            actions = np.clip(actions + push + shakes[driving, step], -1.0, 1.0)
+            actions = np.clip(labels + push, -1.0, 1.0)
         else:
-            actions = policy.act(seen, simulator.memory)
-            if policy.adapts:
-                actions = np.clip(actions + shakes[driving, step], -1.0, 1.0)
-                simulator.memory[:, LAST_ASKED : LAST_ASKED + 2] = actions
+            actions = policy.act(seen)
         simulator.step(actions)
         cars = simulator.cars
         rewards = cars.rewards.sum(axis=1)
@@ -158,12 +131,12 @@ def record_together(
         for i, drive in enumerate(driving.tolist()):
             rows[drive].append((seen[i], actions[i], labels[i], rewards[i]))
             if over[i]:
-                facts[drive] |= _facts(names, cars, i)
+                facts[drive] = _facts(names, cars, i)
         if over.all():
             break
         if over.any():
             simulator, driving = simulator.subset(~over), driving[~over]
-    return [_episode(*told) for told in zip(rows, facts, strict=True)]
+    return [episode_of(*told) for told in zip(rows, facts, strict=True)]
 
 
 def _facts(names: Sequence[str], cars: CarTable, car: int) -> dict[str, Any]:
@@ -176,7 +149,11 @@ def _facts(names: Sequence[str], cars: CarTable, car: int) -> dict[str, Any]:
     }
 
 
-def _episode(rows: Sequence[tuple[np.ndarray, ...]], facts: dict[str, Any]) -> Episode:
+def episode_of(rows: Sequence[tuple[np.ndarray, ...]], facts: dict[str, Any]) -> Episode:
+    """A drive as a data set has it.
+
+    rows: for each control step what was seen, what was done, what the label is, and the reward.
+    """
     seen, actions, labels, rewards = (
         np.array(values, dtype=np.float32) for values in zip(*rows, strict=True)
     )

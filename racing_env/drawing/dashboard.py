@@ -27,6 +27,7 @@ class Moment(NamedTuple):
     lap: int  # the first is 1
     lap_s: float  # since the start of the lap
     last_lap_s: float | None = None
+    best_lap_s: float | None = None  # shown where there is one
 
 
 class Standing(NamedTuple):
@@ -43,13 +44,18 @@ class Dashboard:
     def __init__(self) -> None:
         pygame.font.init()
         self._fonts = {size: pygame.font.Font(None, size) for size in (20, 26, 64)}
+        self._top = MARGIN  # of what comes below the lap times
 
     def draw(self, picture: pygame.Surface, moment: Moment, vehicle: Vehicle) -> None:
         """Speed, pedals and steering below, lap and times above, on the left."""
         self._draw_gauges(picture, moment.state, vehicle)
         last = "-" if moment.last_lap_s is None else clock(moment.last_lap_s)
-        panel(picture, (MARGIN, MARGIN, 172, 92))
-        rows = (("lap", f"{moment.lap}"), ("time", clock(moment.lap_s)), ("last lap", last))
+        rows = [("lap", f"{moment.lap}"), ("time", clock(moment.lap_s)), ("last lap", last)]
+        if moment.best_lap_s is not None:
+            rows.append(("best lap", clock(moment.best_lap_s)))
+        height = 20 + 24 * len(rows)
+        panel(picture, (MARGIN, MARGIN, 172, height))
+        self._top = MARGIN + height + 12
         for row, (name, value) in enumerate(rows):
             y = MARGIN + 32 + 24 * row
             self._text(picture, name, 20, FAINT, 84, y)
@@ -57,7 +63,7 @@ class Dashboard:
 
     def draw_standings(self, picture: pygame.Surface, standings: Sequence[Standing]) -> None:
         """The drivers in their colours, a row each, below the lap times."""
-        top, names = MARGIN + 104, [self._fonts[20].render(s.name, True, TEXT) for s in standings]
+        top, names = self._top, [self._fonts[20].render(s.name, True, TEXT) for s in standings]
         width = 116 + max(name.get_width() for name in names)
         panel(picture, (MARGIN, top, width, 20 + 24 * len(standings)))
         for row, (name, standing) in enumerate(zip(names, standings, strict=True)):
@@ -67,6 +73,23 @@ class Dashboard:
             )
             picture.blit(name, (MARGIN + 34, y + 4))
             self._text(picture, standing.text, 20, FAINT, MARGIN + width - 12, y + 20)
+
+    def draw_news(self, picture: pygame.Surface, text: str) -> None:
+        """A line in the middle above."""
+        drawn = self._fonts[26].render(text, True, TEXT)
+        left = (picture.get_width() - drawn.get_width()) // 2
+        panel(picture, (left - 16, MARGIN, drawn.get_width() + 32, 38))
+        picture.blit(drawn, (left, MARGIN + 11))
+
+    def draw_table(self, picture: pygame.Surface, rows: Sequence[tuple[str, str]]) -> None:
+        """Names and what belongs to them in the middle, a row each."""
+        width, height = 300, 24 + 26 * len(rows)
+        left, top = (picture.get_width() - width) // 2, 72
+        panel(picture, (left, top, width, height))
+        for row, (name, value) in enumerate(rows):
+            y = top + 34 + 26 * row
+            self._text(picture, name, 20, FAINT, left + 92, y)
+            picture.blit(self._fonts[20].render(value, True, TEXT), (left + 108, y - 14))
 
     def _draw_gauges(self, picture: pygame.Surface, state: np.ndarray, vehicle: Vehicle) -> None:
         left, top = MARGIN, picture.get_height() - 108 - MARGIN
@@ -113,10 +136,11 @@ class SmallMap:
             dot(picture, self._camera(place) + corner, 4, colour)
 
 
-def clock(seconds: float) -> str:
-    """A time as `m:ss.s`."""
-    tenths = round(10.0 * seconds)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+def clock(seconds: float, decimals: int = 1) -> str:
+    """A time as `m:ss.s`, with so many decimals."""
+    per_s = 10**decimals
+    ticks = round(per_s * seconds)
+    return f"{ticks // (60 * per_s)}:{ticks // per_s % 60:02d}.{ticks % per_s:0{decimals}d}"
 
 
 def dot(surface: pygame.Surface, place: np.ndarray, radius: int, colour: Colour) -> None:

@@ -7,9 +7,10 @@ from racing_env.common.errors import InputError
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import pygame
+    from pygame._sdl2 import controller  # gamepads whose axes have names; documented, no other way
 except ImportError as error:
     raise InputError(
         "rendering needs pygame-ce; install it with: pip install -r requirements-render.txt"
     ) from error
 
-__all__ = ["pygame"]
+__all__ = ["controller", "pygame"]

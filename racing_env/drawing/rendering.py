@@ -38,6 +38,7 @@ class View:
         # bytes in the order of an array's, so that copying it is all that is left to do
         self._rgb = pygame.Surface(SIZE, 0, 24, (0xFF, 0xFF00, 0xFF0000, 0))
         self._circuit: Circuit | None = None
+        self._whole: tuple[pygame.Surface, Camera] | None = None  # until it is wanted
         self._window: pygame.Surface | None = None
         self._clock = pygame.time.Clock()
         self.forget_marks()
@@ -55,6 +56,20 @@ class View:
     ) -> np.ndarray | None:
         """The picture (height, width, 3) uint8 of a car; in mode "human" it goes to the window.
 
+        See `paint` for the arguments.
+        """
+        self.paint(circuit, moment, rivals, standings)
+        return self._show()
+
+    def paint(
+        self,
+        circuit: Circuit,
+        moment: Moment,
+        rivals: Sequence[Moment] = (),
+        standings: Sequence[Standing] = (),
+    ) -> pygame.Surface:
+        """The picture of a car, in pixels of SIZE, until the next one is painted.
+
         rivals: other cars, drawn in the colours RIVALS by turns; standings: shown where there are
         any.
         """
@@ -67,6 +82,8 @@ class View:
         cars.append((moment.state, BODY))
         places = [(state[[dyn.X, dyn.Y]], colour) for state, colour in cars]
         if self.camera == "track":
+            if self._whole is None:
+                self._whole = _whole_track(self._scene)
             whole, camera = self._whole
             self._large.blit(whole, (0, 0))
             self.marks.draw(self._large, camera, vehicle.width_m)
@@ -87,7 +104,7 @@ class View:
         self._dashboard.draw(self._picture, moment, vehicle)
         if standings:
             self._dashboard.draw_standings(self._picture, standings)
-        return self._show()
+        return self._picture
 
     def close(self) -> None:
         """Close the window; the next draw opens it again."""
@@ -97,10 +114,8 @@ class View:
 
     def _prepare(self, circuit: Circuit) -> None:
         self._circuit, self._scene = circuit, scene_of(circuit)
-        if self.camera == "track":
-            self._whole = _whole_track(self._scene)
-        else:
-            self._map = SmallMap(self._scene.centre)
+        self._whole = None
+        self._map = SmallMap(self._scene.centre)
 
     def _show(self) -> np.ndarray | None:
         if self.mode == "rgb_array":

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_env.car import dynamics as dyn
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.common.files import replaced_atomically
 from racing_env.drawing.dashboard import Moment, Standing
 from racing_env.drawing.rendering import BODY, SIZE, View, rival_colour
-from racing_env.laps.evaluation import LapResult, Telemetry
+from racing_env.laps.evaluation import LapResult
+from racing_env.laps.telemetry import Telemetry, states_at
 from racing_env.tracks.circuit import Circuit
 
 try:
@@ -93,28 +93,12 @@ def _moments(
     """The car at these times since the start of its lap; after its end it stays where it is."""
     lap, flying = result.required_telemetry(), result.lap_times_s[1:]
     before = int(np.argmin(flying)) + 1 if flying else result.laps  # full laps until this one
-    rows = {
-        dyn.X: lap.x_m,
-        dyn.Y: lap.y_m,
-        dyn.PSI: lap.psi_rad,
-        dyn.VX: lap.vx_mps,
-        dyn.VY: lap.vy_mps,
-        dyn.YAW_RATE: lap.yaw_rate_radps,
-        dyn.STEER: lap.steer_rad,
-        dyn.DRIVE: lap.throttle * vehicle.drive_force_max_n,
-        dyn.BRAKE: lap.brake * vehicle.brake_force_max_n,
-        dyn.AX: lap.ax_mps2,
-        dyn.AY: lap.ay_mps2,
-    }
-    states = np.empty((len(times_s), dyn.STATE_SIZE))
-    for row, values in rows.items():
-        states[:, row] = np.interp(times_s, lap.time_s, values)
     s_m = np.interp(times_s, lap.time_s, lap.s_m) % length_m
     own_s = np.minimum(times_s, lap.time_s[-1])
     last_lap_s = result.lap_times_s[before - 1] if before else None
     return [
         Moment(state, float(s), float(t), before + 1, float(t), last_lap_s)
-        for state, s, t in zip(states, s_m, own_s, strict=True)
+        for state, s, t in zip(states_at(lap, times_s, vehicle), s_m, own_s, strict=True)
     ]
 
 

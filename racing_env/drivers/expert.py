@@ -16,7 +16,6 @@ import numpy as np
 from racing_env.car import dynamics as dyn
 from racing_env.car.conditions import (
     DELAY_STEPS,
-    FACTORS,
     MOST_DELAY_STEPS,
     NOMINAL,
     Conditions,
@@ -56,12 +55,11 @@ class Gains(NamedTuple):
 # That of demonstrations is one for all circuits, so that what the clone is shown (the profile) and
 # what it does stay in one relation; slow enough that the expert recovers from most disturbances.
 DEMONSTRATION_PACE = 0.90
-GRIP_AT_MPS = 30.0  # of the reference car: where the down-force is a part of the grip
 PACES = tuple(np.round(np.arange(1.0, 0.699, -0.01), 2))
 
 
 @kernel
-def _steering_rad(state, car, speed, kappa, offset, course, vehicle, gains, feedback):
+def steering_rad(state, car, speed, kappa, offset, course, vehicle, gains, feedback):
     """Steering angle for the line's curvature (1/m), at an offset (m) and a course (rad) from it.
 
     Geometry and the slip angles that the axles need in steady state; feedback of what differs.
@@ -115,7 +113,7 @@ def _slipping_force_n(loads, share_front, vehicle):
 
 
 @kernel
-def _pedals_n(state, car, target_speed, acceleration, vehicle, gains):
+def pedals_n(state, car, target_speed, acceleration, vehicle, gains):
     """Longitudinal force (N) for a speed (m/s) and the profile's acceleration (m/s2)."""
     vx = state[dyn.VX, car]
     wanted = acceleration + gains.speed_per_s * (target_speed - vx)
@@ -174,10 +172,10 @@ def _act(state, cars, circuits, paces, gains, feedback, out):
         gained = table[next_row, bank.LINE_SPEED] - table[row, bank.LINE_SPEED]
         acceleration = pace * pace * gained / max(passed_s, 1e-6)
         speed = max(vx, gains.steering_speed_floor_mps)
-        steering = _steering_rad(
+        steering = steering_rad(
             state, car, speed, kappa, offset, course, vehicle, gains, feedback
         )  # fmt: skip
-        force = _pedals_n(state, car, target, acceleration, vehicle, gains)
+        force = pedals_n(state, car, target, acceleration, vehicle, gains)
         out[car, 0] = min(max(steering / vehicle.steering_max_rad, -1.0), 1.0)
         full = vehicle.drive_force_max_n if force > 0.0 else vehicle.brake_force_max_n
         out[car, 1] = min(max(force / full, -1.0), 1.0)
@@ -234,18 +232,6 @@ def _state_when_felt(simulator: Simulator) -> np.ndarray:
         moved[dyn.PSI] = (moved[dyn.PSI] + math.pi) % (2.0 * math.pi) - math.pi
         felt = np.where(share > 0.0, before + share * moved, felt)
     return felt
-
-
-def careful_paces(simulator: Simulator) -> np.ndarray:
-    """DEMONSTRATION_PACE for each car (n,), by the root of its grip under its conditions."""
-    speed, vehicle = GRIP_AT_MPS * speed_scale(simulator.vehicle), simulator.vehicle
-    nominal = grip_n.py_func(speed, vehicle) / vehicle.mass_kg
-    paces = np.full(simulator.n, DEMONSTRATION_PACE)
-    for car, row in enumerate(simulator.cars.conditions):
-        if row[:FACTORS].any():
-            own = conditioned.py_func(vehicle, *row[:FACTORS].tolist())
-            paces[car] *= math.sqrt(grip_n.py_func(speed, own) / own.mass_kg / nominal)
-    return paces
 
 
 def fastest_paces(

@@ -40,6 +40,7 @@ GRID = (
     Conditions(friction=1.1, delay_s=0.1),
 )
 DRAWS = 5  # of each circuit, from all that a road may be
+LAPS_APART = 6  # beside each other on a circuit can be told apart
 
 
 class Row(NamedTuple):
@@ -100,6 +101,20 @@ def shown_drive(drives: Sequence[CircuitConditions]) -> int:
     """Which of the drives pictures show: the nominal one, or the first where there is none."""
     nominal = [set(drive.conditions) == {NOMINAL} for drive in drives]
     return nominal.index(True) if any(nominal) else 0
+
+
+def replayed_rows(rows: Sequence[Row], shown: int, drivers: int) -> dict[int, str]:
+    """Which of the drives a replay shows, and the names of their rows: the one that is shown, and
+    others in their order, as many as can be told apart.
+    """
+    drives = {
+        sum(len(before.drives) for before in rows[:i]): row.name
+        for i, row in enumerate(rows)
+        if len(row.drives) == 1
+    }
+    first = {shown: drives.pop(shown, rows[-1].name)}
+    more = max(LAPS_APART // drivers, 1) - 1
+    return first | dict(list(drives.items())[:more])
 
 
 def scaled_for(vehicle: Vehicle, conditions: Conditions) -> Conditions:

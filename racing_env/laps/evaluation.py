@@ -15,6 +15,7 @@ import numpy as np
 
 from racing_env.car.conditions import NOMINAL, Conditions
 from racing_env.car.vehicle import Vehicle
+from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common.errors import InputError
 from racing_env.drivers.expert import DEMONSTRATION_PACE, PACES, expert_actions, fastest_paces
 from racing_env.drivers.guessing import guesses
@@ -171,6 +172,25 @@ def expert_paces(
     ]
     found = np.concatenate(paces)
     return np.where(np.isfinite(found), found, min(PACES))
+
+
+def vehicle_of(named: str | None, policies: Mapping[str, Policy], default: str) -> Vehicle:
+    """The car that is driven: the drivers' own. Raises InputError if there are several.
+
+    named: by the flag `--vehicle`; policies: by their paths; default: where there is neither.
+    """
+    if named is None and policies:
+        vehicle = next(iter(policies.values())).vehicle
+    else:
+        vehicle = read_vehicle(named or default)
+    for path, policy in policies.items():
+        for name, theirs, ours in zip(vehicle._fields, policy.vehicle, vehicle, strict=True):
+            if theirs != ours:
+                raise InputError(
+                    f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
+                    "drivers of one car race each other"
+                )
+    return vehicle
 
 
 def refuse_same_names(circuits: Sequence[Circuit]) -> None:

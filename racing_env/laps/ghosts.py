@@ -6,7 +6,7 @@ straight from sample to sample: at 60 m/s in a bend of 200 m radius that is 2 cm
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,24 @@ PLACES_PER_WIDTH = 10  # that can be told apart at the least
 
 def write_ghosts(
     circuits: Sequence[Circuit],
-    results: Sequence[Sequence[LapResult]],
+    rows: Mapping[str, Mapping[str, Sequence[LapResult]]],
     path: str | Path,
 ) -> None:
-    """Write maps and laps as JSON: an object per circuit, its laps in the order of the drivers.
+    """Write maps and laps as JSON: an object per circuit, its laps row by row in the order of the
+    drivers.
 
-    results: per driver, in the order of the circuits, with telemetry.
+    rows: by the name of a condition results with telemetry by driver, in the order of the circuits.
     """
     ghosts = [
-        circuit_map(circuit) | {"laps": [ghost(result, circuit.vehicle) for result in of_circuit]}
-        for circuit, of_circuit in zip(circuits, zip(*results, strict=True), strict=True)
+        circuit_map(circuit)
+        | {
+            "laps": [
+                ghost(results[i], circuit.vehicle) | {"row": row}
+                for row, of_row in rows.items()
+                for results in of_row.values()
+            ]
+        }
+        for i, circuit in enumerate(circuits)
     ]
     with replaced_atomically(path) as temporary:  # numbers by the thousand: no indentation
         temporary.write_text(json.dumps(ghosts, separators=(",", ":"), allow_nan=False))

@@ -8,7 +8,6 @@ written; curves and replays are drawn by Plotly, which is part of the page.
 
 import argparse
 import html
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 from racing_env.common.command_line import run
 from racing_env.common.errors import InputError
 from racing_env.common.files import read_columns, read_json, readable, replaced_atomically
+from racing_env.laps import condition_map
+from racing_env.laps import report_replays as replays
 from racing_env.laps.run_table import (
     decimal,
     driver_name,
@@ -32,10 +33,13 @@ from racing_env.laps.run_table import length as written_length
 
 PAGE = Path(__file__).parent / "report_page"
 SCRIPTS = ("plots.js", "curves.js", "race.js", "race_plots.js", "replay.js")
-CURVES = (("bc", "clone", "examples"), ("rl", "RL driver", "timesteps"))  # folder, name, steps
+CURVES = (
+    ("bc", "clone", "examples"),
+    ("rl", "RL driver", "timesteps"),
+    ("road", "adapting driver", "timesteps"),
+)  # folder, name, steps
+CONDITIONS = "conditions/results.json"  # of a run whose drivers were evaluated under some
 CURVE_COLUMNS = ("wall_s", "finished", "circuits", "lap_ratio")
-
-PAGE_BYTES_MAX = 10_000_000  # more and it can hardly be sent or opened; half of it is Plotly
 
 Record = dict[str, Any]  # an object of results.json
 
@@ -47,21 +51,31 @@ def write_report(
 
     Raises InputError for files that are not there or not what a finished run has.
     """
-    circuits = by_circuit(Path(evaluation) / "results.json")
+    results = Path(evaluation) / "results.json"
+    circuits = by_circuit(results)
     names = labels([record["driver"] for record in circuits[0]], shown_name)
     sections = [lap_section(circuits, names)]
+    rows = condition_map.rows_of(read_json(results))
+    if len(rows) > 1:
+        sections.append(condition_section(rows, names))
+    elif run_folder is not None and (path_of := Path(run_folder, CONDITIONS)).exists():
+        under = condition_map.rows_of(read_json(path_of))
+        drivers = list(next(iter(under.values()), {}))
+        sections.append(condition_section(under, labels(drivers, shown_name)))
     curves: list[dict[str, Any]] = []
     if run_folder is not None:
         curves = learning_curves(Path(run_folder))
         sections.append(run_section(Path(run_folder)))
-    ghosts = replays(Path(evaluation), circuits, names)
+    ghosts = replays.replays(Path(evaluation), circuits, rows, names)
     without = page(title, "\n".join(sections), {"curves": curves, "circuits": []})
     room_bytes = (
-        PAGE_BYTES_MAX - len(without.encode()) - len(left_out(len(ghosts) - 1, len(ghosts)))
+        replays.PAGE_BYTES_MAX
+        - len(without.encode())
+        - len(replays.left_out(len(ghosts) - 1, len(ghosts)))
     )
-    shown = those_that_fit(ghosts, room_bytes)
+    shown = replays.those_that_fit(ghosts, room_bytes)
     data = {"curves": curves, "circuits": shown}
-    text = page(title, "\n".join(sections), data, left_out(len(shown), len(ghosts)))
+    text = page(title, "\n".join(sections), data, replays.left_out(len(shown), len(ghosts)))
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -75,16 +89,10 @@ def page(title: str, tables: str, data: Any, note: str = "") -> str:
         style=(PAGE / "page.css").read_text(encoding="utf-8"),
         tables=tables,
         note=note,
-        data=script_json(data),
+        data=replays.script_json(data),
         plotly=get_plotlyjs(),
         script="\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
-
-
-def script_json(value: Any) -> str:
-    """JSON that cannot end the script element which holds it, whatever names are in it."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
 
 
 # ---------------------------------------------------------------- laps
@@ -134,6 +142,16 @@ def lap_section(circuits: Sequence[Sequence[Record]], names: Sequence[str]) -> s
         f"to {escaped(compared_with)}. "
         "★ is the fastest of a circuit.</p>" + table_html("laps", head, rows),
     )
+
+
+def condition_section(rows: condition_map.Rows, names: Sequence[str]) -> str:
+    """What the drivers do under conditions that they are not told."""
+    told = (
+        "<p>Drives finished, the longer the bar the more of them, and the mean of their best "
+        "flying laps over the lap of the speed profile under the condition.</p>"
+    )
+    table = condition_map.condition_table(rows, names)
+    return section("conditions", "On other roads", told + scrolling("conditions", table))
 
 
 def shown_condition(record: Record) -> str:
@@ -247,57 +265,6 @@ def number(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-# ---------------------------------------------------------------- replays
-
-
-def replays(
-    evaluation: Path, circuits: Sequence[Sequence[Record]], names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """What ghosts.json has, with the names that the page uses; nothing where there is no file."""
-    path = evaluation / "ghosts.json"
-    if not path.exists():
-        return []
-    ghosts = read_json(path)
-    drivers = [record["driver"] for record in circuits[0]]
-    if [(g["track"], [lap["driver"] for lap in g["laps"]]) for g in ghosts] != [
-        (records[0]["track"], drivers) for records in circuits
-    ]:
-        raise InputError(f"{path}: is not of the evaluation that results.json is of")
-    if not all("car_width_m" in circuit for circuit in ghosts):
-        raise InputError(f"{path}: lacks car_width_m; let evaluate.py of this version write it")
-    for circuit, records in zip(ghosts, circuits, strict=True):
-        for ghost, name, record in zip(circuit["laps"], names, records, strict=True):
-            ghost["driver"] = name
-            ghost["note"] = "" if record["finished"] else record["end"].replace("_", " ")
-    return ghosts
-
-
-def those_that_fit(ghosts: Sequence[dict[str, Any]], room_bytes: int) -> list[dict[str, Any]]:
-    """The replays that a page has room for, in their order; before others those of circuits that
-    some driver did not finish.
-    """
-    all_finished = [not any(lap["note"] for lap in circuit["laps"]) for circuit in ghosts]
-    chosen = []
-    for i in sorted(range(len(ghosts)), key=lambda i: all_finished[i]):
-        room_bytes -= len(script_json(ghosts[i])) + 1
-        if room_bytes < 0:
-            break
-        chosen.append(i)
-    return [ghosts[i] for i in sorted(chosen)]
-
-
-def left_out(shown: int, in_all: int) -> str:
-    """A paragraph that says which replays the page does not have."""
-    if shown == in_all:
-        return ""
-    return (
-        f'<p class="hint">Of {shown} of the {in_all} circuits, before others of those that some '
-        "driver did not finish: with more this page would be larger than "
-        f"{PAGE_BYTES_MAX / 1e6:.0f} MB. <code>ghosts.json</code> has all of them; "
-        "<code>evaluate.py</code> shows any that <code>--track</code> names.</p>"
-    )
-
-
 # ---------------------------------------------------------------- HTML
 
 
@@ -306,16 +273,16 @@ def section(name: str, heading: str, content: str) -> str:
 
 
 def table_html(label: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    """A table that scrolls sideways by itself where the screen is narrow; rows are HTML.
-
-    label: the id of the heading that names it.
-    """
+    """A table; rows are HTML. label: the id of the heading that names it."""
     cells = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
     body = "\n".join(rows)
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">'
-        f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-    )
+    table = f"<table><thead><tr>{cells}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return scrolling(label, table)
+
+
+def scrolling(label: str, table: str) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow."""
+    return f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">{table}</div>'
 
 
 def escaped(text: Any) -> str:

@@ -21,15 +21,21 @@ STAGES = (
     ("demonstrations", "workers", "transitions"),
     ("bc", "workers", "examples"),
     ("rl", "envs", "steps"),
+    ("road", "envs", "steps"),
 )
-DRIVERS = {"bc": "clone", "rl": "RL driver"}  # folder of the policy -> name in the table
+OPTIONAL_STAGES = ("road",)
+# folder of the policy -> name in the table
+DRIVERS = {"bc": "clone", "rl": "RL driver", "road": "adapting driver"}
 
 
 def stage_rows(folder: Path) -> list[list[str]]:
     """One row a stage: name, workers, wall time, throughput, speed-up over one worker."""
     rows = [["stage", "workers", "wall time", "throughput", "speed-up"]]
     for stage, workers, unit in STAGES:
-        summary = read_json(folder / stage / "summary.json")
+        path = folder / stage / "summary.json"
+        if stage in OPTIONAL_STAGES and not path.parent.exists():
+            continue
+        summary = read_json(path)
         rate = summary.get(f"{unit}_per_s")
         rows.append(
             [

@@ -107,14 +107,40 @@ def laps_to_show(
         own = everything[:, which == circuit]
         start_s = sum(times[:lap])
         end_s = start_s + times[lap] if flying else own[TIME, -1]
-        laps[circuit] = _lap(own, start_s, end_s, lap * length_m[circuit], vehicle)
+        laps[circuit] = lap_between(own, start_s, end_s, lap * length_m[circuit], vehicle)
     return laps
 
 
-def _lap(
+def states_at(lap: Telemetry, times_s: np.ndarray, vehicle: Vehicle) -> np.ndarray:
+    """The car (n, STATE_SIZE) at times (n,) since the start of the lap; after its end, as it was
+    there.
+    """
+    rows = {
+        dyn.X: lap.x_m,
+        dyn.Y: lap.y_m,
+        dyn.PSI: lap.psi_rad,
+        dyn.VX: lap.vx_mps,
+        dyn.VY: lap.vy_mps,
+        dyn.YAW_RATE: lap.yaw_rate_radps,
+        dyn.STEER: lap.steer_rad,
+        dyn.DRIVE: lap.throttle * vehicle.drive_force_max_n,
+        dyn.BRAKE: lap.brake * vehicle.brake_force_max_n,
+        dyn.AX: lap.ax_mps2,
+        dyn.AY: lap.ay_mps2,
+    }
+    states = np.empty((len(times_s), dyn.STATE_SIZE))
+    for row, values in rows.items():
+        states[:, row] = np.interp(times_s, lap.time_s, values)
+    return states
+
+
+def lap_between(
     records: np.ndarray, start_s: float, end_s: float, start_m: float, vehicle: Vehicle
 ) -> ShownLap:
-    """The part of a car's records between two times, its ends interpolated."""
+    """The part of a car's records between two times, its ends interpolated.
+
+    records: (rows, k), `snapshot` of the car at k times; start_m: what it had driven at the first.
+    """
     time = records[TIME]
     within = time[(time > start_s) & (time < end_s)]
     times = np.concatenate([[start_s], within, [end_s]])

@@ -4,7 +4,7 @@ import itertools
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,11 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from racing_env.common.workers import worker_context
 from racing_env.data.dataset import read_dataset
-from racing_env.drivers.guessing import driver_inputs
-from racing_env.drivers.policy import Policy
 from racing_env.learning.error_gradient import Batch
-from racing_env.learning.evidence import evidence_of, guesses_along, last_actions
-from racing_env.simulation.adaptation import ASKED, GUESSES, inputs
 
 LEARNED_FIELDS = ("observations", "expert_actions")
 VALIDATION_SHARE = 0.1
@@ -35,31 +31,16 @@ class Demonstrations(Dataset[Batch]):
     array of row numbers.
     """
 
-    def __init__(
-        self,
-        folders: Sequence[str | Path],
-        validation: bool,
-        seed: int,
-        driver: Policy | None = None,
-    ):
-        """Every tenth episode, drawn by the seed, is for validation, the others for training.
-
-        driver: one who adapts; an example is then the inputs of his network, with his guesses along
-        the episode.
-        """
-        self.adaptation = driver.adaptation if driver is not None else None
+    def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
+        """Every tenth episode, drawn by the seed, is for validation, the others for training."""
         self.shards: list[tuple[np.ndarray, ...]] = []
         places = []
         for folder in folders:
             data = read_dataset(folder)
             base = len(self.shards)
-            for number, arrays in enumerate(data.shards()):
+            for arrays in data.shards():
                 # plain views of the maps: indexing the memmap class itself is several times slower
-                learned = tuple(np.asarray(arrays[name]) for name in LEARNED_FIELDS)
-                if driver is not None:
-                    rows = [row[1:] for row in data.episode_rows() if row[0] == number]
-                    learned += gathered(driver, arrays, rows)
-                self.shards.append(learned)
+                self.shards.append(tuple(np.asarray(arrays[name]) for name in LEARNED_FIELDS))
             for number, (shard, start, steps) in enumerate(data.episode_rows()):
                 held_out = np.random.default_rng([seed, base, number]).random() < VALIDATION_SHARE
                 if held_out == validation:
@@ -71,19 +52,18 @@ class Demonstrations(Dataset[Batch]):
         self.shift = starts - (self.ends - lengths)
         self.steps = int(lengths.sum())
         self.signs, self.order = data.layout.mirror()
-        self.size = inputs(data.layout, adapts=driver is not None)
 
     def __len__(self) -> int:
         return 2 * self.steps
 
     def __getitem__(self, rows: np.ndarray) -> Batch:
-        observations = torch.empty(len(rows), self.size)
+        observations = torch.empty(len(rows), len(self.signs))
         actions = torch.empty(len(rows), 2)
         self.read(rows, observations.numpy(), actions.numpy())
         return observations, actions
 
     def read(self, rows: np.ndarray, observations: np.ndarray, actions: np.ndarray) -> None:
-        """The same into arrays (rows, size) and (rows, 2) that are there already."""
+        """The same into arrays (rows, layout.size) and (rows, 2) that are there already."""
         mirrored = rows >= self.steps
         rows = rows - self.steps * mirrored
         episode = np.searchsorted(self.ends, rows, side="right")
@@ -98,35 +78,12 @@ class Demonstrations(Dataset[Batch]):
                 break
             # every row is inside; "clip" only spares numpy a buffer
             shard = self.shards[group[start] // 2]
-            seen, labels, *guessed = (part.take(rows[start:end], 0, mode="clip") for part in shard)
+            seen, labels = (part.take(rows[start:end], 0, mode="clip") for part in shard)
             if group[start] % 2:
                 seen = seen.take(self.order, axis=1) * self.signs
                 labels[:, 0] *= -1.0
-                for asked in guessed[:1]:
-                    asked[:, ::2] *= -1.0  # steering
-            if self.adaptation is not None:
-                seen = driver_inputs(self.adaptation, seen, *guessed)
             observations[order[start:end]] = seen
             actions[order[start:end]] = labels
-
-
-def gathered(
-    driver: Policy, arrays: Mapping[str, np.ndarray], episodes: Sequence[tuple[int, int]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Last actions, guesses and their deviations (rows, ...) float32 at each step of a shard.
-
-    episodes: (first row, rows) of each.
-    """
-    count = len(arrays["observations"])
-    asked = np.zeros((count, ASKED), dtype=np.float32)
-    guess, deviation = np.zeros((2, count, GUESSES), dtype=np.float32)
-    for first, rows in episodes:
-        part = slice(first, first + rows)
-        seen, actions = np.asarray(arrays["observations"][part]), arrays["actions"][part]
-        asked[part] = last_actions(actions)
-        along = evidence_of(driver.adaptation, seen, actions)
-        guess[part], deviation[part] = guesses_along(driver.evidence, along, driver.adaptation.keep)
-    return asked, guess, deviation
 
 
 class RowSampler(Sampler[np.ndarray]):
@@ -158,7 +115,7 @@ class Slots(Dataset["Batch | Filled"]):
 
     def __init__(self, dataset: Demonstrations, rows: int, count: int):
         self.dataset, self.number = dataset, next(_numbers)
-        self.observations = torch.empty(count, rows, dataset.size).share_memory_()
+        self.observations = torch.empty(count, rows, len(dataset.signs)).share_memory_()
         self.actions = torch.empty(count, rows, 2).share_memory_()
         _open_slots[self.number] = self
 

@@ -12,7 +12,14 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from racing_env.car.conditions import NOMINAL, NOMINAL_RANGES, Conditions, draw_conditions
+from racing_env.car.conditions import (
+    NOMINAL,
+    NOMINAL_RANGES,
+    ROAD,
+    Conditions,
+    draw_conditions,
+    ranges_for,
+)
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
@@ -22,6 +29,7 @@ from racing_env.simulation.task import Task
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
 # price.
 LOST_LAP_RATIO = 1.5
+PRACTICE_NOISE = 0.2  # of the noisiest drive
 JUDGES = 3  # names the streams of the conditions that drivers are judged under
 
 
@@ -34,14 +42,23 @@ def rank(row: Mapping[str, Any]) -> float:
 
 def judged_under(circuits: int, task: Task) -> list[Conditions]:
     """The conditions of each judging circuit: nominal, but for every second one where the task has
-    others, which is under some of those.
+    others, which is under some of those of `ROAD`.
     """
     if task.conditions == NOMINAL_RANGES:
         return [NOMINAL] * circuits
+    road = ranges_for(ROAD, task.vehicle)
     return [
-        draw_conditions(task.conditions, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
+        draw_conditions(road, np.random.default_rng([JUDGES, i])) if i % 2 else NOMINAL
         for i in range(circuits)
     ]
+
+
+def judged_with_noise(drives: int) -> list[Conditions]:
+    """For several drives on one circuit: nominal, but for sensors that are a little worse in each.
+
+    A lap that only exact sensors bring home is none to rely on.
+    """
+    return [NOMINAL._replace(noise=PRACTICE_NOISE * i / max(drives - 1, 1)) for i in range(drives)]
 
 
 def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:

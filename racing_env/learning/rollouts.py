@@ -144,8 +144,9 @@ class RolloutCars(TrainingCars):
         steps, number = self.rollouts.steps, int(self.block.number[0])
         for car in range(self.simulator.n):
             name = [int(self.seed[car]), self.first_car + car, number, NOISE]
-            draws = np.random.default_rng(name).standard_normal((steps, ACTION_SIZE))
-            self.tape.noise[:, car] = draws * self.rollouts.noise
+            rng = np.random.default_rng(name)
+            draws = rng.standard_normal((steps, ACTION_SIZE)) * self.rollouts.noise
+            self.tape.noise[:, car] = draws * (rng.random() >= self.rollouts.quiet_share)
 
     def _note_end(self, car: int) -> None:
         block = self.block

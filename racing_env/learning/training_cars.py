@@ -36,6 +36,7 @@ class RolloutSettings(NamedTuple):
     noise: tuple[float, float]  # standard deviations, on steering and pedals
     hidden: int  # units of each of the network's two hidden layers
     adapts: bool = False  # whether drivers guess their conditions
+    quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
 
 
 class TrainingSettings(NamedTuple):
@@ -162,7 +163,11 @@ class TrainingCars:
             block.observations[over] = simulator.observe(over)
 
     def start(self, car: int) -> None:
-        """Begin another episode of a car."""
+        """Begin another episode of a car.
+
+        Who starts at speed has driven before: the car is under the same conditions as it was, and
+        its driver remembers what they answered.
+        """
         self.episode[car] += 1
         rng, simulator = self._stream(car), self.simulator
         starts = self.settings.task.starts
@@ -174,8 +179,11 @@ class TrainingCars:
             circuit = int(rng.integers(len(simulator.circuits.count)))
             place_m = None
         start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
-        conditions = draw_conditions(self.settings.task.conditions, rng)
-        simulator.place(car, circuit, *start, conditions=conditions)
+        if start.speed_mps > 0.0 and self.episode[car] > 1:
+            simulator.place_again(car, circuit, start)
+        else:
+            conditions = draw_conditions(self.settings.task.conditions, rng)
+            simulator.place(car, circuit, *start, conditions=conditions)
         self.steps[car] = 0
         self.sums[car] = 0.0
         self.trouble_m[car] = np.nan

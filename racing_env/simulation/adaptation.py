@@ -68,7 +68,10 @@ CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is 
 FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps.
-CAUTION = 1.0
+CAUTION = 1.25
+# Of the likelihood under each step's evidence alone, beside that under all gathered. The errors of
+# steps that follow each other are alike: who weighs each as it deserves alone is too sure of many.
+ALONE_WEIGHT = 0.1
 GRIP_REACH = 1.5  # of the grip for the profile's speeds: a little more than the range
 
 # What a driver remembers: what he saw of his car, the sums of h z and of h h' (the lower triangle,
@@ -365,7 +368,7 @@ def likelihood_gradient(
     add_measurements(out, alone)
     add_likelihood(alone, truths, work[0], by_sums)
     for k in range(GATHERED):
-        by_sums[k] += by_gathered[k]
+        by_sums[k] = ALONE_WEIGHT * by_sums[k] + by_gathered[k]
     square = known * REACH * REACH
     for m in range(MEASUREMENTS):
         first = m * (GUESSES + 1)

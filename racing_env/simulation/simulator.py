@@ -7,13 +7,14 @@ case of many. Whoever steps the cars places them again when an episode has ended
 import numpy as np
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.conditions import NOMINAL, Conditions, row_of
+from racing_env.car.conditions import FRICTION, NOMINAL, Conditions, row_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError
 from racing_env.simulation import motion
-from racing_env.simulation.adaptation import MEMORY
+from racing_env.simulation.adaptation import MEMORY, SEEN_ANY, SUMS
 from racing_env.simulation.motion import new_car_table
 from racing_env.simulation.sensors import CHANNELS, new_sensors
+from racing_env.simulation.starts import Start
 from racing_env.simulation.task import Task
 from racing_env.tracks.bank import CircuitBank
 
@@ -69,6 +70,17 @@ class Simulator:
             self.state, self.cars, self.circuits, self.task.run_off_m,
             car, circuit, start_s_m, line_offset_m, heading_rad, speed_mps,
         )  # fmt: skip
+
+    def place_again(self, car: int, circuit: int, start: Start) -> None:
+        """Begin another episode of a car under the conditions it has, remembered by its driver.
+
+        A start at speed is slower by as much as the grip allows less.
+        """
+        conditions, memory = self.cars.conditions[car].copy(), self.memory[car].copy()
+        share = np.sqrt(1.0 + conditions[FRICTION])
+        self.place(car, circuit, *start._replace(speed_mps=share * start.speed_mps))
+        self.cars.conditions[car] = conditions
+        self.memory[car, SUMS:SEEN_ANY] = memory[SUMS:SEEN_ANY]
 
     def step(self, actions: np.ndarray, out: np.ndarray | None = None) -> None:
         """Move every car by one control step; actions: (n, 2), clipped to [-1, 1].

@@ -6,7 +6,7 @@ sets and checkpoints carry. Its numbers are made for a car; those below are of t
 
 from typing import Any, NamedTuple
 
-from racing_env.car.conditions import NOMINAL_RANGES, ROAD, ConditionRanges, ranges_for
+from racing_env.car.conditions import LEARNING_ROAD, NOMINAL_RANGES, ConditionRanges, ranges_for
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation import layouts
@@ -17,6 +17,8 @@ from racing_env.simulation.starts import Starts
 CONTROL_STEP_S = 0.05
 EPISODE_S = 200.0
 TRAINING_EPISODE_S = 40.0
+SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.6, 0.6  # of what training has
+ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 
 
 class Task(NamedTuple):
@@ -105,6 +107,23 @@ def training_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
     )
 
 
+def specialist_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
+    """For practice on one circuit: as training, nearer to the border and to the tyres' limit."""
+    task = training_task(vehicle, layout)
+    weights = task.weights._replace(
+        border_per_s=SPECIALIST_BORDER_SHARE * task.weights.border_per_s,
+        border_zone_m=SPECIALIST_ZONE_SHARE * task.weights.border_zone_m,
+        slip_per_s=0.0,
+    )
+    return task._replace(weights=weights)
+
+
 def on_any_road(task: Task) -> Task:
-    """The same under conditions that no driver is told, all those of `ROAD`."""
-    return task._replace(conditions=ranges_for(ROAD, task.vehicle))
+    """The same under conditions that no driver is told, those of `LEARNING_ROAD`.
+
+    As a drive is in earnest: from a standing start, when nothing is known yet, and as often with
+    sensors that say what is as with noisy ones. A driver who has seldom learnt so guesses wrong
+    there, and is sure of it (docs/recipe.md).
+    """
+    starts = task.starts._replace(standing_share=ROAD_STANDING_SHARE)
+    return task._replace(conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts=starts)

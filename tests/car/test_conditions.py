@@ -20,6 +20,7 @@ from racing_env.car.conditions import (
     SENSOR_NOISE,
     SIZE,
     Conditions,
+    Range,
     differences,
     draw_conditions,
     noise_scales,
@@ -34,7 +35,7 @@ from racing_env.simulation.task import CONTROL_STEP_S
 
 SMALL = scaled(RACECAR, 0.25)  # whose times are half as long
 WITHOUT_AIR = RACECAR._replace(drag_kgpm=0.0, lift_front_kgpm=0.0, lift_rear_kgpm=0.0)
-any_conditions = st.builds(Conditions, *(st.floats(*limits) for limits in LIMITS))
+any_conditions = st.builds(Conditions, *(st.floats(*limits[:2]) for limits in LIMITS))
 
 
 @pytest.mark.parametrize(("text", "conditions"), [
@@ -76,8 +77,8 @@ def test_any_text_is_read_within_the_limits_or_refused_in_one_short_line(text):
     except InputError as error:
         assert len(str(error).splitlines()) == 1 and len(str(error)) < 250
     else:
-        for value, (least, most) in zip(conditions, LIMITS, strict=True):
-            assert least <= value <= most
+        for value, limits in zip(conditions, LIMITS, strict=True):
+            assert limits.least <= value <= limits.most
 
 
 @given(any_conditions)
@@ -92,7 +93,7 @@ def test_another_cars_delay_goes_with_its_time():
     """And the longest is one that can be on its way."""
     assert ranges_for(ROAD, RACECAR) == ROAD
     small = ranges_for(ROAD, SMALL)
-    assert small.delay_s == pytest.approx((0.0, 0.05))
+    assert small.delay_s == pytest.approx((0.0, 0.05, 0.0))
     assert small._replace(delay_s=ROAD.delay_s) == ROAD
     assert read_conditions("delay_s=0.075", SMALL).delay_s == 0.075
     with pytest.raises(InputError, match=r"from 0 to 0\.075"):
@@ -107,7 +108,7 @@ def test_a_road_is_within_the_limits_and_around_the_nominal():
 
 def test_draws_fill_their_ranges_and_repeat():
     draws = np.array([draw_conditions(ROAD, np.random.default_rng(seed)) for seed in range(200)])
-    least, most = np.array(ROAD).T
+    least, most, _ = np.array(ROAD).T
     assert (draws >= least).all() and (draws <= most).all()
     shares = (draws - least) / (most - least)
     assert (shares.min(axis=0) < 0.05).all() and (shares.max(axis=0) > 0.95).all()
@@ -121,8 +122,16 @@ def test_what_is_fixed_takes_nothing_from_the_stream():
     assert draw_conditions(NOMINAL_RANGES, rng) == NOMINAL
     one = NOMINAL_RANGES._replace(friction=ROAD.friction)
     drawn = draw_conditions(one, rng)
-    assert drawn == NOMINAL._replace(friction=untouched.uniform(*ROAD.friction))
+    assert drawn == NOMINAL._replace(friction=untouched.uniform(*ROAD.friction[:2]))
     assert rng.random() == untouched.random()
+
+
+def test_a_share_of_the_episodes_is_nominal():
+    ranges = NOMINAL_RANGES._replace(noise=Range(0.0, 1.0, nominal_share=0.3))
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_conditions(ranges, rng).noise for _ in range(1000)])
+    assert abs((drawn == 0.0).mean() - 0.3) < 0.05
+    assert drawn.max() > 0.95 and abs(drawn[drawn > 0.0].mean() - 0.5) < 0.05
 
 
 def test_the_car_is_itself_under_nominal_conditions():
@@ -186,7 +195,7 @@ def test_kernels_drive_the_car_that_under_says(cars):
     """Whose record has the factors in it, and who is nominal then."""
     assert FACTORS == 5
     rng = np.random.default_rng(cars)
-    least, most = np.array(ROAD).T
+    least, most, _ = np.array(ROAD).T
     conditions = [Conditions(*values) for values in rng.uniform(least, most, (cars, SIZE))]
     conditions = [some._replace(delay_s=0.0, noise=0.0) for some in conditions]
     begin = start(VX=30.0, YAW_RATE=0.2)

@@ -1,21 +1,18 @@
 import numpy as np
 import pytest
-from adapting import adapting_policy
 from cars import RACECAR, circuit_named, scaled, simulator_on
 from demonstrations import record_episode
 from jobs import die_with_three
 
-from racing_env.car.conditions import Conditions
 from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS, shapes
 from racing_env.data.recording import record_episodes, record_together
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
-from racing_env.simulation.adaptation import LAST_ASKED
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.starts import draw_start
-from racing_env.simulation.task import demonstration_task, on_any_road, racing_task
+from racing_env.simulation.task import demonstration_task, racing_task
 from racing_env.tracks.bank import pack_circuits
 
 NAMES = ["club", "oval"]
@@ -171,40 +168,3 @@ def test_pushes_are_to_the_scale_of_the_car():
     steps = min(map(len, pushed))
     assert steps > 500 and pushed[0][:steps].any()
     np.testing.assert_array_equal(pushed[0][:steps], pushed[1][:steps])
-
-
-# --- under conditions ---------------------------------------------------------------------------
-
-ROAD = on_any_road(TASK)
-
-
-def test_every_episode_is_under_conditions_of_its_own(bank):
-    """It says which; the label is the expert's action at his own pace, what was done is not."""
-    driven = record_together(bank, NAMES, ROAD, seeds(3), None)
-    told = [episode.facts["conditions"] for episode in driven]
-    assert all(set(one) == set(Conditions._fields) for one in told)
-    assert len({one["friction"] for one in told}) == 3
-    again = record_together(bank, NAMES, ROAD, seeds(3), None)
-    assert_same(driven, again)
-    for episode in driven:
-        difference = episode.arrays["actions"] - episode.arrays["expert_actions"]
-        assert np.median(np.abs(difference[:, 1])) > 1e-3
-    nominal = record_together(bank, NAMES, TASK, seeds(1), None)
-    assert "conditions" not in nominal[0].facts
-
-
-def test_a_learner_remembers_what_the_car_was_asked(bank, monkeypatch):
-    """His actions are shaken; what he notes is what the car got."""
-    noted = []
-    policy = adapting_policy()
-    act = Policy.act
-
-    def remembering(self, seen, memory=None):
-        noted.append(memory[:, LAST_ASKED : LAST_ASKED + 2].copy())
-        return act(self, seen, memory)
-
-    monkeypatch.setattr(Policy, "act", remembering)
-    (episode,) = record_together(bank, NAMES, ROAD, seeds(1), policy)
-    actions = episode.arrays["actions"]
-    assert len(actions) > 10
-    np.testing.assert_allclose(np.concatenate(noted)[1:], actions[:-1], atol=1e-6)

@@ -37,10 +37,24 @@ def test_the_last_lap_is_shown():
     assert (picture_at(last_lap_s=83.4) != picture_at()).any()
 
 
+def test_the_best_lap_has_a_row_where_there_is_one_and_standings_are_below():
+    standings = [dashboard.Standing("a", (250, 10, 10), "")]
+    tops = []
+    for best_lap_s in (None, 83.4):
+        surface, board = pygame.Surface((960, 540), 0, 32), dashboard.Dashboard()
+        moment = dashboard.Moment(np.zeros(dyn.STATE_SIZE), 0.0, 0.0, 2, 0.0, 90.0, best_lap_s)
+        board.draw(surface, moment, RACECAR)
+        board.draw_standings(surface, standings)
+        swatch = (pygame.surfarray.array3d(surface) == (250, 10, 10)).all(axis=2)
+        tops.append(int(np.argwhere(swatch)[:, 1].min()))
+    assert tops[1] == tops[0] + 24
+
+
 def test_clock_rounds_without_sixty_seconds():
     assert dashboard.clock(0.0) == "0:00.0"
     assert dashboard.clock(59.96) == "1:00.0"
     assert dashboard.clock(147.64) == "2:27.6"
+    assert dashboard.clock(59.9996, 3) == "1:00.000" and dashboard.clock(7.0123, 3) == "0:07.012"
 
 
 def test_standings_have_a_swatch_each_and_room_for_long_names():

@@ -51,9 +51,20 @@ def test_names_say_what_is_not_nominal():
 def test_the_grid_is_on_the_road_each_once_nominal_first():
     assert cr.GRID[0] == NOMINAL and len(set(cr.GRID)) == len(cr.GRID) == 25
     for conditions in cr.GRID:
-        for value, (least, most) in zip(conditions, ROAD, strict=True):
-            assert least <= value <= most
+        for value, road in zip(conditions, ROAD, strict=True):
+            assert road.least <= value <= road.most
     assert len({cr.row_name(conditions) for conditions in cr.GRID}) == 25
+
+
+def test_a_replay_has_the_shown_drive_and_as_many_more_as_can_be_told_apart():
+    def row(name, drives=1):
+        return cr.Row(name, (None,) * drives)
+
+    rows = [row("wet"), row("nominal"), row("5 draws", 5), row("late")]
+    assert cr.replayed_rows(rows, 1, drivers=1) == {1: "nominal", 0: "wet", 7: "late"}
+    assert list(cr.replayed_rows(rows, 1, drivers=1)) == [1, 0, 7]
+    assert cr.replayed_rows(rows, 1, drivers=3) == {1: "nominal", 0: "wet"}
+    assert cr.replayed_rows(rows, 0, drivers=9) == {0: "wet"}
 
 
 def test_another_cars_grid_has_its_delays():
@@ -70,7 +81,7 @@ def test_draws_are_named_by_seed_circuit_and_draw(monkeypatch):
     assert draws.name == "5 draws" and len(draws.drives) == cr.DRAWS
     found = [conditions for drive in draws.drives for conditions in drive.conditions]
     assert len(set(found)) == 10
-    least, most = np.array(ranges_for(ROAD, SMALL)).T
+    least, most, _ = np.array(ranges_for(ROAD, SMALL)).T
     assert all((least <= some).all() and (some <= most).all() for some in map(np.array, found))
     (_, alone), (_, other) = cr.road_rows(circuits[:1], 3), cr.road_rows(circuits[:1], 4)
     for drive, by_itself, by_another_seed in zip(

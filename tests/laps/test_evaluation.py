@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from adapting import adapting_straight_on
 from cars import RACECAR, circuit_named, scaled
-from guessers import new_adapting
 from processes import ROOT
 
 from racing_env.car.conditions import NOMINAL, ROAD, Conditions
@@ -232,7 +232,7 @@ def test_noise_is_seen_and_repeats(circuits):
 
 
 def test_a_driver_who_adapts_has_a_memory_and_his_guesses_are_told(circuits):
-    policy, conditions = new_adapting(), Conditions(friction=0.85, delay_s=0.05)
+    policy, conditions = adapting_straight_on(), Conditions(friction=0.85, delay_s=0.05)
     driver = ev.policy_driver(policy)
     (drive,) = ev.drive_laps(circuits[:1], driver, laps=1, telemetry=True, conditions=conditions)
     assert drive.guesses.shape == (len(drive.telemetry.time_s), len(GUESSED))

@@ -85,12 +85,15 @@ def test_the_map_of_a_tenth_has_as_many_points_as_exactly_placed(circuit: Circui
                                    atol=0.011)  # fmt: skip
 
 
-def test_file_has_a_circuit_with_a_lap_per_driver(circuit: Circuit, tmp_path) -> None:
-    results = [[result(circuit, 40.0, "fast")], [result(circuit, 30.0, "slow")]]
-    write_ghosts([circuit], results, tmp_path / "ghosts.json")
+def test_file_has_a_circuit_with_a_lap_per_driver_and_condition(circuit: Circuit, tmp_path) -> None:
+    drivers = {"fast": [result(circuit, 40.0, "fast")], "slow": [result(circuit, 30.0, "slow")]}
+    write_ghosts([circuit], {"nominal": drivers, "wet": drivers}, tmp_path / "ghosts.json")
     (written,) = json.loads((tmp_path / "ghosts.json").read_text())
     assert written["track"] == "oval"
-    assert [lap["driver"] for lap in written["laps"]] == ["fast", "slow"]
+    laps = [(lap["row"], lap["driver"]) for lap in written["laps"]]
+    assert laps == [
+        ("nominal", "fast"), ("nominal", "slow"), ("wet", "fast"), ("wet", "slow")
+    ]  # fmt: skip
 
 
 def test_result_without_telemetry_is_refused(circuit: Circuit) -> None:

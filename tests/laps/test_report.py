@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -47,8 +48,11 @@ def ring(radius_m: float) -> dict[str, list[float]]:
     }
 
 
-def write_run(folder: Path, circuits: int = 2) -> Path:
-    """A finished run whose last driver is named to do harm, and failed on the last circuit."""
+def write_run(folder: Path, circuits: int = 2, rows: Sequence[str] = ()) -> Path:
+    """A finished run whose last driver is named to do harm, and failed on the last circuit.
+
+    rows: names of conditions, all of the same laps.
+    """
     records, ghosts = [], []
     for i in range(circuits):
         track, radius = f"ring {i} {HOSTILE}", 900.0 - i
@@ -72,6 +76,15 @@ def write_run(folder: Path, circuits: int = 2) -> Path:
                 "right": ring(radius + 6), "left": ring(radius - 6), "line": ring(radius),
             }
         )  # fmt: skip
+    if rows:
+        records = [
+            record
+            | {"row": row, "condition": {"mass": 1.0 + i} if i else {}, "profile_lap_s": 99.0}
+            for i, row in enumerate(rows)
+            for record in records
+        ]
+        for ghost in ghosts:
+            ghost["laps"] = [lap | {"row": row} for row in rows for lap in ghost["laps"]]
     write_json(folder / "evaluation/results.json", records)
     (folder / "evaluation/ghosts.json").write_text(json.dumps(ghosts))
     for stage in ("demonstrations", "bc", "rl"):
@@ -203,6 +216,21 @@ def test_without_ghosts_or_curves_the_tables_remain(tmp_path):
     assert '{"curves":[],"circuits":[]}' in make_report(folder).read_text(encoding="utf-8")
 
 
+def test_laps_under_several_conditions_are_of_the_results(tmp_path):
+    folder = write_run(tmp_path, rows=["nominal", "wet"])
+    names = ("expert", "clone", LABELS[2])
+    data = json.loads(Elements(make_report(folder).read_text(encoding="utf-8")).text["data"])
+    assert [lap["driver"] for lap in data["circuits"][0]["laps"]] == [
+        f"{name}, {row}" for row in ("nominal", "wet") for name in names
+    ]
+    assert [lap["note"] for lap in data["circuits"][1]["laps"]] == ["", "", "off track"] * 2
+    ghosts = json.loads((folder / "evaluation/ghosts.json").read_text())
+    ghosts[0]["laps"][0]["row"] = "dry"
+    (folder / "evaluation/ghosts.json").write_text(json.dumps(ghosts))
+    with pytest.raises(InputError, match="is not of the evaluation"):
+        make_report(folder)
+
+
 def test_a_replay_of_an_earlier_version_is_named(tmp_path):
     path = write_run(tmp_path) / "evaluation/ghosts.json"
     path.write_text(path.read_text().replace("car_width_m", "car_width"))
@@ -264,10 +292,10 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, page_path):
-    """A function that opens the page; at the end nothing must have gone wrong in it."""
+    """A function that opens a page; at the end nothing must have gone wrong in it."""
     wrong, contexts = [], []
 
-    def open_with(**settings):
+    def open_with(page_path=page_path, laps=3, **settings):
         contexts.append(browser.new_context(**settings))
         page = contexts[-1].new_page()
         page.on("console", lambda message: wrong.append(message.text))
@@ -277,7 +305,7 @@ def open_page(browser, page_path):
             lambda request: request.url == page_path.as_uri() or wrong.append(request.url),
         )
         page.goto(page_path.as_uri())
-        wait_until(page, f"{CAR_X}?.length === 3")
+        wait_until(page, f"{CAR_X}?.length === {laps}")
         return page
 
     yield open_with
@@ -411,6 +439,25 @@ def test_browser_learning_curves_over_steps(open_page):
     assert "wall time" in page.evaluate(title)
     page.get_by_label("steps").check()
     assert "million" in page.evaluate(title)
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE])
+def test_browser_shows_one_condition_beside_another(open_page, tmp_path, screen):
+    path = make_report(write_run(tmp_path, rows=["nominal", f"wet {HOSTILE}"]))
+    page = open_page(path, laps=6, **screen)
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    table = page.locator("table.conditions")
+    assert table.locator("tbody th").all_text_contents() == ["nominal", f"wet {HOSTILE}", "all"]
+    assert table.locator("tr").nth(1).locator("td").all_text_contents() == [
+        "2 of 2 1.010", "2 of 2 1.035", "1 of 2 1.061"
+    ]  # fmt: skip
+    bars = "[...document.querySelectorAll('td.share')].map(d => getComputedStyle(d).backgroundSize)"
+    assert page.evaluate(bars)[:3] == ["100% 100%", "100% 100%", "50% 100%"]
+    drivers = page.locator("#readout tbody th").all_text_contents()
+    assert drivers[0] == "expert, nominal" and drivers[3] == f"expert, wet {HOSTILE}"
+    region = page.locator("section[aria-labelledby=conditions] .wide")
+    region.focus()
+    assert page.evaluate("document.activeElement.className") == "wide"
 
 
 def test_browser_on_a_phone_scrolls_only_down(open_page):

@@ -8,17 +8,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from adapting import adapting_policy
-from cars import RACECAR, circuit_named, simulator_on
+from cars import circuit_named, simulator_on
 from demonstrations import episode, made_up_origin
 from processes import ROOT
 
-from racing_env.common.errors import InputError
-from racing_env.data.dataset import read_dataset
-from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
-from racing_env.data.recording import record_together
-from racing_env.drivers.guessing import adapted, note_actions
-from racing_env.learning import evidence
+from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.learning.batches import (
     BATCHES_PER_FETCH,
     BatchLoader,
@@ -26,12 +20,7 @@ from racing_env.learning.batches import (
     Filled,
     RowSampler,
 )
-from racing_env.learning.network import flat_parameters, linear_layers
-from racing_env.simulation.adaptation import ASKED, GUESSES
-from racing_env.simulation.layouts.line_preview import LAYOUT
-from racing_env.simulation.task import demonstration_task, on_any_road
-from racing_env.tracks.bank import pack_circuits
-from racing_env.tracks.circuit import circuits_content, mirror_circuit
+from racing_env.tracks.circuit import mirror_circuit
 
 CPU = torch.device("cpu")
 BATCH = 4
@@ -262,65 +251,3 @@ def test_memory_is_pinned_for_cuda_alone(folders):
     train = Demonstrations(folders, validation=False, seed=0)
     for device, pinned in ((CPU, False), (torch.device("cuda"), True)):
         assert BatchLoader(train, BATCH, 0, 0, device).fetches.pin_memory == pinned
-
-
-# --- of drivers who adapt -----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory):
-    """A data set of six short drives under conditions."""
-    folder, names = tmp_path_factory.mktemp("road"), ["club", "oval"]
-    circuits = [circuit_named(name) for name in names]
-    task = on_any_road(demonstration_task(RACECAR))._replace(time_limit_s=3.0)
-    origin = Origin({"seed": 0}, names, circuits_content(circuits), RACECAR, task)
-    writer = DatasetWriter(folder, origin)
-    seeds = np.random.SeedSequence(1).spawn(6)
-    for made in record_together(pack_circuits(circuits), names, task, seeds, None):
-        writer.add(made)
-    writer.flush()
-    return folder
-
-
-def test_an_example_is_what_the_driver_s_network_is_given(road):
-    """Along each drive the same as `Policy.act` makes of it, with the actions of the data."""
-    policy, data = adapting_policy(), read_dataset(road)
-    (arrays,) = data.shards()
-    for part in (False, True):
-        found = Demonstrations([road], part, 0, policy)
-        for end, shift, start in zip(found.ends, found.shift, [0, *found.ends][:-1], strict=True):
-            memory = policy.new_memory(1)
-            ours = found[np.arange(start, end)][0].numpy()
-            for row in range(start, end):
-                seen = arrays["observations"][row + shift][None]
-                expected = adapted(policy.adaptation, policy.evidence, seen, memory)
-                np.testing.assert_allclose(ours[row - start], expected[0], rtol=1e-3, atol=1e-4)
-                note_actions(memory, arrays["actions"][row + shift][None])
-
-
-def test_the_mirror_image_guesses_the_same(road):
-    found = Demonstrations([road], False, 0, adapting_policy())
-    rows = np.arange(found.steps)
-    (ours, labels), (mirrored, mirrored_labels) = found[rows], found[rows + found.steps]
-    guesses = slice(-2 * GUESSES, None)
-    np.testing.assert_array_equal(ours[:, guesses], mirrored[:, guesses])
-    steering = slice(LAYOUT.size, LAYOUT.size + ASKED, 2)
-    np.testing.assert_array_equal(ours[:, steering], -mirrored[:, steering])
-    np.testing.assert_array_equal(labels[:, 0], -mirrored_labels[:, 0])
-
-
-def test_guesses_are_learnt_from_a_data_set(road):
-    torch.manual_seed(0)
-    network = evidence.new_network()
-    adaptation = adapting_policy().adaptation
-    before = flat_parameters(linear_layers(network))
-    loss = evidence.fit_data(network, [road], adaptation, (0, 1), step_epochs=1, drive_epochs=1)
-    assert np.isfinite(loss) and (flat_parameters(linear_layers(network)) != before).any()
-
-
-def test_conditions_that_are_none_are_refused(road):
-    data = read_dataset(road)
-    for wrong in ([], {"wind": 1.0}, {"friction": "wet"}, {"friction": float("nan")}):
-        with pytest.raises(InputError, match="conditions"):
-            data.conditions({"conditions": wrong})
-    assert data.conditions({}) == {}

@@ -200,6 +200,13 @@ def test_noise_is_each_cars_own_and_each_rollouts(bank):
     assert not driven(one_group(bank, 1, none)).tape.noise.any()
 
 
+def test_a_share_of_the_cars_rollouts_is_quiet(bank):
+    settings = SETTINGS._replace(rollouts=ROLLOUTS._replace(steps=2, quiet_share=0.5))
+    cars = one_group(bank, 8, settings)
+    quiet = np.array([~driven(cars, number).tape.noise.any(axis=(0, 2)) for number in range(12)])
+    assert 0.3 < quiet.mean() < 0.7 and quiet.any(axis=0).all() and not quiet.all(axis=0).any()
+
+
 def test_what_is_learnt_is_counted(bank):
     """Nothing of a rollout is left in the sums of the next one."""
     few = ROLLOUTS._replace(steps=6)

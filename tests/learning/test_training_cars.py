@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from cars import RACECAR
 
+from racing_env.car.dynamics import VX
 from racing_env.learning.shared_block import Block, new_block
 from racing_env.learning.training_cars import TrainingCars, TrainingSettings
+from racing_env.simulation.adaptation import LAST_ASKED, SEEN_ANY, SUMS
 from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.rewards import RewardWeights
-from racing_env.simulation.task import training_task
+from racing_env.simulation.task import on_any_road, training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -131,3 +133,34 @@ def test_trouble_is_where_the_car_is_outside_whatever_it_costs(bank):
     costly, costless = np.split(np.array(places), 2)
     assert np.isfinite(costly).any()
     np.testing.assert_array_equal(costless, costly)
+
+
+def test_who_starts_at_speed_is_under_the_same_conditions_and_remembers_them(bank):
+    task = on_any_road(training_task(RACECAR))._replace(time_limit_s=1.0)
+    cars = new_cars(bank, 6, settings=SETTINGS._replace(task=task))
+    cars.reset()
+    simulator, kept, others = cars.simulator, 0, 0
+    for _ in range(10):
+        simulator.memory[:] = rng_like(simulator.memory)
+        before, memory = simulator.cars.conditions.copy(), simulator.memory.copy()
+        for car in range(6):
+            cars.start(car)
+            fast = simulator.state[VX, car] > 0.0
+            same = (simulator.cars.conditions[car] == before[car]).all()
+            assert same == fast
+            sums = simulator.memory[car, SUMS:SEEN_ANY]
+            np.testing.assert_array_equal(sums, memory[car, SUMS:SEEN_ANY] if fast else 0.0)
+            assert simulator.memory[car, SEEN_ANY] == 0.0  # nothing was seen of this drive yet
+            assert not simulator.memory[car, LAST_ASKED:].any()
+            kept, others = kept + fast, others + (not fast)
+    assert kept > 15 and others > 10
+
+
+def test_an_episode_of_a_nominal_task_is_nominal(bank):
+    cars = new_cars(bank, 6)
+    drive(cars, 0)
+    assert not cars.simulator.cars.conditions.any()
+
+
+def rng_like(array: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).random(array.shape)

@@ -15,16 +15,16 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import write_json
 from racing_env.drivers.policy import save_policy
 
-MARKS = ("laps", "real", "stages")
+MARKS = tuple(publish.TABLES)
 
 
 def finished_run(folder: Path, car: str, reference: bool = True) -> Path:
     """A finished run of a car, as small as can be, with its drivers' laps on real circuits."""
-    for source in (*publish.RECORDS.values(), *publish.PICTURES.values(), "rl/curve.csv"):
+    for source in (*publish.RECORDS.values(), *publish.PICTURES.values()):
         path = folder / source
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{car} {source}")
-    drivers = ("expert", "x/bc/policy.safetensors", "x/rl/policy.safetensors")
+    drivers = ("expert", *(f"x/{stage}/policy.safetensors" for stage in ("bc", "rl", "road")))
     laps = [
         {"driver": driver, "track": "a", "finished": True, "flying_lap_s": 90.0 + i,
          "profile_lap_s": 89.0, "ratio": 1.01 + i / 100,
@@ -33,14 +33,19 @@ def finished_run(folder: Path, car: str, reference: bool = True) -> Path:
     ]  # fmt: skip
     write_json(folder / "evaluation/results.json", laps)
     write_json(folder / "real.json", laps)
+    rows = ("nominal", "friction 0.8", "delay_s 0.1", "5 draws")
+    under = [lap | {"row": row, "finished": row != "delay_s 0.1"} for row in rows for lap in laps]
+    write_json(folder / "conditions/results.json", [lap for lap in under if "/r" in lap["driver"]])
     write_json(folder / "memory.json", {"peak_bytes": 1_234_000_000})
     stage = {"wall_s": 61.0, "transitions_per_s": 5.0, "examples_per_s": 6.0, "steps_per_s": 7000.0}
-    for name in ("demonstrations", "bc", "rl"):
+    for name in ("demonstrations", "bc", "rl", "road"):
         write_json(folder / name / "summary.json", stage)
     start = {"started": "2026-01-02T03:04:05Z", "commit": "abc-dirty", "cores": 64,
              "processor": "some", "versions": {"python": "3.12.0"}}  # fmt: skip
-    write_json(folder / "rl/run.json", [{"started": "earlier"}, start])
-    save_policy(replace(new_clone(), vehicle=read_vehicle(car)), folder / "rl/policy.safetensors")
+    write_json(folder / "road/run.json", [{"started": "earlier"}, start])
+    for stage in publish.DRIVERS.values():
+        policy = replace(new_clone(), vehicle=read_vehicle(car))
+        save_policy(policy, folder / stage / "policy.safetensors")
     return folder
 
 
@@ -83,14 +88,17 @@ def test_a_run_is_published_with_its_own_machine_commit_and_date(tmp_path, check
     }  # fmt: skip
     for target, source in publish.RECORDS.items():
         assert (results / target).read_bytes() == (run / source).read_bytes()
-    for name in (f"{car}.safetensors", f"{car}.csv"):
-        assert (checkout / "policies" / name).is_file()
+    for name in (car, f"{car}-nominal"):
+        assert (checkout / "policies" / f"{name}.safetensors").is_file()
+        assert (checkout / "policies" / f"{name}.csv").is_file()
     pictures = [(checkout / target).exists() for target in publish.PICTURES]
     assert all(pictures) if car == DEFAULT_VEHICLE else not any(pictures)
     readme = (checkout / "README.md").read_text(encoding="utf-8")
     assert f"| {car} | clone (behaviour cloning and DAgger) | 1 of 1 | 1.011 | 1.022 |" in readme
     assert f"| {car} | RL driver (from the clone) | 1 of 1 | 1.034 | 1.030 |" in readme  # real
     assert f"| `./train_optimized.sh{named}` | 64 cores (some), 2026-01-02 | 1:01, 5 " in readme
+    adapting = f"| {car} | adapting driver (from the RL driver) |"
+    assert f"{adapting} 1 of 1, 1.045 | 1 of 2, 1.045 | 1 of 1, 1.045 |" in readme
     assert "1,234 MB" in readme and readme.startswith("before laps") and readme.endswith("end\n")
 
 
@@ -102,7 +110,7 @@ def test_tables_have_every_car_the_default_first(tmp_path, checkout):
     cars = [line.split(" | ")[0] for line in lines if " | expert (" in line]
     others = [f"| {name}" for name in shipped_names() if name != DEFAULT_VEHICLE]
     assert cars == [f"| {DEFAULT_VEHICLE}", *others] * 2
-    assert sum(line.endswith("| – |") for line in lines) == 3 * len(others)
+    assert sum(line.endswith("| – |") for line in lines) == 4 * len(others)
 
 
 def test_real_circuits_are_not_needed(tmp_path, checkout):
@@ -115,7 +123,7 @@ def test_a_car_that_is_not_shipped_is_not_published(tmp_path, checkout):
     run = finished_run(tmp_path / "run", "racecar")
     policy = new_clone()
     light = policy.vehicle._replace(mass_kg=900.0)
-    save_policy(replace(policy, vehicle=light), run / "rl/policy.safetensors")
+    save_policy(replace(policy, vehicle=light), run / "road/policy.safetensors")
     with pytest.raises(InputError, match="drives a car that is not shipped"):
         publish.publish(run, None, checkout)
 
@@ -133,14 +141,22 @@ def test_laps_that_cannot_be_compared_are_not_published(tmp_path, checkout, what
 
 
 @pytest.mark.parametrize(
-    "lost", ["rl/learning_curve.png", "rl/run.json", "rl/policy.safetensors", "real.json", "cores"]
+    "lost",
+    [
+        "rl/learning_curve.png",
+        "road/run.json",
+        "rl/policy.safetensors",
+        "road/policy.safetensors",
+        "real.json",
+        "cores",
+    ],
 )
 def test_a_run_that_lacks_something_is_not_published(tmp_path, checkout, lost):
     run = finished_run(tmp_path / "run", DEFAULT_VEHICLE)
     if lost == "cores":
-        record = json.loads((run / "rl/run.json").read_text())
+        record = json.loads((run / "road/run.json").read_text())
         del record[-1]["cores"]
-        write_json(run / "rl/run.json", record)
+        write_json(run / "road/run.json", record)
     else:
         (run / lost).unlink()
     before = (checkout / "README.md").read_bytes()

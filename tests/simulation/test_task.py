@@ -5,15 +5,17 @@ import json
 import pytest
 from cars import RACECAR, scaled
 
-from racing_env.car.conditions import ConditionRanges, Range
+from racing_env.car.conditions import ROAD, ConditionRanges, Range
 from racing_env.simulation import layouts
 from racing_env.simulation.rewards import RewardWeights
 from racing_env.simulation.starts import Starts
 from racing_env.simulation.task import (
     Task,
     demonstration_task,
+    on_any_road,
     practice_task,
     racing_task,
+    specialist_task,
     training_task,
 )
 
@@ -84,3 +86,19 @@ def test_the_record_survives_json(task_for):
     }
     rebuilt = Task(vehicle=RACECAR, **again | parts)
     assert rebuilt == task
+
+
+def test_any_road_is_learnt_beyond_its_ends_and_from_standing_starts():
+    task, road = training_task(RACECAR), on_any_road(training_task(RACECAR))
+    assert road.starts.standing_share > task.starts.standing_share
+    for learnt, asked in zip(road.conditions, ROAD, strict=True):
+        assert learnt.least <= asked.least and learnt.most >= asked.most
+    assert road._replace(conditions=task.conditions, starts=task.starts) == task
+
+
+def test_a_specialist_may_come_nearer_to_border_and_limit():
+    weights, usual = specialist_task(RACECAR).weights, training_task(RACECAR).weights
+    assert 0.0 < weights.border_zone_m < usual.border_zone_m
+    assert 0.0 < weights.border_per_s < usual.border_per_s and weights.slip_per_s == 0.0
+    small, ours = specialist_task(scaled(RACECAR, 0.25)), specialist_task(RACECAR)
+    assert small.weights.border_zone_m == 0.25 * ours.weights.border_zone_m

@@ -29,18 +29,23 @@ class Algorithm(Protocol):
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
     `judge_every` (transitions) and `average_decay`, a rollout, of the moving average of the
     driver's weights that is judged and kept.
-    USES_DEMONSTRATIONS: whether --data means something to it. ADAPTS: whether a driver who adapts
-    can learn by it.
+    ROAD: the same for drivers who learn to adapt, PRACTICE for practice on one circuit;
+    `training_settings` and `make_model` are given them. None where the algorithm does not serve.
+    USES_DEMONSTRATIONS: whether --data means something to it.
     """
 
     NUMBERS: Any
+    ROAD: Any
+    PRACTICE: Any
     USES_DEMONSTRATIONS: bool
-    ADAPTS: bool
 
     def training_settings(
-        self, task: "Task", seed: int, driver: "Policy | None" = None
+        self, task: "Task", seed: int, driver: "Policy | None" = None, numbers: Any = None
     ) -> "TrainingSettings":
-        """What the training cars are told; driver: who is to learn, where he adapts."""
+        """What the training cars are told; driver: who is to learn, where he adapts.
+
+        numbers: in place of NUMBERS, here and in the next.
+        """
 
     def make_model(
         self,
@@ -49,6 +54,7 @@ class Algorithm(Protocol):
         seed: int,
         device: "torch.device",
         demonstrations: str | None = None,
+        numbers: Any = None,
     ) -> "BaseAlgorithm":
         """A fresh model, to learn from so many transitions; demonstrations: a data set's folder."""
 

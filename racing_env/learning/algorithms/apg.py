@@ -31,8 +31,8 @@ from torch import nn
 
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
+from racing_env.learning.adapting import new_guesser
 from racing_env.learning.car_vec_env import CarVecEnv
-from racing_env.learning.evidence import new_network
 from racing_env.learning.network import (
     HIDDEN_SIZES,
     copy_layers_into,
@@ -67,13 +67,24 @@ class Numbers(NamedTuple):
     steering_noise: float = 0.02  # standard deviations
     pedal_noise: float = 0.08
     average_decay: float = 0.98
-    guesser_speed: float = 0.5  # its learning rate, in those above
+    quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
+    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in those above
     judge_every: int = 1_000_000
 
 
 NUMBERS = Numbers()
+# Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
+# is missing later.
+ROAD = Numbers(timesteps=80_000_000, quiet_share=0.5)
+# On one circuit, by a driver who is good already: he may come nearer to what it allows.
+PRACTICE = Numbers(
+    timesteps=20_000_000,
+    learning_rate_last=1e-5,
+    steering_noise=0.005,
+    pedal_noise=0.02,
+    judge_every=500_000,
+)
 USES_DEMONSTRATIONS = False
-ADAPTS = True
 
 
 class AnalyticPolicyGradient(BaseAlgorithm):
@@ -115,7 +126,7 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         if self.adapts:
-            policy.guesser = new_network()
+            policy.guesser = new_guesser()
             policy.optimizer.add_param_group(
                 {"params": list(policy.guesser.parameters()), "speed": NUMBERS.guesser_speed}
             )
@@ -216,15 +227,20 @@ def parameters(layers: Sequence[nn.Linear]) -> list[nn.Parameter]:
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
+def training_settings(
+    task: Task, seed: int, driver: Policy | None = None, numbers: Numbers | None = None
+) -> TrainingSettings:
+    numbers = numbers or NUMBERS
+    adapts = driver is not None and driver.adapts
     rollouts = RolloutSettings(
-        steps=NUMBERS.rollout_steps,
-        lookahead_steps=NUMBERS.lookahead_steps,
-        discount=NUMBERS.discount,
-        action_gradient_limit=NUMBERS.action_gradient_limit,
-        noise=(NUMBERS.steering_noise, NUMBERS.pedal_noise),
+        steps=numbers.rollout_steps,
+        lookahead_steps=numbers.lookahead_steps,
+        discount=numbers.discount,
+        action_gradient_limit=numbers.action_gradient_limit,
+        noise=(numbers.steering_noise, numbers.pedal_noise),
         hidden=HIDDEN_SIZES[0],
-        adapts=driver is not None and driver.adapts,
+        adapts=adapts,
+        quiet_share=numbers.quiet_share,
     )
     return TrainingSettings(task, seed, rollouts)
 
@@ -235,20 +251,25 @@ def make_model(
     seed: int,
     device: torch.device,
     demonstrations: str | None = None,
+    numbers: Numbers | None = None,
 ) -> AnalyticPolicyGradient:
+    numbers = numbers or NUMBERS
     return AnalyticPolicyGradient(
         TanhMeanPolicy,
         env,
-        LinearSchedule(NUMBERS.learning_rate_first, NUMBERS.learning_rate_last, end_fraction=1.0),
-        n_steps=NUMBERS.rollout_steps,
-        max_grad_norm=NUMBERS.gradient_norm_limit,
+        LinearSchedule(numbers.learning_rate_first, numbers.learning_rate_last, end_fraction=1.0),
+        n_steps=numbers.rollout_steps,
+        max_grad_norm=numbers.gradient_norm_limit,
         inputs=cast(CarVecEnv, env).settings.inputs,
         seed=seed,
         device=device,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN_SIZES), "vf": []},
             "activation_fn": nn.Tanh,
-            "optimizer_kwargs": {"betas": (NUMBERS.adam_beta1, NUMBERS.adam_beta2)},
+            "optimizer_kwargs": {
+                "betas": (numbers.adam_beta1, numbers.adam_beta2),
+                "fused": True,
+            },
         },
     )
 

@@ -52,8 +52,8 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
+ROAD = PRACTICE = None
 USES_DEMONSTRATIONS = False
-ADAPTS = False
 
 
 class GatheredRollouts(RolloutBuffer):
@@ -66,7 +66,9 @@ class GatheredRollouts(RolloutBuffer):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
+def training_settings(
+    task: Task, seed: int, driver: Policy | None = None, numbers: Numbers | None = None
+) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 
@@ -76,26 +78,28 @@ def make_model(
     seed: int,
     device: torch.device,
     demonstrations: str | None = None,
+    numbers: Numbers | None = None,
 ) -> PPO:
+    numbers = numbers or NUMBERS
     hidden = list(HIDDEN_SIZES)
-    steps = max(min(NUMBERS.rollout, timesteps) // env.num_envs, 8)
+    steps = max(min(numbers.rollout, timesteps) // env.num_envs, 8)
     return PPO(
         TanhMeanPolicy,
         env,
-        LinearSchedule(NUMBERS.learning_rate_first, NUMBERS.learning_rate_last, end_fraction=1.0),
+        LinearSchedule(numbers.learning_rate_first, numbers.learning_rate_last, end_fraction=1.0),
         n_steps=steps,
-        batch_size=min(NUMBERS.batch_size, steps * env.num_envs),
-        n_epochs=NUMBERS.epochs,
+        batch_size=min(numbers.batch_size, steps * env.num_envs),
+        n_epochs=numbers.epochs,
         rollout_buffer_class=GatheredRollouts,
-        gamma=NUMBERS.discount,
-        gae_lambda=NUMBERS.gae_lambda,
-        target_kl=NUMBERS.target_kl,
+        gamma=numbers.discount,
+        gae_lambda=numbers.gae_lambda,
+        target_kl=numbers.target_kl,
         seed=seed,
         device=device,
         policy_kwargs={
             "net_arch": {"pi": hidden, "vf": hidden},
             "activation_fn": FastTanh,
-            "critic_speed": NUMBERS.critic_speed,
+            "critic_speed": numbers.critic_speed,
             "optimizer_kwargs": {"fused": True},
         },
     )

@@ -79,8 +79,8 @@ class Numbers(NamedTuple):
 
 
 NUMBERS = Numbers()
+ROAD = PRACTICE = None
 USES_DEMONSTRATIONS = True
-ADAPTS = False
 
 
 class Batch(NamedTuple):
@@ -198,7 +198,9 @@ class ProximalSAC(SAC):
 # ---------------------------------------------------------------- as `Algorithm` has it
 
 
-def training_settings(task: Task, seed: int, driver: Policy | None = None) -> TrainingSettings:
+def training_settings(
+    task: Task, seed: int, driver: Policy | None = None, numbers: Numbers | None = None
+) -> TrainingSettings:
     return TrainingSettings(task, seed)
 
 
@@ -208,28 +210,30 @@ def make_model(
     seed: int,
     device: torch.device,
     demonstrations: str | None = None,
+    numbers: Numbers | None = None,
 ) -> ProximalSAC:
+    numbers = numbers or NUMBERS
     """With demonstrations, they are half of each batch."""
     # as many updates a transition, but for rounding, whatever the number of cars is
-    steps = math.ceil(NUMBERS.rollout / env.num_envs)
-    updates = round(steps * env.num_envs / NUMBERS.transitions_per_update)
-    deviations = (NUMBERS.steering_noise, NUMBERS.pedal_noise)
-    persistence = (NUMBERS.steering_noise_persistence, NUMBERS.pedal_noise_persistence)
-    returns: dict[str, Any] = {"n_steps": NUMBERS.return_steps, "gamma": NUMBERS.discount}
+    steps = math.ceil(numbers.rollout / env.num_envs)
+    updates = round(steps * env.num_envs / numbers.transitions_per_update)
+    deviations = (numbers.steering_noise, numbers.pedal_noise)
+    persistence = (numbers.steering_noise_persistence, numbers.pedal_noise_persistence)
+    returns: dict[str, Any] = {"n_steps": numbers.return_steps, "gamma": numbers.discount}
     return ProximalSAC(
         ProximalSACPolicy,
         env,
-        LinearSchedule(NUMBERS.learning_rate_first, NUMBERS.learning_rate_last, end_fraction=1.0),
-        actor_speed=NUMBERS.actor_speed,
-        policy_delay=NUMBERS.policy_delay,
-        distance_price=NUMBERS.distance_price,
-        distance_units=(NUMBERS.steering_distance_unit, NUMBERS.pedal_distance_unit),
-        average_decay=NUMBERS.actor_average_decay,
-        buffer_size=min(NUMBERS.buffer_size, timesteps),
+        LinearSchedule(numbers.learning_rate_first, numbers.learning_rate_last, end_fraction=1.0),
+        actor_speed=numbers.actor_speed,
+        policy_delay=numbers.policy_delay,
+        distance_price=numbers.distance_price,
+        distance_units=(numbers.steering_distance_unit, numbers.pedal_distance_unit),
+        average_decay=numbers.actor_average_decay,
+        buffer_size=min(numbers.buffer_size, timesteps),
         learning_starts=0,  # SB3 drives at random until then; the actor's warm-up is a callback
-        batch_size=NUMBERS.batch_size,
-        gamma=NUMBERS.discount,
-        ent_coef=NUMBERS.entropy_weight,
+        batch_size=numbers.batch_size,
+        gamma=numbers.discount,
+        ent_coef=numbers.entropy_weight,
         train_freq=steps,
         gradient_steps=updates,
         action_noise=PersistentNoise(env.num_envs, deviations, persistence),
@@ -238,7 +242,7 @@ def make_model(
         seed=seed,
         device=device,
         policy_kwargs={
-            "net_arch": {"pi": list(HIDDEN_SIZES), "qf": [NUMBERS.critic_width] * 2},
+            "net_arch": {"pi": list(HIDDEN_SIZES), "qf": [numbers.critic_width] * 2},
             "activation_fn": FastTanh,
             "optimizer_kwargs": {"fused": True},
         },

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,11 @@ greetings: list[str] = []
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def warn_of(words: str) -> str:
+    warnings.warn(words, RuntimeWarning, stacklevel=1)
+    return words
 
 
 def pid(_: object) -> int:

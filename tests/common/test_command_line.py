@@ -59,6 +59,18 @@ def test_a_warning_is_one_line_without_the_place_in_the_source(capsys):
     assert capsys.readouterr().err == "warning: two lines\n"
 
 
+def test_a_warning_is_shown_once_wherever_it_comes_from(capsys):
+    def main() -> None:
+        for words in ("same", "same", "other"):
+            with warnings.catch_warnings():  # forgets what was said before
+                warnings.simplefilter("always")
+                warnings.warn(words, stacklevel=1)
+                warnings.warn("same", RuntimeWarning, stacklevel=1)
+
+    cli.run(main)
+    assert capsys.readouterr().err == "warning: same\nwarning: other\n"
+
+
 def test_an_error_in_the_block_comes_before_the_interrupt():
     with pytest.raises(ValueError, match="own"), cli.interrupts_held():
         os.kill(os.getpid(), signal.SIGTERM)

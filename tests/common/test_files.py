@@ -1,4 +1,6 @@
-"""Atomic writing: a reader finds the old file or the new one, and nothing is left lying about."""
+"""Atomic writing: a reader finds the old file or the new one, and nothing is left lying about.
+Caches, where they can be written and where they cannot.
+"""
 
 import errno
 import json
@@ -17,9 +19,11 @@ from racing_env.common.files import (
     locked_folder,
     read_columns,
     read_json,
+    readable,
     reading,
     refuse_special_file,
     replaced_atomically,
+    user_cache,
     write_json,
     writing,
 )
@@ -201,3 +205,71 @@ def test_an_os_error_names_the_file_and_numpy_s_a_guess(tmp_path):
     ):
         raise numpys
     assert not list(tmp_path.iterdir())
+
+
+CACHE = """
+import subprocess, sys
+from racing_env.common.files import user_cache
+print(user_cache())
+print(user_cache())
+if len(sys.argv) == 1:
+    print(subprocess.check_output([sys.executable, __file__, "child"], text=True))
+"""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"HOME": "/dev/null"},
+        {"HOME": "/", "XDG_CACHE_HOME": "/dev/null"},
+        {"HOME": "TMPDIR", "RACING_ENV_CACHE": "/dev/null/cache"},
+    ],
+)
+def test_a_cache_that_cannot_be_written_is_a_folder_for_this_start(tmp_path, settings):
+    """All processes share it, one line says so, and it goes with the first of them."""
+    program = tmp_path / "program.py"
+    program.write_text(CACHE)
+    done = subprocess.run(
+        [sys.executable, "-W", "default", program], text=True, capture_output=True, check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+        | {name: value.replace("TMPDIR", str(tmp_path)) for name, value in settings.items()},
+    )  # fmt: skip
+    (folder,) = set(done.stdout.split())
+    assert Path(folder).parent == tmp_path
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert "/dev/null" in done.stderr and "set RACING_ENV_CACHE" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
+def test_without_a_home_no_folder_named_after_it_is_made(tmp_path, monkeypatch):
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "RACING_ENV_CACHE", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "")  # what is set below is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path)
+    Path("temporary").mkdir()
+    with pytest.warns(RuntimeWarning, match="no home folder"):
+        folder = user_cache()
+    assert folder.parent == tmp_path / "temporary"
+    assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
+
+
+def test_without_any_folder_for_temporary_files_a_line_says_so(monkeypatch):
+    def none() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setenv("RACING_ENV_CACHE", "/dev/null/cache")
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    with pytest.raises(FileError, match="temporary files"):
+        user_cache()
+
+
+def test_names_become_text_that_can_be_written_anywhere():
+    assert readable(os.fsdecode("caf\xe9".encode("latin-1"))) == "caf\N{REPLACEMENT CHARACTER}"
+    assert readable("\ud800") == "\N{REPLACEMENT CHARACTER}"
+    assert readable("Nürburgring 日本.csv") == "Nürburgring 日本.csv"

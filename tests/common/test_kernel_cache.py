@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from processes import ROOT
 
+from racing_env.common import kernel_cache
 from racing_env.common.kernel_cache import (
     KERNEL_ROOMS,
     PACKAGE,
@@ -79,6 +80,40 @@ def test_folders_of_earlier_sources_are_removed(package, monkeypatch):
 def test_a_folder_that_was_chosen_is_used(package, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
     assert cache_folder(package).parent == tmp_path / "chosen"
+
+
+def test_in_a_folder_that_cannot_be_written_kernels_are_read_and_others_are_kept_elsewhere(
+    package, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("RACING_ENV_CACHE", str(tmp_path / "cache"))
+    own = cache_folder(package)
+    assert own.parent.parent == package
+    kernels = {"car/a.1.nbc": b"code of a", "car/a.nbi": b"index of a"}
+    for name, content in kernels.items():
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_bytes(content)
+    monkeypatch.setattr(kernel_cache, "why_not_writable", lambda folder: "Read-only file system")
+    folder = cache_folder(package)
+    assert folder == tmp_path / "cache" / own.name
+    assert {name: (folder / name).read_bytes() for name in kernels} == kernels
+    (folder / "car" / "a.nbi").write_bytes(b"index with more")
+    assert cache_folder(package) == folder
+    assert (folder / "car" / "a.nbi").read_bytes() == b"index with more"
+
+
+def test_code_that_cannot_be_written_to_is_compiled_and_run(tmp_path):
+    """No cache at all can be written; no word but one line, and no folder but for this start."""
+    shutil.copytree(ROOT / "racing_env", tmp_path / "racing_env",
+                    ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    (tmp_path / "racing_env" / "__pycache__").write_text("no folder, even for root")
+    done = subprocess.run(
+        [sys.executable, "-c", PROFILE], cwd=tmp_path, text=True, capture_output=True, check=True,
+        env={"HOME": "/dev/null", "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert float(done.stdout) > 10.0
+    assert done.stderr.count("Warning") == 1 and "set RACING_ENV_CACHE" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["racing_env"]
 
 
 def test_kernels_of_another_machine_join_those_of_this_one(monkeypatch, tmp_path):

@@ -22,6 +22,7 @@ from jobs import (
     refuse,
     wait_but_for_the_first,
     wait_for_the_others,
+    warn_of,
 )
 
 from racing_env.common.errors import InputError
@@ -44,6 +45,13 @@ def test_initializer_runs_once_in_each_process():
     assert all(words == "hello" for _, words, _ in said)
     assert all(times == 1 for _, _, times in said)
     assert len({process for process, _, _ in said}) == 2
+
+
+def test_what_workers_warn_of_is_said_by_their_parent(capfd):
+    with LocalPool(2, warn_of, ("beginning",)) as pool, pytest.warns(RuntimeWarning) as said:
+        assert list(pool.imap(warn_of, ["one", "two"])) == ["one", "two"]
+    assert {str(each.message) for each in said} == {"beginning", "one", "two"}
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("function", "code"), [(die_at_three, -9), (exit_at_three, 7)])

@@ -88,3 +88,9 @@ def test_a_missing_extra_is_named():
     result = run_without("minari", "export.py", "minari", "data", "--id", "racing/a-v0")
     assert result.returncode == 2
     assert "pip install -r requirements-export.txt" in result.stderr
+
+
+def test_a_folder_of_data_sets_that_cannot_be_written_is_refused(demonstrations, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "/dev/null/sets")
+    with pytest.raises(InputError, match="set MINARI_DATASETS_PATH"):
+        write_minari(demonstrations[0], NAME)

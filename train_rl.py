@@ -260,7 +260,7 @@ def train(args: argparse.Namespace) -> None:
     args.timesteps, args.cars = timesteps, cars  # as resolved
     write_run_record(out, args)
     first = earlier["timesteps"] if earlier else 0
-    demonstrated_s = demonstrated_laps(held_back)
+    demonstrated_s = demonstrated_laps([*{c.track.name: c for c in held_back}.values()])
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
     conditions = judged_under(len(held_back), task)
     if args.practice:

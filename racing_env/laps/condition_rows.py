@@ -118,9 +118,10 @@ def replayed_rows(rows: Sequence[Row], shown: int, drivers: int) -> dict[int, st
 
 
 def scaled_for(vehicle: Vehicle, conditions: Conditions) -> Conditions:
-    """Conditions of the reference car for another."""
+    """Conditions of the reference car for another, to a tenth of a millisecond."""
     as_ranges = ConditionRanges(*(Range(value, value) for value in conditions))
-    return Conditions(*(range_.least for range_ in ranges_for(as_ranges, vehicle)))
+    scaled = Conditions(*(range_.least for range_ in ranges_for(as_ranges, vehicle)))
+    return scaled._replace(delay_s=round(scaled.delay_s, 4))
 
 
 def row_name(conditions: Conditions) -> str:

@@ -429,8 +429,8 @@ def test_any_conditions_are_within_the_limits_or_refused_in_one_line(conditions)
     except InputError as error:
         assert len(str(error).splitlines()) == 1
     else:
-        for value, (least, most) in zip(_ENVS[0].conditions, LIMITS, strict=True):
-            assert least <= value <= most
+        for value, limits in zip(_ENVS[0].conditions, LIMITS, strict=True):
+            assert limits.least <= value <= limits.most
 
 
 _ENVS: list[RaceEnv] = []

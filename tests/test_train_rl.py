@@ -137,7 +137,7 @@ def test_practice_is_on_one_circuit_with_numbers_of_its_own(here, capsys):
         assert events.Scalars(f"numbers/{name}")[0].value == pytest.approx(number), name
     run_record = strict_json(here / "rl" / "run.json")[-1]
     assert run_record["flags"]["practice"] == "oval"
-    assert_refused(train("--practice", "club", *flags, "--resume"), "circuits.0", "rl")
+    assert_refused(train("--practice", "club", *flags, "--resume"), "circuits.1", "rl")
     assert_refused(
         train("--practice", "oval", "--algo", "ppo", out="other"), "--algo ppo: does not serve"
     )

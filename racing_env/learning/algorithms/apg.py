@@ -76,11 +76,9 @@ NUMBERS = Numbers()
 # Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
 # is missing later.
 ROAD = Numbers(
-    timesteps=80_000_000,
-    learning_rate_first=2e-4,
-    learning_rate_last=1e-5,
+    timesteps=60_000_000,
     quiet_share=0.5,
-    guesser_speed=6.0,
+    guesser_speed=3.0,
 )
 # On one circuit, by a driver who is good already: he may come nearer to what it allows.
 PRACTICE = Numbers(

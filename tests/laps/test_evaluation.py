@@ -236,7 +236,7 @@ def test_a_driver_who_adapts_has_a_memory_and_his_guesses_are_told(circuits):
     driver = ev.policy_driver(policy)
     (drive,) = ev.drive_laps(circuits[:1], driver, laps=1, telemetry=True, conditions=conditions)
     assert drive.guesses.shape == (len(drive.telemetry.time_s), len(GUESSED))
-    middle = [0.5 * (least + most) for least, most in ROAD[: len(GUESSED)]]
+    middle = [0.5 * (least + most) for least, most, _ in ROAD[: len(GUESSED)]]
     np.testing.assert_allclose(drive.guesses[0], middle, rtol=1e-6)  # nothing seen yet
     assert (np.abs(drive.guesses[-1] - middle) > 1e-3).all()
     # by hand: the memory of a policy that is asked at each step
@@ -248,7 +248,7 @@ def test_a_driver_who_adapts_has_a_memory_and_his_guesses_are_told(circuits):
     by_hand = ev.Driver(act)
     (other,) = ev.drive_laps(circuits[:1], by_hand, laps=1, conditions=conditions)
     assert other.distance_m == drive.distance_m and other.guesses is None
-    half = [0.5 * (most - least) for least, most in ROAD[: len(GUESSED)]]
+    half = [0.5 * (most - least) for least, most, _ in ROAD[: len(GUESSED)]]
     np.testing.assert_allclose(drive.guesses[-1], middle + half * guesses(memory)[0][0], rtol=1e-5)
 
 

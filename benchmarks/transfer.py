@@ -53,7 +53,7 @@ from racing_env.tracks.sources import load_circuits
 
 TENTH = "f1tenth"
 FULL_SIZE = str((ROOT / "benchmarks" / "vehicles" / "bmw_320i.yaml").relative_to(ROOT))
-DRIVERS = [ROOT / "policies" / f"f1tenth{end}.safetensors" for end in ("", "-nominal")]
+DRIVER = ROOT / "policies" / "f1tenth.safetensors"
 TRACK = "random:4000:10"
 HOME = "at home"
 EXPERT_PACES = (DEMONSTRATION_PACE, 0.8)  # factors on the profile's speed
@@ -199,9 +199,9 @@ def main() -> None:
         "--driver",
         nargs="*",
         type=Path,
-        default=DRIVERS,
+        default=[DRIVER],
         metavar="POLICY",
-        help="policies, each for the car of a model (both of policies/ for the 1:10 car)",
+        help=f"policies, each for the car of a model ({DRIVER.relative_to(ROOT)})",
     )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")

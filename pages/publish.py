@@ -55,7 +55,13 @@ DRIVER_NAMES = {
     "RL driver": "RL driver (from the clone)",
     "adapting driver": "adapting driver (from the RL driver)",
 }
+# of a run whose driver adapts; else there is one, from rl
 DRIVERS = {"": "road", "-nominal": "rl"}  # what the name of a policy ends with -> its stage
+
+
+def last_stage(run: Path) -> str:
+    """Of learning: `road`, or `rl` of a run whose driver was not to adapt."""
+    return "road" if (run / "road").exists() else "rl"
 
 
 def machine(run: Path, car: str) -> dict[str, Any]:
@@ -63,10 +69,12 @@ def machine(run: Path, car: str) -> dict[str, Any]:
 
     Raises InputError if it does not say so.
     """
-    path = run / "road" / FILE
+    path = run / last_stage(run) / FILE
     try:
         start = read_json(path)[-1]
         named = "" if car == DEFAULT_VEHICLE else f" --vehicle {car}"
+        if last_stage(run) == "rl":
+            named += " --conditions nominal"
         return {
             "command": f"./train_optimized.sh{named}",
             "commit": start["commit"],
@@ -147,6 +155,8 @@ def conditions_table(folders: list[Path]) -> str:
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for folder in folders:
+        if not (folder / "conditions.json").exists():
+            continue
         rows = rows_of(read_json(folder / "conditions.json"))
         for driver in next(iter(rows.values())):
             kinds: dict[str, list[Record]] = {"nominal": [], "grid": [], "draws": []}
@@ -170,16 +180,20 @@ def stages_table(folders: list[Path]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for folder in folders:
-        on, demos, bc, rl, road, memory = (
+        on, demos, bc, rl, memory = (
             read_json(folder / f"{name}.json")
-            for name in ("machine", "demonstrations", "bc", "rl", "road", "memory")
+            for name in ("machine", "demonstrations", "bc", "rl", "memory")
         )
+        adapting = "–"
+        if (folder / "road.json").exists():
+            road = read_json(folder / "road.json")
+            adapting = f"{duration(road['wall_s'])}, {road['steps_per_s']:,.0f} steps/s"
         lines.append(
             f"| `{on['command']}` | {on['cores']} cores ({on['processor']}), {on['date']} "
             f"| {duration(demos['wall_s'])}, {demos['transitions_per_s']:,.0f} transitions/s "
             f"| {duration(bc['wall_s'])}, {bc['examples_per_s']:,.0f} examples/s "
             f"| {duration(rl['wall_s'])}, {rl['steps_per_s']:,.0f} steps/s "
-            f"| {duration(road['wall_s'])}, {road['steps_per_s']:,.0f} steps/s "
+            f"| {adapting} "
             f"| {memory['peak_bytes'] / 1e6:,.0f} MB |"
         )
     return "\n".join(lines)
@@ -198,11 +212,17 @@ def main() -> None:
 
 def publish(run: Path, real: Path | None, checkout: Path) -> None:
     """Copy and write all, or nothing if something is lacking: then InputError names it."""
-    drivers = {end: run / stage / "policy.safetensors" for end, stage in DRIVERS.items()}
+    adapts = last_stage(run) == "road"
+    stages = DRIVERS if adapts else {"": "rl"}
+    drivers = {end: run / stage / "policy.safetensors" for end, stage in stages.items()}
     require(drivers.values())
     car = car_of(drivers[""])
     folder = f"{RESULTS}/{car}"
-    copies = {f"{folder}/{target}": run / source for target, source in RECORDS.items()}
+    copies = {
+        f"{folder}/{target}": run / source
+        for target, source in RECORDS.items()
+        if adapts or not source.startswith(("road/", "conditions/"))
+    }
     for end, driver in drivers.items():
         copies[f"policies/{car}{end}.safetensors"] = driver
         copies[f"policies/{car}{end}.csv"] = driver.parent / "curve.csv"
@@ -214,12 +234,12 @@ def publish(run: Path, real: Path | None, checkout: Path) -> None:
     require(copies.values())
     for laps in (run / RECORDS["evaluation.json"], real):
         if laps is not None:
-            require_comparison(laps)
+            require_comparison(laps, [*DRIVER_NAMES][: 4 if adapts else 3])
     for target, source in copies.items():
         (checkout / target).parent.mkdir(parents=True, exist_ok=True)
         with replaced_atomically(checkout / target) as temporary:
             shutil.copyfile(source, temporary)
-    if car == DEFAULT_VEHICLE:
+    if car == DEFAULT_VEHICLE and adapts:
         rows = rows_of(read_json(run / RECORDS["conditions.json"]))
         names = [driver_name(driver) for driver in next(iter(rows.values()))]
         write_condition_picture(rows, names, checkout / "docs" / "conditions.png")
@@ -233,12 +253,12 @@ def require(files: Iterable[Path]) -> None:
             raise InputError(f"{file}: not there; expected a file that a finished run has")
 
 
-def require_comparison(laps: Path) -> None:
+def require_comparison(laps: Path, wanted: list[str]) -> None:
     drivers, common = laps_compared(read_json(laps))
-    if set(drivers) != set(DRIVER_NAMES) or not common:
+    if set(drivers) != set(wanted) or not common:
         raise InputError(
             f"{laps}: has {', '.join(drivers) or 'no driver'} with {len(common)} circuits that all "
-            f"finish; {', '.join(DRIVER_NAMES)} and one circuit are needed"
+            f"finish; {', '.join(wanted)} and one circuit are needed"
         )
 
 

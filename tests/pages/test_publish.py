@@ -1,6 +1,7 @@
 """What of a finished run is published, and that it is all or nothing."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from racing_env.common.files import write_json
 from racing_env.drivers.policy import save_policy
 
 MARKS = tuple(publish.TABLES)
+RECORDED = {"started": "2026-01-02T03:04:05Z", "commit": "abc-dirty", "cores": 64,
+            "processor": "some", "versions": {"python": "3.12.0"}}  # fmt: skip
 
 
 def finished_run(folder: Path, car: str, reference: bool = True) -> Path:
@@ -40,9 +43,7 @@ def finished_run(folder: Path, car: str, reference: bool = True) -> Path:
     stage = {"wall_s": 61.0, "transitions_per_s": 5.0, "examples_per_s": 6.0, "steps_per_s": 7000.0}
     for name in ("demonstrations", "bc", "rl", "road"):
         write_json(folder / name / "summary.json", stage)
-    start = {"started": "2026-01-02T03:04:05Z", "commit": "abc-dirty", "cores": 64,
-             "processor": "some", "versions": {"python": "3.12.0"}}  # fmt: skip
-    write_json(folder / "road/run.json", [{"started": "earlier"}, start])
+    write_json(folder / "road/run.json", [{"started": "earlier"}, RECORDED])
     for stage in publish.DRIVERS.values():
         policy = replace(new_clone(), vehicle=read_vehicle(car))
         save_policy(policy, folder / stage / "policy.safetensors")
@@ -164,3 +165,19 @@ def test_a_run_that_lacks_something_is_not_published(tmp_path, checkout, lost):
         publish.publish(run, run / "real.json", checkout)
     assert [path for path in checkout.rglob("*") if path.is_file()] == [checkout / "README.md"]
     assert (checkout / "README.md").read_bytes() == before
+
+
+def test_a_run_whose_driver_does_not_adapt_has_one_driver(tmp_path, checkout):
+    run = finished_run(tmp_path / "run", "f1tenth")
+    shutil.rmtree(run / "road")
+    shutil.rmtree(run / "conditions")
+    write_json(run / "rl/run.json", [RECORDED])
+    laps = json.loads((run / "real.json").read_text())[:3]
+    write_json(run / "evaluation/results.json", laps)
+    publish.publish(run, None, checkout)
+    assert sorted(path.name for path in (checkout / "policies").iterdir()) == [
+        "f1tenth.csv", "f1tenth.safetensors"
+    ]  # fmt: skip
+    readme = (checkout / "README.md").read_text(encoding="utf-8")
+    assert "| `./train_optimized.sh --vehicle f1tenth --conditions nominal` |" in readme
+    assert "| – | 1,234 MB |" in readme and "adapting driver" not in readme

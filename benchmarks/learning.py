@@ -56,7 +56,7 @@ from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
 
-DRIVER = ROOT / "policies" / "racecar.safetensors"
+DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 CPU = torch.device("cpu")
 PARTS = ("cars", "traffic", "inference", "update", "rest")
 NEVER = 10**9  # transitions

@@ -58,7 +58,7 @@ def commands(sizes: argparse.Namespace, data: str) -> dict[str, Callable[[int], 
             device="cpu", workers=workers,
         ),
         "rl": lambda envs: script(
-            "train_rl.py", policy="policies/racecar.safetensors", timesteps=sizes.timesteps,
+            "train_rl.py", policy="policies/racecar-nominal.safetensors", timesteps=sizes.timesteps,
             track=TRACK, judge_on=JUDGE, device="cpu", envs=envs,
         ),
     }  # fmt: skip

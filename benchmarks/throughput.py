@@ -41,7 +41,7 @@ from racing_env.tracks.sources import load_circuits
 BATCHES = (1, 64, 256, 1024)
 PROCESSES = (1, 2, 4, 8)
 EPISODE_STEPS = 400
-DRIVER = ROOT / "policies" / "racecar.safetensors"
+DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 ALL_CARS = 1024  # of the batched vector environment
 
 

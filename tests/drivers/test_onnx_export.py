@@ -29,7 +29,7 @@ from racing_env.simulation.adaptation import MEMORY, SUMS, WEIGHTS  # noqa: E402
 from racing_env.simulation.layout import SCALE  # noqa: E402
 from racing_env.simulation.layouts.line_preview import LAYOUT  # noqa: E402
 
-SHIPPED = ROOT / "policies" / "racecar.safetensors"
+SHIPPED = ROOT / "policies" / "racecar-nominal.safetensors"
 
 
 def driven_observations(steps: int = 300) -> np.ndarray:

@@ -174,16 +174,21 @@ def test_summary_counts_and_averages_finished_circuits_only():
     assert ev.lap_ratio(result((40.0,))) is None
 
 
-def test_a_driver_who_knows_one_road_leaves_another():
+def test_a_driver_who_knows_one_road_leaves_another_and_one_who_adapts_does_not():
     """The profile's lap is the slower car's; the expert, who knows, gets round."""
     wet = Conditions(friction=0.9)
     club = circuit_named("club")
-    driver = ev.policy_driver(load_policy(ROOT / "policies" / "racecar.safetensors"))
+    adapting, driver = (
+        ev.policy_driver(load_policy(ROOT / "policies" / f"racecar{end}.safetensors"))
+        for end in ("", "-nominal")
+    )
     (dry_lap,) = ev.drive_laps([club], driver, laps=1)
     (wet_lap,) = ev.drive_laps([club], driver, laps=1, conditions=wet)
     assert dry_lap.finished and dry_lap.conditions == NOMINAL
     assert wet_lap.end == ev.OFF_TRACK and wet_lap.conditions == wet
     assert dry_lap.profile_lap_s == club.lap_time_s < 0.99 * wet_lap.profile_lap_s
+    (adapted_lap,) = ev.drive_laps([club], adapting, laps=1, conditions=wet)
+    assert adapted_lap.finished and 1.0 < ev.lap_ratio(adapted_lap) < 1.1
     paces = ev.expert_paces(pack_circuits([club]), 1, [wet])
     (expert_lap,) = ev.drive_laps([club], ev.expert_driver(paces), laps=1, conditions=wet)
     assert expert_lap.finished

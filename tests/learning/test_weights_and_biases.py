@@ -6,7 +6,7 @@ from processes import ROOT, run, run_without
 from racing_env.common.errors import InputError
 from racing_env.learning.weights_and_biases import tracked
 
-SHIPPED = ROOT / "policies" / "racecar.safetensors"
+SHIPPED = ROOT / "policies" / "racecar-nominal.safetensors"
 
 
 def test_without_a_project_nothing_happens(tmp_path):

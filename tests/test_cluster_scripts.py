@@ -180,7 +180,7 @@ def test_the_chain_hands_the_cluster_to_each_stage(address, tmp_path):
     assert done.returncode == 0, done.stderr
     plan = done.stdout.splitlines()
     assert plan[:3] == ["demo workers: 2", "bc workers: 1", "rl envs: 2"]
-    assert [f" --cluster {address} " in line for line in plan[3:]] == [True] * 3
+    assert [f" --cluster {address} " in line for line in plan[3:]] == [True] * 4
     assert not any(" --envs " in line or " --drive-workers " in line for line in plan)
 
 

@@ -145,12 +145,12 @@ def loss_of(driven, adaptation: ad.Adaptation) -> float:
     inputs = driven.tape.weighing.inputs.reshape(-1, ad.EVIDENCE_INPUTS)
     alone = measured(layers_of(adaptation), inputs).astype(np.float64)
     total = 0.0
-    for sums in (gathered.reshape(-1, ad.GATHERED), alone):
+    for share, sums in ((1.0, gathered.reshape(-1, ad.GATHERED)), (ad.ALONE_WEIGHT, alone)):
         for own, wanted in zip(sums, truth, strict=True):
             information = own[ad.GUESSES :][PLACES] + ad.PRIOR_WEIGHT * np.eye(ad.GUESSES)
             error = np.linalg.solve(information, own[: ad.GUESSES]) - wanted
-            total += 0.5 * error @ information @ error
-            total -= 0.5 * np.linalg.slogdet(information)[1]
+            total += share * 0.5 * error @ information @ error
+            total -= share * 0.5 * np.linalg.slogdet(information)[1]
     return total
 
 

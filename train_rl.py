@@ -211,7 +211,6 @@ def train(args: argparse.Namespace) -> None:
     timesteps = args.timesteps or numbers.timesteps
     cars = (args.cars or numbers.cars) if args.vec_env == "batch" else args.envs
     numbers = numbers._replace(timesteps=timesteps, cars=cars)
-    own_numbers = {"numbers": numbers} if purpose != "NUMBERS" else {}
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
                "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
@@ -223,7 +222,7 @@ def train(args: argparse.Namespace) -> None:
     if purpose == "ROAD":
         clone = clone if clone.adapts else adapting(clone, args.seed)
         task = on_any_road(task)
-    settings = algorithm.training_settings(task, args.seed, clone, **own_numbers)
+    settings = algorithm.training_settings(task, args.seed, clone, numbers)
     most = most_processes(cars, settings)
     if args.vec_env == "batch" and args.envs >= most:
         raise InputError(
@@ -262,9 +261,8 @@ def train(args: argparse.Namespace) -> None:
     first = earlier["timesteps"] if earlier else 0
     demonstrated_s = demonstrated_laps([*{c.track.name: c for c in held_back}.values()])
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
-    conditions = judged_under(len(held_back), task)
-    if args.practice:
-        conditions = judged_with_noise(len(held_back))
+    judges = len(held_back)
+    conditions = judged_with_noise(judges) if args.practice else judged_under(judges, task)
     profile_s = conditions_on(held_back, conditions).profile_lap_s
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
@@ -282,7 +280,7 @@ def train(args: argparse.Namespace) -> None:
         tracked(args.wandb, out, decides),
     ):
         del bank  # which the processes map from a file
-        model = algorithm.make_model(env, timesteps, args.seed, device, args.data, **own_numbers)
+        model = algorithm.make_model(env, timesteps, args.seed, device, args.data, numbers)
         try:
             algorithm.start_from(model, clone)
         except ValueError:

@@ -52,10 +52,11 @@ def write_report(
     Raises InputError for files that are not there or not what a finished run has.
     """
     results = Path(evaluation) / "results.json"
-    circuits = by_circuit(results)
+    records = read_json(results)
+    circuits = by_circuit(records, results)
     names = labels([record["driver"] for record in circuits[0]], shown_name)
     sections = [lap_section(circuits, names)]
-    rows = condition_map.rows_of(read_json(results))
+    rows = condition_map.rows_of(records)
     if len(rows) > 1:
         sections.append(condition_section(rows, names))
     elif run_folder is not None and (path_of := Path(run_folder, CONDITIONS)).exists():
@@ -98,11 +99,10 @@ def page(title: str, tables: str, data: Any, note: str = "") -> str:
 # ---------------------------------------------------------------- laps
 
 
-def by_circuit(path: Path) -> list[list[Record]]:
-    """The records of results.json, a list per circuit in the order of the drivers; under several
-    conditions those of the one that is shown.
+def by_circuit(records: Any, path: Path) -> list[list[Record]]:
+    """What results.json has, a list per circuit in the order of the drivers; under several
+    conditions those of the one that is shown. path: of the file, for what is wrong with it.
     """
-    records = read_json(path)
     try:
         records = of_shown_condition(records)
         drivers = len({record["driver"] for record in records})

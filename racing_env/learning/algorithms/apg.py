@@ -68,18 +68,14 @@ class Numbers(NamedTuple):
     pedal_noise: float = 0.08
     average_decay: float = 0.98
     quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
-    guesser_speed: float = 1.0  # of a driver who adapts: its learning rate, in those above
+    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in those above
     judge_every: int = 1_000_000
 
 
 NUMBERS = Numbers()
 # Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
 # is missing later.
-ROAD = Numbers(
-    timesteps=60_000_000,
-    quiet_share=0.5,
-    guesser_speed=3.0,
-)
+ROAD = Numbers(timesteps=60_000_000, quiet_share=0.5)
 # On one circuit, by a driver who is good already: he may come nearer to what it allows.
 PRACTICE = Numbers(
     timesteps=20_000_000,
@@ -132,7 +128,7 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         if self.adapts:
             policy.guesser = new_guesser()
             policy.optimizer.add_param_group(
-                {"params": list(policy.guesser.parameters()), "speed": ROAD.guesser_speed}
+                {"params": list(policy.guesser.parameters()), "speed": NUMBERS.guesser_speed}
             )
         self.policy = policy.to(self.device)
 

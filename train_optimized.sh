@@ -5,7 +5,7 @@ set -euo pipefail
 usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
                             [--cluster ADDRESS] [--conditions nominal|road]
 
-  --quick    the same chain with small budgets: about two minutes on two cores
+  --quick    the same chain with small budgets: about three minutes on two cores
   --dry-run  print worker counts and commands, run nothing
   --vehicle NAME|FILE  the car: a shipped one by its name, or a file: TOML, racecar.ini, F1TENTH's
              YAML (racecar)
@@ -55,13 +55,14 @@ if [[ -n $vehicle ]]; then
     car=(--vehicle "$vehicle")
 fi
 if [[ -z $conditions ]]; then if [[ $mode == quick ]]; then conditions=nominal; else conditions=road; fi; fi
-demo_budget=() bc_budget=() rl_budget=() road_budget=() circuits=random:1000:20 # full: the scripts' own defaults
+# full: the scripts' own defaults
+demo_budget=() bc_budget=() rl_budget=() circuits=random:1000:20
+train_on=random:1:300 judge_on=random:500:160
 if [[ $mode == quick ]]; then
-    judges=(--judge-on random:500:8) circuits=random:1000:6
-    demo_budget=(--episodes 30 --track random:1:12)
-    bc_budget=(--epochs 9 --dagger-rounds 3 "${judges[@]}")
-    rl_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
-    road_budget=(--timesteps 6000000 --track random:1:12 "${judges[@]}")
+    circuits=random:1000:6 judge_on=random:500:40
+    demo_budget=(--episodes 60 --track random:1:60)
+    bc_budget=(--epochs 30 --dagger-rounds 3 --judge-on $judge_on)
+    rl_budget=(--timesteps 12000000 --judge-on $judge_on)
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in
@@ -130,7 +131,7 @@ train() {
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/rl"
     if [[ $conditions == nominal ]]; then return; fi
     stage road train_rl.py --policy "$out/rl/policy.safetensors" --conditions road \
-        ${road_budget[@]+"${road_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/road"
+        ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/road"
 }
 
 echo "demo workers: $demo_workers"
@@ -156,8 +157,13 @@ if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 bootstrap "${requirements[@]}"
 begin_stages
 "$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
-sampler=$!
-trap 'kill "$sampler" 2>/dev/null || true' EXIT
+helpers=$!
+if [[ -z $cluster && ! -e $out/logs/rl.finished ]]; then
+    nice "$PYTHON" -m racing_env.learning.ahead ${car[@]+"${car[@]}"} --conditions $conditions \
+        --track $train_on $judge_on $circuits >"$out/logs/ahead.log" 2>&1 8>&- 9<&- &
+    helpers+=" $!"
+fi
+trap 'kill $helpers 2>/dev/null || true' EXIT
 train
 learnt=("$out/rl/policy.safetensors")
 if [[ $conditions == road ]]; then learnt+=("$out/road/policy.safetensors"); fi

@@ -20,9 +20,10 @@ from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import Task
-from racing_env.tracks.bank import CircuitBank
+from racing_env.tracks.bank import LINE_SPEED, CircuitBank, slowest_stations
 
 SENSORS = 2  # tells the stream of their errors from those of starts and of the actions' noise
+TIGHT_OF = 8  # circuits, of which the slowest place is chosen
 SEEDS = 2**53  # those that the float64 of a snapshot can hold
 
 
@@ -93,6 +94,9 @@ class TrainingCars:
         self.steps = np.zeros(n, dtype=np.int32)
         self.sums = np.zeros((n, len(REWARD_TERMS)))
         self.trouble_m = np.full(n, np.nan)  # where the episode last went wrong
+        slowest = slowest_stations(circuits)
+        self.slowest_mps = circuits.table[circuits.first + slowest, LINE_SPEED]
+        self.slowest_m = slowest * circuits.step_m
         self.noisy = task.conditions.noise.most > 0.0
         # of the sensors, in each step of the present episodes
         self.errors = np.zeros((n, (self.limit_steps + 1) * self.noisy, CHANNELS))
@@ -171,13 +175,19 @@ class TrainingCars:
         self.episode[car] += 1
         rng, simulator = self._stream(car), self.simulator
         starts = self.settings.task.starts
+        circuits = len(simulator.circuits.count)
+        place_m = None
         if np.isfinite(self.trouble_m[car]) and rng.random() < starts.retry_share:
             circuit = int(simulator.cars.circuit[car])
-            back_m = rng.uniform(starts.least_retry_back_m, starts.largest_retry_back_m)
-            place_m = self.trouble_m[car] - back_m
+            place_m = self.trouble_m[car]
+        elif starts.tight_share and rng.random() < starts.tight_share:
+            several = rng.integers(circuits, size=TIGHT_OF)
+            circuit = int(several[self.slowest_mps[several].argmin()])
+            place_m = self.slowest_m[circuit]
         else:
-            circuit = int(rng.integers(len(simulator.circuits.count)))
-            place_m = None
+            circuit = int(rng.integers(circuits))
+        if place_m is not None:
+            place_m -= rng.uniform(starts.least_retry_back_m, starts.largest_retry_back_m)
         start = draw_start(starts, simulator.circuits, circuit, rng, place_m)
         if start.speed_mps > 0.0 and self.episode[car] > 1:
             simulator.place_again(car, circuit, start)

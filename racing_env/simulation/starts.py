@@ -22,6 +22,8 @@ class Starts(NamedTuple):
     retry_share: float = 0.0  # of the episodes that went wrong are followed by a start on the same
     least_retry_back_m: float = 0.0  # circuit, so far before the place where they did
     largest_retry_back_m: float = 0.0
+    # of the others, so far before the slowest place of the slowest of several circuits
+    tight_share: float = 0.0
 
 
 class Start(NamedTuple):

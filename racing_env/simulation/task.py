@@ -102,6 +102,7 @@ def training_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
         retry_share=0.4,
         least_retry_back_m=60.0 * scales.length,
         largest_retry_back_m=220.0 * scales.length,
+        tight_share=0.3,
     )
     return task._replace(
         starts=starts, run_off_m=2.0 * scales.width, time_limit_s=TRAINING_EPISODE_S * scales.time

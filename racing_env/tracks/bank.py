@@ -114,6 +114,13 @@ def part_of(circuits: CircuitBank, which: range) -> CircuitBank:
     return circuits._replace(**{name: getattr(circuits, name)[part] for name in own})
 
 
+def slowest_stations(circuits: CircuitBank) -> np.ndarray:
+    """Where the profile is slowest, a station of each circuit: (circuits,) int64."""
+    speeds_mps = circuits.table[:, LINE_SPEED]
+    spans = zip(circuits.first.tolist(), circuits.count.tolist(), strict=True)
+    return np.array([speeds_mps[first : first + count].argmin() for first, count in spans])
+
+
 def save_table(circuits: CircuitBank, table_file: str | Path) -> None:
     """Write the bank's table for `with_mapped_table`, atomically."""
     with replaced_atomically(table_file) as path, path.open("wb") as file:

@@ -118,6 +118,21 @@ def test_retries_start_shortly_before_the_accident(bank):
     assert 0.2 < retried / (retried + others) < 0.75
 
 
+def test_tight_starts_are_shortly_before_the_slowest_place_of_the_slower_circuits(bank):
+    starts = SETTINGS.task.starts._replace(tight_share=1.0, retry_share=0.0)
+    task = SETTINGS.task._replace(starts=starts)
+    cars = new_cars(bank, 60, settings=SETTINGS._replace(task=task))
+    cars.reset()
+    of_car = cars.simulator.cars.circuit
+    slower = min(range(2), key=lambda c: cars.slowest_mps[c])
+    assert np.mean(of_car == slower) > 0.9  # of eight draws, all are seldom of the other
+    length_m = bank.count[of_car] * bank.step_m[of_car]
+    back_m = (cars.slowest_m[of_car] - cars.simulator.place_s_m()) % length_m
+    assert (back_m > starts.least_retry_back_m - 2.0).all()
+    assert (back_m < starts.largest_retry_back_m + 2.0).all()
+    assert np.ptp(back_m) > 0.5 * (starts.largest_retry_back_m - starts.least_retry_back_m)
+
+
 def test_trouble_is_where_the_car_is_outside_whatever_it_costs(bank):
     """With weights of zero the rewards say nothing of where a car is."""
     free = RewardWeights(progress_per_s=0.0, border_per_s=0.0, slip_per_s=0.0, end=0.0)

@@ -22,7 +22,8 @@ from racing_env.simulation.task import (
 TASKS = (racing_task, practice_task, demonstration_task, training_task)
 every_task = pytest.mark.parametrize("task_for", TASKS, ids=lambda task: task.__name__)
 WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 0.09, 1.0)
-NOWHERE_BACK = {"retry_share": 0.0, "least_retry_back_m": 0.0, "largest_retry_back_m": 0.0}
+NOWHERE_BACK = {"retry_share": 0.0, "least_retry_back_m": 0.0, "largest_retry_back_m": 0.0,
+                "tight_share": 0.0}  # fmt: skip
 
 
 @every_task
@@ -55,7 +56,7 @@ def test_the_racecars_demonstrations():
 def test_the_racecars_training():
     task = training_task(RACECAR)
     assert task.run_off_m == 2.0 and task.time_limit_s == 40.0
-    assert task.starts == Starts(False, 0.1, 0.6, 0.95, 0.6, 0.04, 0.4, 60.0, 220.0)
+    assert task.starts == Starts(False, 0.1, 0.6, 0.95, 0.6, 0.04, 0.4, 60.0, 220.0, 0.3)
 
 
 @every_task

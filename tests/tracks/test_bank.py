@@ -188,6 +188,11 @@ def test_circuits_follow_one_another_in_the_table(circuits, packed):
         assert bank.next_line_time(packed, c, last) == prepared.lap_time_s
 
 
+def test_slowest_stations_are_those_of_each_circuits_profile(circuits, packed):
+    found = bank.slowest_stations(packed)
+    assert found.tolist() == [int(circuit.line_speed_mps.argmin()) for circuit in circuits]
+
+
 def test_a_station_is_a_cache_line_mapped_or_not(packed, tmp_path):
     bank.save_table(packed, tmp_path / "table.npy")
     mapped = bank.with_mapped_table(packed, tmp_path / "table.npy")

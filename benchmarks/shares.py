@@ -79,7 +79,7 @@ def rollouts(bank: CircuitBank, processes: int, count: int) -> dict[str, float]:
         make_vec_env("batch", bank, processes - 1, numbers.cars, settings, folder)
     ) as env:  # fmt: skip
         model = apg.make_model(env, 10**9, 0, torch.device("cpu"))
-        apg.start_from(model, load_policy(ROOT / "policies" / f"{DEFAULT_VEHICLE}.safetensors"))
+        apg.start_from(model, load_policy(ROOT / "policies" / f"{DEFAULT_VEHICLE}-nominal.safetensors"))
         model.set_logger(configure(folder, ["tensorboard"]))
         transitions = numbers.rollout_steps * numbers.cars
         model.learn(3 * transitions)

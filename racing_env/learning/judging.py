@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,12 @@ def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:
 
 
 def is_finite(model: BaseAlgorithm) -> bool:
-    """Whether all weights, the critics' too, are finite numbers."""
-    sums = [parameter.detach().sum() for parameter in model.policy.parameters()]
-    return bool(torch.isfinite(torch.stack(sums).sum()))
+    """Whether all weights that are learnt, the critics' too, are finite numbers."""
+    names, _ = model._get_torch_save_params()
+    optimizers = [attrgetter(name)(model) for name in names if name.endswith("optimizer")]
+    groups = chain.from_iterable(optimizer.param_groups for optimizer in optimizers)
+    sums = [parameter.detach().sum() for group in groups for parameter in group["params"]]
+    return bool(torch.isfinite(sum(sums)))
 
 
 class MovingAverage:

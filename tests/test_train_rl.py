@@ -327,7 +327,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
 
     with monkeypatch.context() as patch:
-        patch.setattr("racing_env.learning.judging.JudgeDrivers.judge", interrupt)
+        patch.setattr("racing_env.learning.judging.JudgeDrivers.begin", interrupt)
         assert train(*arguments)[0] == 130
     with monkeypatch.context() as patch:
         patch.setattr("racing_env.learning.vector_env.BatchVecEnv.reset", interrupt)

@@ -29,7 +29,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from racing_env.drivers.policy import Policy
-from racing_env.learning.actor_critic import TanhMeanPolicy, TwoSpeedAdam, actor_layers
+from racing_env.learning.actor_critic import TanhMeanPolicy, actor_layers
 from racing_env.learning.adapting import new_guesser
 from racing_env.learning.car_vec_env import CarVecEnv
 from racing_env.learning.network import (
@@ -131,9 +131,8 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         if self.adapts:
             guessing = rollout_parameter(self.guesser_layers)
             groups.append({"params": [guessing], "speed": NUMBERS.guesser_speed})
-        policy.optimizer = TwoSpeedAdam(
-            groups, lr=self.lr_schedule(1.0), **policy.optimizer_kwargs
-        )
+        rate = self.lr_schedule(1.0)
+        policy.optimizer = torch.optim.Adam(groups, lr=rate, **policy.optimizer_kwargs)
 
     @property
     def adapts(self) -> bool:
@@ -189,6 +188,8 @@ class AnalyticPolicyGradient(BaseAlgorithm):
             # one step of the optimiser, up the mean gradient, and down that of the guesses' loss
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             self._update_learning_rate(optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] *= group["speed"]
             driven = self.n_steps * env.num_envs
             by_driving, by_guessing = np.split(rollout.gradient, [networks[0].numel()])
             losses = (-by_driving / max(rollout.usable, 1), by_guessing / (driven * GUESSES))

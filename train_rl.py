@@ -247,7 +247,7 @@ def train(args: argparse.Namespace) -> None:
             raise InputError(f"--practice {args.practice}: {len(circuits)} circuits, one is needed")
         held_back *= PRACTICE_JUDGES
     same = given | {
-        "checkpoint_version": 8,
+        "checkpoint_version": 9,
         "algo": args.algo,
         "seed": args.seed,
         "policy": file_digest(args.policy),

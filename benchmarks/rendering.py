@@ -24,12 +24,12 @@ from racing_env.drawing.rendering import SIZE
 from racing_env.drivers.policy import load_policy
 
 FRAMES = 1000
-POLICY = ROOT / "policies" / "racecar.safetensors"
+DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 
 
 def frames_per_s(camera: str) -> dict[str, float]:
     """Frames per second of wall and of CPU time of the first FRAMES steps of a standing lap."""
-    driver = load_policy(POLICY)
+    driver = load_policy(DRIVER)
     env = gym.make(
         "racing_env/Race-v0", track="random:1000", render_mode="rgb_array", camera=camera
     )

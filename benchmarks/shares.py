@@ -49,6 +49,7 @@ from racing_env.tracks.sources import load_circuits
 PROCESSES = (1, 2, 4, 8, 16)
 CORES = (2, 4, 8, 16, 64)
 TRACK = "random:1:20"
+DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 CLAIMED = {"demonstrations": {4: 3.3, 8: 5.0}, "bc": {4: 2.5}, "rl": {4: 3.0, 8: 4.0}}
 NAMES = {"demonstrations": "demonstrations", "bc": "cloning", "rl": "reinforcement learning"}
 
@@ -79,7 +80,7 @@ def rollouts(bank: CircuitBank, processes: int, count: int) -> dict[str, float]:
         make_vec_env("batch", bank, processes - 1, numbers.cars, settings, folder)
     ) as env:  # fmt: skip
         model = apg.make_model(env, 10**9, 0, torch.device("cpu"))
-        apg.start_from(model, load_policy(ROOT / "policies" / f"{DEFAULT_VEHICLE}.safetensors"))
+        apg.start_from(model, load_policy(DRIVER))
         model.set_logger(configure(folder, ["tensorboard"]))
         transitions = numbers.rollout_steps * numbers.cars
         model.learn(3 * transitions)

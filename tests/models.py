@@ -1,7 +1,7 @@
 """Models of stable-baselines3 in an environment that needs no cars, and their judge."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,9 +68,9 @@ def new_judge(
     """A judge who gives his drivers, in turn, so many laps of four at such a ratio; else none."""
     given, profile_s = iter(results), np.full(4, 100.0)
 
-    def race(_: Policy) -> np.ndarray:
+    def race(_: Policy) -> Iterator[np.ndarray]:
         finished, ratio = next(given, (0, math.nan))
-        return np.where(np.arange(4) < finished, ratio * profile_s, math.nan)
+        return iter([np.where(np.arange(4) < finished, ratio * profile_s, math.nan)])
 
     average = MovingAverage(driver_of(model, NOBODY), decay)
     bar, teacher_s = tqdm(disable=True), np.full(4, math.nan)

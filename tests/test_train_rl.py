@@ -26,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train_rl
 from racing_env.car import vehicle
+from racing_env.common.workers import LocalPool
 from racing_env.drivers.policy import Policy, load_policy, save_policy
 from racing_env.laps.evaluation import Driver, drive_laps
 from racing_env.learning.algorithms import apg, ppo, sac
@@ -286,6 +287,32 @@ def test_resumed_is_as_never_stopped(algo, vec_env, monkeypatch, short_rollouts)
     assert learnt("whole") == learnt("killed")
 
 
+def test_judged_beside_the_learning_and_resumed(monkeypatch, short_rollouts):
+    """Stopped while drivers race; and a process that dies while it judges is named."""
+    arguments = (*SHORT, "--judge-on", "oval", "club", "--envs", 1, "--cars", 8)
+    monkeypatch.setattr("racing_env.laps.races.CHUNK", 1)  # by two processes
+    pools = []
+    enter = LocalPool.__enter__
+    monkeypatch.setattr(LocalPool, "__enter__", lambda pool: pools.append(pool) or enter(pool))
+    assert train(*arguments, out="whole") == (0, [])
+    assert [row["timesteps"] for row in curve("whole")] == ["0", "256", "512", "768", "1024"]
+
+    def kill_a_judge():
+        pools[-1]._crew.members[0].kill()
+
+    for out, what, code in (("stopped", interrupt, 130), ("killed", kill_a_judge, 2)):
+        with monkeypatch.context() as patch:
+            at(patch, 300, what)
+            found, lines = train(*arguments, out=out)
+        assert found == code and len(lines) == 1
+        assert train(*arguments, "--resume", out=out) == (0, [])
+        assert learnt(out) == learnt("whole") and curve(out) == curve("whole")
+    assert "worker process worker-0 has died, exit code -9" in lines[0]
+    monkeypatch.setattr("racing_env.laps.races.CHUNK", 2)  # by the learner, in turn
+    assert train(*arguments, out="turn") == (0, [])
+    assert learnt("turn") == learnt("whole") and curve("turn") == curve("whole")
+
+
 def test_replayed_demonstrations_go_on_too(monkeypatch, short_rollouts):
     write_demonstrations(Path("demonstrations"))
     arguments = (*SHORT, "--algo", "sac", "--data", "demonstrations", "--vec-env", "dummy",
@@ -327,7 +354,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
     arguments = (*SHORT, "--envs", 1, "--cars", 8)
 
     with monkeypatch.context() as patch:
-        patch.setattr("racing_env.learning.judging.JudgeDrivers.judge", interrupt)
+        patch.setattr("racing_env.learning.judging.JudgeDrivers.begin", interrupt)
         assert train(*arguments)[0] == 130
     with monkeypatch.context() as patch:
         patch.setattr("racing_env.learning.vector_env.BatchVecEnv.reset", interrupt)

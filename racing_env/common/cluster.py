@@ -113,6 +113,12 @@ class Cluster:
             raise error
         return result
 
+    def is_done(self, ticket: int) -> bool:
+        """Whether `result` would not wait."""
+        while ticket not in self._answers and self._pipe.poll():
+            self._take(*self._receive())
+        return ticket in self._answers
+
     def forget(self, tickets: Sequence[int]) -> None:
         """Have jobs not done whose results nobody waits for."""
         self._wanted.difference_update(tickets)
@@ -176,7 +182,9 @@ class ClusterPool:
     def __exit__(self, *_: object) -> None:
         self._cluster.end_pool(self._name)
 
-    def imap(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    def imap(
+        self, function: Callable[[Job], Result], jobs: Iterable[Job], wait: bool = True
+    ) -> Iterator[Any]:
         """function(job) for each job, in the order of the jobs; see `LocalPool.imap`."""
         cluster, rest = self._cluster, iter(jobs)
         tickets: deque[int] = deque()
@@ -187,6 +195,8 @@ class ClusterPool:
                     tickets.append(cluster.submit(self._name, function, job))
                 if not tickets:
                     return
+                while not (wait or cluster.is_done(tickets[0])):
+                    yield None
                 result = cluster.result(tickets[0])
                 tickets.popleft()
                 yield result

@@ -90,7 +90,9 @@ class Pool(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def imap(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]: ...
+    def imap(
+        self, function: Callable[[Job], Result], jobs: Iterable[Job], wait: bool = True
+    ) -> Iterator[Any]: ...
 
 
 class Workers(Protocol):
@@ -144,7 +146,7 @@ class LocalPool:
         arguments: Sequence[Any] = (),
     ):
         self._workers, self._initializer, self._arguments = workers, initializer, tuple(arguments)
-        self._under_way = False
+        self._feed: SimpleQueue[Any] | None = None  # of the jobs under way
 
     def __enter__(self) -> "LocalPool":
         """Raises ChildProcessError if the server that forks processes has died."""
@@ -165,20 +167,22 @@ class LocalPool:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def imap(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    def imap(
+        self, function: Callable[[Job], Result], jobs: Iterable[Job], wait: bool = True
+    ) -> Iterator[Any]:
         """function(job) for each job, in the order of the jobs; a few a process are under way.
 
-        The first are begun when the first result is asked for, and a next one is taken from `jobs`,
+        Without waiting there is a None wherever the next result is not there yet. The first are
+        begun when the first result is asked for, and a next one is taken from `jobs`,
         in the caller's thread, for each result that is fetched. May be called again and again, one
         after the other. What they warn of is said here. Raises what the function and the
         initializer raise, ChildProcessError if a process has died, RuntimeError if an earlier
         call's results are still being fetched.
         """
-        if self._under_way:
+        if self._feed is not None:
             raise RuntimeError("the results of an earlier imap are still being fetched")
-        self._under_way = True
         # A Pool takes all jobs that it can get at once, whoever fetches the results: it is fed.
-        feed: SimpleQueue[tuple[Job] | None] = SimpleQueue()
+        feed = self._feed = SimpleQueue()
         fodder = chain(((job,) for job in jobs), repeat(None))
         try:
             for _ in range(JOBS_A_WORKER * self._workers):
@@ -187,8 +191,10 @@ class LocalPool:
             while True:
                 self._crew.check()
                 try:
-                    result = results.next(POLL_S)
+                    result = results.next(POLL_S if wait else 0.0)
                 except multiprocessing.TimeoutError:
+                    if not wait:
+                        yield None
                     continue
                 except StopIteration:
                     return
@@ -199,7 +205,7 @@ class LocalPool:
                 yield answer
         finally:
             feed.put(None)
-            self._under_way = False
+            self._feed = None
 
     def _end(self) -> None:
         """End the processes, and what the Pool has of threads.
@@ -207,6 +213,8 @@ class LocalPool:
         The processes of a Pool share locks. One that was killed while it held a lock has a Pool's
         own end wait for ever, so that is not waited for; the thread that does is left behind.
         """
+        if self._feed is not None:
+            self._feed.put(None)  # a thread of the Pool waits for it
         try:
             if self._pool is not None:
                 terminating = Thread(target=self._pool.terminate, daemon=True)

@@ -31,6 +31,10 @@ CHUNK = 16  # circuits a job
 SENSORS = 7  # names the streams of their errors
 LAPS = 2  # a standing one, then the flying one
 
+# A policy's `flying_laps_s`, of some circuits after the others; None where the next are not driven
+# yet. It begins when the first are asked for.
+Race = Callable[[Policy], Iterator[np.ndarray | None]]
+
 
 class _WorkerState:
     """The circuits that a process drives on."""
@@ -50,9 +54,9 @@ def set_circuits(circuits: CircuitBank, conditions: Sequence[Conditions]) -> Non
 @contextmanager
 def racing(
     circuits: CircuitBank, conditions: Sequence[Conditions], like: Policy, workers: Workers
-) -> Iterator[Callable[[Policy], np.ndarray]]:
-    """`flying_laps_s` (circuits,) of policies like this one, within the block: by `workers`, or by
-    this process where one chunk holds all the circuits.
+) -> Iterator[Race]:
+    """A race of policies like this one, within the block: by `workers`, beside what this process
+    does meanwhile, or by this process where one chunk holds all the circuits.
     """
     count = len(circuits.count)
     jobs = len(chunks_of(count, CHUNK))
@@ -61,11 +65,11 @@ def racing(
         with workers.pool(set_circuits, (circuits, conditions), at_most=jobs) as pool:
             yield partial(_race_by_chunks, pool.imap, count)
     else:
-        yield lambda policy: flying_laps_s(circuits, conditions, policy, range(count))
+        yield lambda policy: iter([flying_laps_s(circuits, conditions, policy, range(count))])
 
 
-def _race_by_chunks(imap: Imap, circuits: int, policy: Policy) -> np.ndarray:
-    return np.concatenate([*imap(partial(_race, policy), chunks_of(circuits, CHUNK))])
+def _race_by_chunks(imap: Imap, circuits: int, policy: Policy) -> Iterator[np.ndarray | None]:
+    return imap(partial(_race, policy), chunks_of(circuits, CHUNK), wait=False)
 
 
 def _race(policy: Policy, which: range) -> np.ndarray:

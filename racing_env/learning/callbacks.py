@@ -20,8 +20,8 @@ class LogEpisodes(BaseCallback):
         episodes = self.model.ep_info_buffer or ()
         for term in episodes[0] if episodes else ():
             if term not in ("r", "l", "t"):
-                values = [episode[term] for episode in episodes]
-                self.logger.record(f"reward/{term}", float(np.mean(values)))
+                mean = sum(episode[term] for episode in episodes) / len(episodes)
+                self.logger.record(f"reward/{term}", mean)
 
 
 class LogNumbers(BaseCallback):

@@ -19,7 +19,7 @@ from racing_env.learning.training_cars import TrainingSettings
 class Rollout(NamedTuple):
     """What a rollout of all cars gives their learner."""
 
-    gradient: np.ndarray  # (parameters,) float64: of all that was paid, summed over cars and steps
+    gradient: np.ndarray  # (parameters,) float32: of all that was paid, summed over cars and steps
     usable: int  # steps that were learnt from
     loss: float  # of the guesses of drivers who adapt, summed over cars and steps
     sizes: np.ndarray  # (2,): sums of the absolute gradients by steering and by pedals
@@ -41,9 +41,12 @@ class CarVecEnv(VecEnv):
         """
         blocks = self._rollouts(parameters, number)
         infos = [info for block in blocks for info in _ended(block)]
-        gradients = np.concatenate([block.gradients for block in blocks])
+        gradient = np.zeros_like(parameters)
+        for block in blocks:
+            for sums in block.gradients:  # of the groups, in the order of the cars
+                gradient += sums
         return Rollout(
-            gradient=gradients.sum(axis=0, dtype=np.float64),
+            gradient=gradient,
             usable=int(sum(block.usable.sum() for block in blocks)),
             loss=float(sum(block.losses.sum() for block in blocks)),
             sizes=np.concatenate([block.sizes for block in blocks]).sum(axis=0),

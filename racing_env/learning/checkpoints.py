@@ -64,6 +64,7 @@ class Checkpoints(BaseCallback):
             "average": [torch.from_numpy(array.copy()) for array in judge.average.arrays],
             "averaged": judge.averaged,
             "curve": list(judge.curve),
+            "racer": racer_state(judge),
             "wall_s": judge.wall_s,
             "cars": torch.from_numpy(env.snapshots()),
             "observations": torch.from_numpy(model._last_obs.copy()),
@@ -102,6 +103,8 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
             mean[...] = value.cpu().numpy()
         judge.averaged, judge.curve = state["averaged"], state["curve"]
         judge.earlier_s = state["wall_s"]
+        for timesteps, arrays in state["racer"]:
+            judge.begin(timesteps, [value.cpu().numpy() for value in arrays])
         if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
             restore_buffer(model.replay_buffer, state["replay"])
             if isinstance(model.action_noise, PersistentNoise):
@@ -117,6 +120,13 @@ def restore(model: BaseAlgorithm, judge: JudgeDrivers, state: Mapping[str, Any])
             f"{judge.out}: its checkpoint does not fit this program ({error!r:.200}); "
             "use another --out"
         ) from None
+
+
+def racer_state(judge: JudgeDrivers) -> list[Any]:
+    """What a judge begins anew: the driver who is being judged, if there is one."""
+    if judge.racer is None:
+        return []
+    return [(judge.racer.timesteps, [torch.from_numpy(array) for array in judge.racer.arrays])]
 
 
 def buffer_state(buffer: ReplayBuffer) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Judging the driver that a model has become: by laps on circuits that nobody trains on."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from racing_env.car.conditions import (
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
+from racing_env.laps.races import Race
 from racing_env.simulation.task import Task
 
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.3 % if
@@ -30,6 +32,7 @@ from racing_env.simulation.task import Task
 # price.
 LOST_LAP_RATIO = 1.5
 PRACTICE_NOISE = 0.2  # of the noisiest drive
+WAIT_S = 0.01  # between looks at a race that is waited for
 JUDGES = 3  # names the streams of the conditions that drivers are judged under
 
 
@@ -68,9 +71,12 @@ def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:
 
 
 def is_finite(model: BaseAlgorithm) -> bool:
-    """Whether all weights, the critics' too, are finite numbers."""
-    sums = [parameter.detach().sum() for parameter in model.policy.parameters()]
-    return bool(torch.isfinite(torch.stack(sums).sum()))
+    """Whether all weights that are learnt, the critics' too, are finite numbers."""
+    names, _ = model._get_torch_save_params()
+    optimizers = [attrgetter(name)(model) for name in names if name.endswith("optimizer")]
+    groups = chain.from_iterable(optimizer.param_groups for optimizer in optimizers)
+    sums = [parameter.detach().sum() for group in groups for parameter in group["params"]]
+    return bool(torch.isfinite(sum(sums)))
 
 
 class MovingAverage:
@@ -90,21 +96,42 @@ def _arrays(policy: Policy) -> list[np.ndarray]:
     return [*policy.weights, *policy.biases, *chain.from_iterable(policy.evidence)]
 
 
+def _with_arrays(policy: Policy, arrays: Iterable[np.ndarray]) -> Policy:
+    """One like this policy, of arrays such as `_arrays` gives."""
+    left = iter(arrays)
+    return replace(
+        policy,
+        weights=tuple(islice(left, len(policy.weights))),
+        biases=tuple(islice(left, len(policy.biases))),
+        evidence=tuple(zip(left, left, strict=True)),
+    )
+
+
+class Racer(NamedTuple):
+    """A driver who is being judged."""
+
+    timesteps: int  # after which the model was so
+    arrays: list[np.ndarray]  # his own, as `_arrays` has them
+    race: Iterator[np.ndarray | None]
+    laps_s: list[np.ndarray]  # those that he has driven
+
+
 class JudgeDrivers(BaseCallback):
     """Let the averaged driver race on circuits that nobody trains on; keep the best one.
 
-    Before the first update, then every `every` transitions and at the end. Writes OUT/curve.csv,
-    OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars. Raises InputError if the
-    network has weights that are not finite.
+    Before the first update, then every `every` transitions and at the end: he races while the model
+    learns on, and is noted when he has all his laps, at the latest when the next one is to race.
+    Writes OUT/curve.csv, OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars.
+    Raises InputError if the network has weights that are not finite.
 
-    race: a policy's flying laps (circuits,) on those circuits, NaN where it does not finish;
-    profile_s: the speed profile's; driver_of: the driver of the model, as an algorithm has it;
+    race: on those circuits; profile_s: the speed profile's laps (circuits,) there; driver_of: the
+    driver of the model, as an algorithm has it;
     teacher_s: the teacher's laps, with which the bar compares.
     """
 
     def __init__(
         self,
-        race: Callable[[Policy], np.ndarray],
+        race: Race,
         profile_s: np.ndarray,
         out: Path,
         every: int,
@@ -121,6 +148,7 @@ class JudgeDrivers(BaseCallback):
         self.earlier_s = 0.0  # wall time of the runs that this one resumes
         self.started = time.perf_counter()
         self.averaged = True  # the model as it is has entered the average
+        self.racer: Racer | None = None
 
     @property
     def wall_s(self) -> float:
@@ -128,8 +156,11 @@ class JudgeDrivers(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self._update_average()
-        if self.num_timesteps >= len(self.curve) * self.every:
-            self.judge()
+        self._look()
+        if self.num_timesteps >= (len(self.curve) + (self.racer is not None)) * self.every:
+            self._look(wait=True)
+            self.begin(self.num_timesteps, self.average.arrays)
+            self._look()
 
     def _on_rollout_end(self) -> None:
         self.averaged = False  # an update of the model comes next
@@ -142,8 +173,10 @@ class JudgeDrivers(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._update_average()
+        self._look(wait=True)
         if not self.curve or self.curve[-1]["timesteps"] < self.num_timesteps:
-            self.judge()
+            self.begin(self.num_timesteps, self.average.arrays)
+            self._look(wait=True)
 
     def check_finite(self) -> None:
         if not is_finite(self.model):
@@ -158,13 +191,34 @@ class JudgeDrivers(BaseCallback):
             self.average.update(self.driver_of(self.model, self.average.policy))
             self.averaged = True
 
-    def judge(self) -> None:
-        driver = self.average.policy
-        laps_s = self.race(driver)
+    def begin(self, timesteps: int, arrays: Iterable[np.ndarray]) -> None:
+        """Let a driver race whom the model had become after so many transitions."""
+        own = [array.copy() for array in arrays]
+        race = self.race(_with_arrays(self.average.policy, own))
+        self.racer = Racer(timesteps, own, race, [])
+        if not self.curve:
+            self.bar.unpause()  # the time that starting took says nothing about the time left
+
+    def _look(self, wait: bool = False) -> None:
+        """Note the driver who races once he has all his laps, if need be after waiting for them."""
+        if self.racer is None:
+            return
+        timesteps, arrays, race, driven = self.racer
+        for laps_s in race:
+            if laps_s is not None:
+                driven.append(laps_s)
+            elif wait:
+                time.sleep(WAIT_S)
+            else:
+                return
+        self.racer = None
+        self._note(timesteps, _with_arrays(self.average.policy, arrays), np.concatenate(driven))
+
+    def _note(self, timesteps: int, driver: Policy, laps_s: np.ndarray) -> None:
         finished = np.isfinite(laps_s)
         row = {
             "wall_s": round(self.wall_s, 1),
-            "timesteps": self.num_timesteps,
+            "timesteps": timesteps,
             "finished": int(finished.sum()),
             "circuits": len(laps_s),
             "lap_ratio": mean_ratio(laps_s, self.profile_s),
@@ -181,6 +235,4 @@ class JudgeDrivers(BaseCallback):
         if to_teacher is not None:
             self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
             standing += f", {to_teacher:.3f} x teacher"
-        if len(self.curve) == 1:
-            self.bar.unpause()  # the time that starting took says nothing about the time left
         self.bar.set_postfix_str(standing)

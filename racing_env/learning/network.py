@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import ACTION_SIZE, Layers, Policy
-from racing_env.simulation import perceptron
 
 HIDDEN_SIZES = (64, 64)
 
@@ -74,6 +72,23 @@ def flat_parameter(network: nn.Module) -> nn.Parameter:
     return flat
 
 
+def rollout_parameter(layers: Sequence[nn.Linear]) -> nn.Parameter:
+    """As `flat_parameter`, of layers, in the order in which cars that drive rollouts are handed
+    them (`racing_env.simulation.perceptron`): a layer's weights (in, out), its biases, the next
+    layer's.
+    """
+    own = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+    flat = nn.Parameter(torch.cat([parameter.detach().t().flatten() for parameter in own]))
+    flat.grad = torch.zeros_like(flat)
+    sizes = [parameter.numel() for parameter in own]
+    for parameter, values, gradient in zip(
+        own, flat.detach().split(sizes), flat.grad.split(sizes), strict=True
+    ):
+        shape = parameter.t().shape
+        parameter.data, parameter.grad = values.view(shape).t(), gradient.view(shape).t()
+    return flat
+
+
 def policy_from_layers(layers: Sequence[nn.Linear], like: Policy) -> Policy:
     """Another policy, its car, layout and record, with copies of these layers' weights."""
     return replace(
@@ -104,29 +119,6 @@ def layers_of(layers: Sequence[nn.Linear]) -> Layers:
         (layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy())
         for layer in layers
     )
-
-
-def flat_parameters(layers: Sequence[nn.Linear]) -> np.ndarray:
-    """All weights and biases (parameters,) float32, as `racing_env.simulation.perceptron` has them:
-    a layer's weights (in, out), its biases, the next layer's.
-    """
-    return perceptron.flat_parameters(
-        [layer.weight.detach().cpu().numpy() for layer in layers],
-        [layer.bias.detach().cpu().numpy() for layer in layers],
-    )
-
-
-def set_gradient(layers: Sequence[nn.Linear], gradient: np.ndarray) -> None:
-    """Set the layers' gradients to those of `flat_parameters`, (parameters,) of any float type."""
-    device = layers[0].weight.device
-    left = torch.from_numpy(gradient.astype(np.float32)).to(device)
-    for layer in layers:
-        outputs, inputs = layer.weight.shape
-        weight, bias, left = left.split(
-            [inputs * outputs, outputs, len(left) - (inputs + 1) * outputs]
-        )
-        layer.weight.grad = weight.view(inputs, outputs).T.contiguous()
-        layer.bias.grad = bias.clone()
 
 
 def choose_device(name: str) -> torch.device:

@@ -98,6 +98,7 @@ class BatchVecEnv(CarVecEnv):
         self._workers: list[Any] = []
         self._ranges = [share.cars for share in self._shares]
         self._no_info: dict[str, Any] = {}
+        self._saved = False  # the blocks have the snapshots of the cars as they are
         try:
             self._start_workers(circuits)
             self._start_own(circuits)
@@ -177,7 +178,8 @@ class BatchVecEnv(CarVecEnv):
         return self._gathered("observations")
 
     def snapshots(self) -> np.ndarray:
-        self._execute(car_worker.SAVE)
+        if not self._saved:
+            self._execute(car_worker.SAVE)
         return self._gathered("snapshots")
 
     def restore(self, snapshots: np.ndarray) -> None:
@@ -207,6 +209,7 @@ class BatchVecEnv(CarVecEnv):
         self._wait()
 
     def _send(self, command: bytes) -> None:
+        self._saved = command in (car_worker.SAVE, car_worker.ROLLOUT)
         for i, pipe in enumerate(self._pipes):
             try:
                 pipe.send_bytes(command)

@@ -3,7 +3,8 @@
 import pytest
 from benchmark_runs import measured
 
-from benchmarks import shares
+from benchmarks import learning, rendering, shares, throughput
+from racing_env.drivers.policy import load_policy
 
 
 def test_speed_ups_follow_from_what_is_done_alone():
@@ -19,6 +20,11 @@ def test_speed_ups_follow_from_what_is_done_alone():
     assert (found["rl"][8], found["rl"][16], found["rl"][64]) == (4.0, 5.0, 5.0)
     assert (found["demonstrations"][8], found["demonstrations"][64]) == (8.0, 10.0)
     assert found["bc"][2] == pytest.approx(100 / 75)
+
+
+@pytest.mark.parametrize("benchmark", [learning, rendering, shares, throughput])
+def test_drivers_of_benchmarks_need_no_memory(benchmark):
+    assert not load_policy(benchmark.DRIVER).adapts
 
 
 @pytest.mark.slow

@@ -66,6 +66,14 @@ def test_results_are_in_order(workers):
         assert list(pool.imap(double, range(3))) == [0, 2, 4]
 
 
+def test_without_waiting_there_is_a_none(workers):
+    with workers.pool() as pool:
+        results = pool.imap(double_slowly, range(5), wait=False)
+        assert next(results) is None
+        assert list(pool.imap(double, range(3))) == [0, 2, 4]  # others meanwhile
+        assert [result for result in results if result is not None] == list(range(0, 10, 2))
+
+
 def test_workers_keep_what_they_were_given(workers):
     table, mine = np.arange(30_000.0), np.zeros(3)
     table.setflags(write=False)

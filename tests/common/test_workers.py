@@ -202,6 +202,26 @@ def test_second_call_before_the_end_of_the_first_is_refused():
                 next(pool.imap(double, [1]))
 
 
+def test_without_waiting_there_is_a_none():
+    with LocalPool(2) as pool:
+        results = pool.imap(double, range(3), wait=False)
+        assert next(results) is None  # they are begun by it
+        found = [result for result in results if result is not None]
+        assert found == [0, 2, 4]
+        next(pool.imap(double, range(3), wait=False))
+        started = time.monotonic()
+    assert time.monotonic() - started < 5.0
+
+
+def test_who_does_not_wait_hears_of_a_death():
+    with LocalPool(2) as pool:
+        for process in {*pool.imap(pid, range(20))}:
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(ChildProcessError, match="worker process worker-"):
+            for _ in pool.imap(double, range(3), wait=False):
+                time.sleep(0.01)
+
+
 def test_several_jobs_are_under_way(tmp_path):
     with LocalPool(2) as pool:
         jobs = [(str(tmp_path), 0), (str(tmp_path), 1)]

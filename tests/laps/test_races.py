@@ -72,4 +72,5 @@ def test_shared_out_to_processes_they_are_the_same(circuits, workers, monkeypatc
         pack_circuits(circuits), AS_IN_ITS_FILE, SHIPPED, LocalWorkers(workers)
     ) as race:
         for _ in range(2):
-            np.testing.assert_array_equal(race(SHIPPED), wanted)
+            driven = [laps_s for laps_s in race(SHIPPED) if laps_s is not None]
+            np.testing.assert_array_equal(np.concatenate(driven), wanted)

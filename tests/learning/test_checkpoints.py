@@ -91,6 +91,24 @@ def test_saved_and_restored(new_model, tmp_path):
     )
 
 
+def test_who_is_being_judged_races_again(new_model, tmp_path):
+    model = new_model()
+    judge = new_judge(model, tmp_path)
+    judge.race = lambda _: iter([None] * 3)  # not over when the copy is made
+    checkpoints = Checkpoints(tmp_path / "training.pt", 16, judge, SETTINGS)
+    checkpoints._on_training_end = lambda: None
+    judge._on_training_end = lambda: None
+    model.learn(32, [judge, checkpoints])
+    other = new_model(seed=1)
+    new = new_judge(other, tmp_path, results=[(4, 1.5)])
+    restore(other, new, load_checkpoint(tmp_path / "training.pt", SETTINGS, CPU))
+    assert new.racer.timesteps == 0 and not new.curve
+    for ours, theirs in zip(new.racer.arrays, judge.racer.arrays, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other.learn(0, [new], reset_num_timesteps=False)
+    assert [(row["timesteps"], row["finished"]) for row in new.curve] == [(0, 4), (16, 0)]
+
+
 def test_nothing_before_the_first_rollout(new_model, tmp_path):
     model = new_model()
     checkpoints = Checkpoints(tmp_path / "training.pt", 32, new_judge(model, tmp_path), SETTINGS)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -52,6 +53,43 @@ def test_best_driver_is_kept(tmp_path):
     assert [row["finished"] for row in rows] == ["0", "3", "3", "4", "3"]
     json.loads(json.dumps(judge.curve), parse_constant=pytest.fail)
     assert load_policy(tmp_path / "policy.safetensors").record["made_by"] == "test"
+
+
+def slow_race(looks: int):
+    """A race that is over after so many looks, each driver's laps slower than the last one's."""
+    ratios = itertools.count(1.1, 0.1)
+
+    def race(_: Policy):
+        yield from [None] * looks
+        yield np.full(2, 100.0 * next(ratios))
+        yield np.full(2, 100.0)
+
+    return race
+
+
+@pytest.mark.parametrize(("looks", "noted_after"), [(0, 0), (2, 2), (1000, 3)])
+def test_a_driver_races_while_the_model_learns(tmp_path, monkeypatch, looks, noted_after):
+    """He is noted when he is home, at the latest when the next one is to race, as he began."""
+    monkeypatch.setattr("racing_env.learning.judging.WAIT_S", 0.0)
+    model = new_model()
+    judge = new_judge(model, tmp_path, every=48, decay=0.0)
+    judge.race = slow_race(looks)
+    clone = driver_of(model, NOBODY).weights[0]
+    noted = []
+
+    class Look(BaseCallback):
+        def _on_rollout_start(self):
+            noted.append(len(judge.curve))
+
+        def _on_step(self):
+            return True
+
+    model.learn(112, [judge, Look()])
+    assert noted.index(1) == noted_after
+    assert [row["timesteps"] for row in judge.curve] == [0, 48, 96, 112]
+    ratios = [row["lap_ratio"] for row in judge.curve]
+    assert ratios == pytest.approx([1.05, 1.1, 1.15, 1.2])
+    np.testing.assert_array_equal(load_policy(tmp_path / "policy.safetensors").weights[0], clone)
 
 
 def test_mean_ratio_is_of_laps_that_both_have():
@@ -121,7 +159,7 @@ def test_moving_average_is_its_closed_form():
 def test_weights_that_are_not_finite_are_seen():
     model = new_model()
     assert is_finite(model)
-    parameter = next(model.policy.parameters())
+    parameter = model.policy.action_net[0].weight
     for value in (math.nan, math.inf):
         with torch.no_grad():
             parameter.view(-1)[0] = value

@@ -10,10 +10,9 @@ from models import NOBODY, new_clone
 from racing_env.drivers.policy import Policy
 from racing_env.learning.network import (
     copy_policy_into,
-    flat_parameters,
     linear_layers,
     policy_network,
-    set_gradient,
+    rollout_parameter,
 )
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.perceptron import (
@@ -101,7 +100,8 @@ def test_actions_are_the_policys():
 def test_parameters_lie_as_the_learners_do():
     network = policy_network(LAYOUT.size)
     copy_policy_into(POLICY, linear_layers(network))
-    np.testing.assert_array_equal(flat_parameters(linear_layers(network)), flat_of(POLICY))
+    flat = rollout_parameter(linear_layers(network))
+    np.testing.assert_array_equal(flat.detach(), flat_of(POLICY))
     assert len(flat_of(POLICY)) == parameter_count(*SIZES)
 
 
@@ -117,10 +117,11 @@ def test_gradients_are_torchs_own(inputs: int, hidden: int, cars: int):
     (network(seen) * torch.from_numpy(by_out)).sum().backward()
     expected = [parameter.grad.clone() for layer in layers for parameter in layer.parameters()]
 
-    ours = Pass(network_of(flat_parameters(layers), inputs, hidden, 2), seen.detach().numpy())
+    flat = rollout_parameter(layers)
+    ours = Pass(network_of(flat.detach().numpy(), inputs, hidden, 2), seen.detach().numpy())
     by_seen, _ = ours.back(by_out)
     np.testing.assert_allclose(by_seen, seen.grad, atol=1e-5)
-    set_gradient(layers, ours.by_parameters(by_out, np.ones(cars, bool)).astype(np.float64))
+    flat.grad.copy_(torch.from_numpy(ours.by_parameters(by_out, np.ones(cars, bool))))
     found = [parameter.grad for layer in layers for parameter in layer.parameters()]
     for theirs, gradient in zip(expected, found, strict=True):
         assert torch.abs(theirs).max() > 1e-3

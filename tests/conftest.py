@@ -24,3 +24,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = kernels.name
     for compiled in Path(os.environ.get("RACING_ENV_TEST_KERNELS", kernels.name)).iterdir():
         shutil.copytree(compiled, kernels.name, dirs_exist_ok=True)
+
+    def pytest_collection_finish() -> None:
+        """One server forks the workers of all tests here: what it has loaded none has to load."""
+        from racing_env.common.workers import worker_context
+
+        worker_context(
+            "racing_env.laps.chunks",
+            "racing_env.learning.batches",
+            "racing_env.learning.car_vec_env",
+            "racing_env.learning.car_worker",
+        )

@@ -1,4 +1,4 @@
-"""The script as its users start it."""
+"""The script as its users start it; where nothing depends on the process, within the tests' own."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import ROOT, run, start
+from processes import ROOT, call, run, start
 from shapes import circle_track
 
 from racing_env.car.vehicle_files import SHIPPED
@@ -23,7 +23,7 @@ BUDGET = ("--track", "oval", "--episodes", 21, "--seed", 6)
 
 
 def collect(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run(SCRIPT, *arguments, cwd=cwd)
+    return call(SCRIPT, *arguments, cwd=cwd)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory):
     folder = tmp_path_factory.mktemp("collected")
-    done = collect(*BUDGET, "--workers", 1, "--out", "out", cwd=folder)
+    done = run(SCRIPT, *BUDGET, "--workers", 1, "--out", "out", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "out", done
 

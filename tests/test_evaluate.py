@@ -1,4 +1,4 @@
-"""The script as its users start it."""
+"""The script as its users start it; where nothing depends on the process, within the tests' own."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from adapting import adapting_straight_on
 from cars import RACECAR, scaled
-from processes import ROOT, run
+from processes import ROOT, call, run
 
 from evaluate import file_stems
 from racing_env.car.vehicle import Vehicle
@@ -27,7 +27,7 @@ FIELDS = {
 
 
 def evaluate(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run("evaluate.py", *arguments, cwd=cwd)
+    return call("evaluate.py", *arguments, cwd=cwd)
 
 
 def straight_on(vehicle: Vehicle) -> Policy:
@@ -46,8 +46,8 @@ def policy_path(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory, policy_path):
     folder = tmp_path_factory.mktemp("evaluated")
-    done = evaluate(
-        "--driver", "expert", policy_path, "--track", "club", "--laps", 1,
+    done = run(
+        "evaluate.py", "--driver", "expert", policy_path, "--track", "club", "--laps", 1,
         "--json", "laps.json", "--out", "out", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -175,7 +175,7 @@ def test_a_car_is_written_as_toml_and_driven(tmp_path):
     """export.py vehicle, of a car in another's format: what it drives with, in the open."""
     (tmp_path / "car.yaml").write_text(YAML)
     out = ("--out", "car.toml")
-    done = run("export.py", "vehicle", "--vehicle", "car.yaml", *out, cwd=tmp_path)
+    done = call("export.py", "vehicle", "--vehicle", "car.yaml", *out, cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == "car.toml: the car of car.yaml, all numbers\n"
     assert done.stderr.startswith("warning: car.yaml: does not say axle_track_m, ")
     assert len(done.stderr.splitlines()) == 1
@@ -187,7 +187,7 @@ def test_a_car_is_written_as_toml_and_driven(tmp_path):
         laps[car] = json.loads((tmp_path / "laps.json").read_text())
         assert laps[car][0]["vehicle"] == car and laps[car][0]["finished"]
     assert laps["car.yaml"][0]["lap_times_s"] == laps["car.toml"][0]["lap_times_s"]
-    done = run("export.py", "vehicle", "--vehicle", "car.yaml", "--out", ".", cwd=tmp_path)
+    done = call("export.py", "vehicle", "--vehicle", "car.yaml", "--out", ".", cwd=tmp_path)
     assert done.returncode == 2 and "is a folder" in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""The script as its users start it."""
+"""The script as its users start it; where nothing depends on the process, within the tests' own."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cars import RACECAR, circuit_named
-from processes import run, start
+from processes import call, run, start
 
 from racing_env.common.command_line import available_cores
 from racing_env.common.files import read_columns
@@ -31,7 +31,7 @@ BUDGET = ("--epochs", 3, "--dagger-rounds", 2, "--judge-on", "club", "--seed", 1
 
 
 def train(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run("train_bc.py", *arguments, cwd=cwd)
+    return call("train_bc.py", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def data(tmp_path_factory) -> Path:
     """Demonstrations on a circuit that lies in a file: the oval."""
     folder = tmp_path_factory.mktemp("demonstrations")
     write_track(circuit_named("oval").track, folder / "oval.csv")
-    done = run(
+    done = call(
         "collect_demonstrations.py", "--track", folder / "oval.csv", "--episodes", 4,
         "--workers", 1, "--out", "data", cwd=folder,
     )  # fmt: skip
@@ -50,7 +50,9 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    done = train(*BUDGET, "--data", data, "--workers", 1, "--out", "bc", cwd=folder)
+    done = run(
+        "train_bc.py", *BUDGET, "--data", data, "--workers", 1, "--out", "bc", cwd=folder
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "bc", done
 

@@ -20,7 +20,7 @@ import torch
 from cars import RACECAR, LaterVehicle, circuit_named, scaled
 from demonstrations import write_demonstrations
 from models import NOBODY
-from processes import run, start
+from processes import call, start
 from stable_baselines3 import PPO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -195,8 +195,8 @@ def test_a_driver_who_sees_the_centre_line_goes_on_seeing_it(here):
     assert saved()["settings"]["task"]["layout"] == centre.name
     trained = load_policy("rl/policy.safetensors")
     assert trained.layout is centre
-    done = run("evaluate.py", "--driver", "rl/policy.safetensors", "--track", "oval", "--laps", 1,
-               "--json", "results.json")  # fmt: skip
+    done = call("evaluate.py", "--driver", "rl/policy.safetensors", "--track", "oval", "--laps", 1,
+                "--json", "results.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     results = strict_json(here / "results.json")
     (result,) = results["results"] if isinstance(results, dict) else results

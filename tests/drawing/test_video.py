@@ -9,7 +9,7 @@ imageio_ffmpeg = pytest.importorskip(
 )
 
 from cars import RACECAR  # noqa: E402
-from processes import ROOT, run, run_without  # noqa: E402 - after the skips
+from processes import ROOT, call, run, run_without  # noqa: E402 - after the skips
 
 from racing_env.drawing import video  # noqa: E402
 from racing_env.drawing.rendering import BODY, RIVALS  # noqa: E402
@@ -99,7 +99,7 @@ def test_what_is_missing_is_named_before_anything_is_driven():
 
 @pytest.mark.parametrize("name", ["race.gif", "race", "."])
 def test_only_mp4(name):
-    result = run("evaluate.py", "--track", "oval", "--video", name, cwd=ROOT)
+    result = call("evaluate.py", "--track", "oval", "--video", name, cwd=ROOT)
     assert result.returncode == 2
     assert ".mp4" in result.stderr
 

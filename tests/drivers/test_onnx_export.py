@@ -11,7 +11,7 @@ onnxruntime = pytest.importorskip(
 
 from adapting import adapting_policy, random_drive  # noqa: E402 - after the skips
 from cars import RACECAR, scaled  # noqa: E402
-from processes import ROOT, run  # noqa: E402
+from processes import ROOT, call  # noqa: E402
 
 from racing_env.car import dynamics as dyn  # noqa: E402
 from racing_env.common.errors import InputError  # noqa: E402
@@ -190,13 +190,13 @@ def test_a_file_that_does_not_act_as_the_driver_replaces_nothing(tmp_path, monke
 
 
 def test_the_script_exports_and_compares(tmp_path):
-    done = run("export.py", "onnx", SHIPPED, "--out", "driver.onnx", cwd=tmp_path)
+    done = call("export.py", "onnx", SHIPPED, "--out", "driver.onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "differ by at most" in done.stdout and (tmp_path / "driver.onnx").exists()
     save_policy(adapting_policy(), tmp_path / "adapts.safetensors")
-    done = run("export.py", "onnx", "adapts.safetensors", "--out", "adapts.onnx", cwd=tmp_path)
+    done = call("export.py", "onnx", "adapts.safetensors", "--out", "adapts.onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "actions and memory differ by at most" in done.stdout
-    done = run("export.py", "onnx", "nothing.safetensors", "--out", "driver.onnx", cwd=tmp_path)
+    done = call("export.py", "onnx", "nothing.safetensors", "--out", "driver.onnx", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: nothing.safetensors") and done.stderr.count("\n") == 1

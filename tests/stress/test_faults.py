@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import run
+from processes import call
 
 from racing_env.common.files import locked_folder
 from stress import faults
@@ -89,7 +89,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_second_run_in_the_same_folder_is_refused(script, tmp_path):
     with locked_folder(tmp_path / "out"):
-        line = refused(run(script, "--out", tmp_path / "out"))
+        line = refused(call(script, "--out", tmp_path / "out"))
     assert "another run is at work there" in line and str(tmp_path / "out") in line
     assert not list((tmp_path / "out").iterdir())
 
@@ -97,7 +97,7 @@ def test_a_second_run_in_the_same_folder_is_refused(script, tmp_path):
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder nobody can write to")
 def test_a_folder_that_cannot_be_written_to(script):
-    assert "/sys/kernel" in refused(run(script, "--out", "/sys/kernel"))
+    assert "/sys/kernel" in refused(call(script, "--out", "/sys/kernel"))
 
 
 NO_NAME = "x" * 300  # longer than a file system takes
@@ -118,5 +118,5 @@ NO_NAME = "x" * 300  # longer than a file system takes
 )
 def test_a_path_that_cannot_be_looked_up(arguments, tmp_path):
     out = () if "--out" in arguments else ("--out", tmp_path / "out")
-    line = refused(run(*arguments, *out))
+    line = refused(call(*arguments, *out))
     assert NO_NAME in line and "cannot be " in line

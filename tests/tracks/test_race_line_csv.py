@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cars import RACECAR, circuit_named
-from processes import run
+from processes import call
 
 from benchmarks import peer_venvs
 from racing_env.car.vehicle_files import read_vehicle
@@ -107,8 +107,8 @@ def read(tmp_path_factory) -> dict[str, np.ndarray]:
     """What the package's own reader makes of the club circuit's line and of its centre line."""
     python, folder = gymkhana_python(), tmp_path_factory.mktemp("gymkhana")
     line, centre, found = (folder / name for name in ("line.csv", "centre.csv", "found.npz"))
-    done = run("export.py", "raceline", "--track", "club", "--vehicle", "f1tenth",
-               "--format", "f1tenth", "--out", line)  # fmt: skip
+    done = call("export.py", "raceline", "--track", "club", "--vehicle", "f1tenth",
+                "--format", "f1tenth", "--out", line)  # fmt: skip
     assert done.returncode == 0, done.stderr
     write_track(circuit_named("club", F1TENTH).track, centre)
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -164,7 +164,7 @@ def test_a_line_without_widths_is_no_circuit(tmp_path):
 
 
 def test_the_script_writes_and_refuses(tmp_path):
-    done = run("export.py", "raceline", "--track", "oval", "--out", "line.csv", cwd=tmp_path)
+    done = call("export.py", "raceline", "--track", "oval", "--out", "line.csv", cwd=tmp_path)
     assert done.returncode == 0 and "by the profile" in done.stdout
     assert np.loadtxt(tmp_path / "line.csv", delimiter=";").shape[1] == len(PLANNER_COLUMNS)
     for arguments, word in (
@@ -172,7 +172,7 @@ def test_the_script_writes_and_refuses(tmp_path):
         (("--track", "oval", "--out", "."), "is a folder"),
         (("--track", "oval", "--vehicle", "none", "--out", "x.csv"), "no such car or file"),
     ):
-        done = run("export.py", "raceline", *arguments, cwd=tmp_path)
+        done = call("export.py", "raceline", *arguments, cwd=tmp_path)
         assert done.returncode == 2 and word in done.stderr
         assert done.stderr.count("\n") == 1
     assert not (tmp_path / "x.csv").exists()

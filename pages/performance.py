@@ -19,6 +19,7 @@ from racing_env.common.files import read_json, replaced_atomically
 from racing_env.laps.run_table import duration
 
 PAGE = ROOT / "docs" / "performance.md"
+STAGES = ("demonstrations", "bc", "rl", "road")
 
 
 def scaling_tables(results: dict[str, Any]) -> str:
@@ -38,16 +39,29 @@ def transfer_table(results: dict[str, Any]) -> str:
 
 
 def run_table() -> str:
-    """The published run: wall time of its stages, and memory; empty columns for other machines."""
+    """The published run: wall time of its stages, and memory; beside it a run on more cores."""
     folder = RESULTS / "cars" / DEFAULT_VEHICLE
     on, memory = (read_json(folder / f"{name}.json") for name in ("machine", "memory"))
-    stages = {name: read_json(folder / f"{name}.json") for name in ("demonstrations", "bc", "rl")}
-    walls = {name: stage["wall_s"] for name, stage in stages.items()}
-    rows = [[name, duration(wall), "", ""] for name, wall in walls.items()]
-    rows.append(["the three stages", duration(sum(walls.values())), "", ""])
-    rows.append(["peak memory", f"{memory['peak_bytes'] / 1e6:,.0f} MB", "", ""])
-    columns = ["stage", f"{on['cores']} cores", "16 cores", "16 cores and a GPU"]
-    return with_conditions({"conditions": on}, table(columns, rows))
+    stages = [stage for stage in STAGES if (folder / f"{stage}.json").exists()]
+    walls_s = {stage: read_json(folder / f"{stage}.json")["wall_s"] for stage in stages}
+    other = read_json(RESULTS / "run_16_cores.json")
+    others_s = other["wall_s"]
+    rows = [[stage, duration(walls_s[stage]), duration(others_s[stage])] for stage in stages]
+    totals_s = sum(walls_s.values()), sum(others_s[stage] for stage in stages)
+    rows.append(["the stages", *map(duration, totals_s)])
+    rows.append(["peak memory", f"{memory['peak_bytes'] / 1e6:,.0f} MB", "–"])
+    columns = ["stage", *(f"{run['cores']} cores" for run in (on, other["conditions"]))]
+    return f"{with_conditions({'conditions': on}, table(columns, rows))}\n\n{beside(other)}"
+
+
+def beside(other: dict[str, Any]) -> str:
+    """What the run in the last column was."""
+    on, processes = other["conditions"], other["processes"]
+    shared = ", ".join(f"{stage} {count}" for stage, count in processes.items())
+    return (
+        f"The last column: `{on['command']}` on {on['cores']} cores ({on['processor']}, Python "
+        f"{on['python']}), {on['date']}, commit {on['commit'][:7]}; processes: {shared}."
+    )
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {

@@ -12,9 +12,7 @@ import numpy as np
 
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.drivers.expert import expert_actions
-from racing_env.learning.algorithms import apg
-from racing_env.learning.rollouts import new_cars
-from racing_env.learning.shared_block import new_block
+from racing_env.learning.ahead import compile_rollouts
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
@@ -28,13 +26,7 @@ def compile_kernels(layout: str) -> None:
     simulator = Simulator(bank, 1, task)
     simulator.place(0, 0)
     simulator.step(expert_actions(simulator, np.ones(1)), simulator.observe())
-    settings = apg.training_settings(task, 0)
-    settings = settings._replace(rollouts=settings.rollouts._replace(steps=1))
-    cars = new_cars(
-        bank, new_block(1, task.observation_layout().size, 1, settings.parameters), 0, settings
-    )
-    cars.reset()
-    cars.rollout()
+    compile_rollouts(bank, task, adapts=False)
 
 
 if __name__ == "__main__":

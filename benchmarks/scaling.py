@@ -36,7 +36,7 @@ EPOCHS = 3
 UPDATES = 20  # of the RL driver, of 20,480 transitions each
 PARTS = ("demonstrations", "bc", "rl", "pipeline")
 TRACK, JUDGE = "random:1:20", "random:500:1"
-QUICK = ("random:1:12", "random:500:8", "random:1000:6")  # train_optimized.sh --quick
+QUICK = ("random:1:300", "random:500:40", "random:1000:6")  # train_optimized.sh --quick
 FULL = ("random:1:300", "random:500:160", "random:1000:20")
 SEQUENTIAL = {"DEMO_WORKERS": "1", "BC_WORKERS": "0", "RL_ENVS": "1"}
 

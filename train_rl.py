@@ -187,8 +187,8 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.learning.vector_env import make_vec_env, most_processes
         from racing_env.learning.weights_and_biases import require_wandb, tracked
         from racing_env.simulation.task import on_any_road, specialist_task, training_task
-        from racing_env.tracks.bank import pack_circuits
-        from racing_env.tracks.circuit import circuits_content, mirror_circuit
+        from racing_env.tracks.bank import pack_circuits, with_mirror_images
+        from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
 
     # ---------------------------------------------------------------- set-up
@@ -265,10 +265,10 @@ def train(args: argparse.Namespace) -> None:
     conditions = judged_with_noise(judges) if args.practice else judged_under(judges, task)
     profile_s = conditions_on(held_back, conditions).profile_lap_s
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
-    if not args.practice:  # each seen in a mirror, too: twice as many corners for nothing
-        circuits += [mirror_circuit(circuit) for circuit in circuits]
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
     del circuits, held_back  # hundreds of megabytes
+    if not args.practice:  # twice as many corners for nothing
+        bank = with_mirror_images(bank)
 
     # ---------------------------------------------------------------- learn
     with (

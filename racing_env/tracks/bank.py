@@ -23,6 +23,12 @@ from racing_env.tracks.circuit import Circuit
     LINE_X, LINE_Y, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_ROOM_LEFT, LINE_ROOM_RIGHT,
 ) = range(16)  # fmt: skip
 COLUMNS = 16
+# of a circuit's mirror image: where each column is taken from, and which change their sign
+MIRROR_ORDER = (
+    X, Y, COS, SIN, KAPPA, ROOM_RIGHT, ROOM_LEFT, LINE_TIME,
+    LINE_X, LINE_Y, LINE_COS, LINE_SIN, LINE_KAPPA, LINE_SPEED, LINE_ROOM_RIGHT, LINE_ROOM_LEFT,
+)  # fmt: skip
+MIRROR_NEGATED = [Y, SIN, KAPPA, LINE_Y, LINE_SIN, LINE_KAPPA]
 CACHE_LINE_BYTES = 64  # COLUMNS numbers of float32
 
 
@@ -105,6 +111,27 @@ def _fill(table: np.ndarray, circuit: Circuit, origin_m: np.ndarray) -> None:
     table[:, LINE_ROOM_LEFT] = room_left - circuit.line_offset_m
     table[:, LINE_ROOM_RIGHT] = room_right + circuit.line_offset_m
     table[:, LINE_TIME] = circuit.line_time_s
+
+
+def with_mirror_images(circuits: CircuitBank) -> CircuitBank:
+    """The bank with the mirror image of each of its circuits behind them, in their order.
+
+    Of what lies to the left the image is to the right, and the other way round.
+    """
+    rows = len(circuits.table)
+    table = _in_cache_lines(2 * rows)
+    table[:rows] = circuits.table
+    table[rows:] = circuits.table[:, MIRROR_ORDER]
+    table[rows:, MIRROR_NEGATED] *= -1.0
+    table.setflags(write=False)
+    return circuits._replace(
+        table=table,
+        first=np.concatenate([circuits.first, circuits.first + rows]),
+        count=np.tile(circuits.count, 2),
+        step_m=np.tile(circuits.step_m, 2),
+        line_lap_s=np.tile(circuits.line_lap_s, 2),
+        origin_m=np.concatenate([circuits.origin_m, circuits.origin_m * (1.0, -1.0)]),
+    )
 
 
 def part_of(circuits: CircuitBank, which: range) -> CircuitBank:

@@ -12,7 +12,7 @@ from shapes import circle_track
 from racing_env.car.scales import scales_of
 from racing_env.tracks import bank
 from racing_env.tracks.bank import CircuitBank, pack_circuits
-from racing_env.tracks.circuit import Circuit, prepare_circuit
+from racing_env.tracks.circuit import Circuit, mirror_circuit, prepare_circuit
 from racing_env.tracks.generator import built_in_track, generate_track
 
 ROUNDED_M = 2e-4  # by single precision, at the most, of places in a circuit
@@ -186,6 +186,12 @@ def test_circuits_follow_one_another_in_the_table(circuits, packed):
         last = packed.count[c] - 1
         assert bank.next_line_time(packed, c, 0) == np.float32(prepared.line_time_s[1])
         assert bank.next_line_time(packed, c, last) == prepared.lap_time_s
+
+
+def test_mirror_images_are_those_of_the_circuits(circuits, packed):
+    images = pack_circuits([*circuits, *map(mirror_circuit, circuits)])
+    for ours, theirs in zip(bank.with_mirror_images(packed), images, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_slowest_stations_are_those_of_each_circuits_profile(circuits, packed):

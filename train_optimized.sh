@@ -78,6 +78,7 @@ fi
 # Each stage's main process, and each of its workers: no less than in benchmarks/results/memory*.json
 demo_base_mb=500 bc_base_mb=1100 rl_base_mb=1600
 demo_mb=110 bc_mb=250 rl_mb=200
+ahead_mb=500 # of what prepares for reinforcement learning, beside the largest of them
 base_files=128 worker_files=32 # main process, each worker
 
 cores=$(core_count)
@@ -158,7 +159,7 @@ bootstrap "${requirements[@]}"
 begin_stages
 "$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
 helpers=$!
-if [[ -z $cluster && ! -e $out/logs/rl.finished ]]; then
+if [[ -z $cluster && ! -e $out/logs/rl.finished ]] && ((memory_mb >= rl_base_mb + rl_envs * rl_mb + ahead_mb)); then
     nice "$PYTHON" -m racing_env.learning.ahead ${car[@]+"${car[@]}"} --conditions $conditions \
         --track $train_on $judge_on $circuits >"$out/logs/ahead.log" 2>&1 8>&- 9<&- &
     helpers+=" $!"

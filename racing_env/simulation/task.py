@@ -17,7 +17,7 @@ from racing_env.simulation.starts import Starts
 CONTROL_STEP_S = 0.05
 EPISODE_S = 200.0
 TRAINING_EPISODE_S = 40.0
-SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.6, 0.6  # of what training has
+SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.3, 0.6  # of what training has
 ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 ROAD_SLIP_SHARE = 5.0  # of the price of slip: a car that answers late is not caught
 
@@ -117,7 +117,7 @@ def specialist_task(vehicle: Vehicle, layout: str = layouts.DEFAULT) -> Task:
         border_zone_m=SPECIALIST_ZONE_SHARE * task.weights.border_zone_m,
         slip_per_s=0.0,
     )
-    return task._replace(weights=weights)
+    return task._replace(weights=weights, starts=task.starts._replace(tight_share=0.0))
 
 
 def on_any_road(task: Task) -> Task:

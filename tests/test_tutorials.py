@@ -87,7 +87,7 @@ def test_from_a_driver_to_onnx_on_another_machine(here, tmp_path):
     there.mkdir()
     export, send, drive = blocks("onnx.md")
     (program,) = blocks("onnx.md", "python")
-    (here / "drive.py").write_text(program, encoding="utf-8")
+    (here / "drive_onnx.py").write_text(program, encoding="utf-8")
     nothing_to_install = {f"{PYTHON.replace('python', 'pip')} install": "true"}
     run(replaced(export, nothing_to_install | {PYTHON: sys.executable}), here)
     run(replaced(send, {"scp": "cp", "OTHER:": str(there)}), here)

@@ -1,6 +1,8 @@
 """What `train_rl.py` relies on, of every algorithm there is."""
 
 import inspect
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 import torch
 from cars import RACECAR
 from models import NOBODY, new_clone
-from processes import ROOT
+from processes import ROOT, call
 
 from racing_env.drivers.policy import load_policy, save_policy
 from racing_env.learning import algorithms
@@ -187,3 +189,21 @@ def test_the_script_s_help_has_the_numbers_and_loads_no_torch():
     cars = ", ".join(f"{name} {number.cars}" for name, number in numbers.items())
     assert f"in all ({cars})" in text
     assert text.endswith("False")
+
+
+def test_the_example_of_the_documentation_learns(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    found = re.findall(
+        r'^```python\n("""stable-baselines3.s A2C.*?)^```$', page, re.MULTILINE | re.DOTALL
+    )
+    (program,) = found
+    folder = tmp_path / "algorithms"
+    shutil.copytree(algorithms.__path__[0], folder)
+    (folder / "a2c.py").write_text(program, encoding="utf-8")
+    monkeypatch.setattr(algorithms, "__path__", [str(folder)])
+    monkeypatch.delitem(sys.modules, "racing_env.learning.algorithms.a2c", raising=False)
+    flags = "--algo a2c --timesteps 2048 --cars 16 --envs 1 --track oval --judge-on oval"
+    clone = ROOT / "policies" / "racecar-nominal.safetensors"
+    done = call("train_rl.py", *flags.split(), "--policy", clone, "--out", tmp_path / "rl")
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "rl" / "curve.csv").read_text().splitlines()) == 3

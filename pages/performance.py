@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, peers, scaling, shares, throughput, transfer
+from benchmarks import learning, peers, practice, scaling, shares, throughput, transfer
 from benchmarks.markdown import table
 from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
@@ -71,6 +71,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "learning": lambda results: learning.learning_table(results["cases"]),
     "scaling": scaling_tables,
     "shares": shares.tables,
+    "practice": lambda results: practice.practice_table(results["cases"]),
 }
 
 

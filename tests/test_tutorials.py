@@ -65,7 +65,7 @@ def test_every_tutorial_is_tested():
 def test_from_a_file_of_a_circuit_to_a_driver(here):
     commands = replaced(
         "".join(blocks("circuit.md")),
-        {PYTHON: sys.executable, "--timesteps 3000000": "--timesteps 41000"},
+        {PYTHON: sys.executable, "--practice my.csv": "--practice my.csv --timesteps 41000"},
     )
     out = run(commands, here)
     assert re.search(r"^my +\d\.\d\d km .* 4/4 .* 4/4 .* 4/4$", out, re.MULTILINE)

@@ -158,13 +158,13 @@ if [[ ! -e $out/plan.txt ]]; then echo "$plan" >"$out/plan.txt"; fi
 bootstrap "${requirements[@]}"
 begin_stages
 "$PYTHON" -m racing_env.common.memory_sampler --pid $$ --out "$out/memory.json" 8>&- 9<&- &
-helpers=$!
+sampler=$!
+rm -f "$out/logs/preparing" # of a run that was killed with all that it had
 if [[ -z $cluster && ! -e $out/logs/rl.finished ]] && ((memory_mb >= rl_base_mb + rl_envs * rl_mb + ahead_mb)); then
-    nice "$PYTHON" -m racing_env.learning.ahead ${car[@]+"${car[@]}"} --conditions $conditions \
-        --track $train_on $judge_on $circuits >"$out/logs/ahead.log" 2>&1 8>&- 9<&- &
-    helpers+=" $!"
+    prepare_beside -m racing_env.learning.ahead --vehicle "${vehicle:-racecar}" \
+        --conditions $conditions --track $train_on $judge_on $circuits
 fi
-trap 'kill $helpers 2>/dev/null || true' EXIT
+trap 'kill "$sampler" 2>/dev/null || true; end_preparing' EXIT
 train
 learnt=("$out/rl/policy.safetensors")
 if [[ $conditions == road ]]; then learnt+=("$out/road/policy.safetensors"); fi

@@ -59,12 +59,29 @@ begin_stages() {
     exec 8> >(interrupt_stage_after_death)
 }
 
+# prepare_beside ARGUMENT...: run what prepares later stages in the background; the end of this run ends
+# it, whatever that is. It is killed, as the compiler takes no other signal; its files are whole or not
+# there.
+prepare_beside() {
+    nice "$PYTHON" "$@" >"$out/logs/ahead.log" 2>&1 </dev/null 8>&- 9<&- &
+    echo "$!" >"$out/logs/preparing"
+    disown "$!"
+}
+
+end_preparing() {
+    if [[ -e $out/logs/preparing ]]; then
+        kill -KILL "$(<"$out/logs/preparing")" 2>/dev/null || true
+        rm -f "$out/logs/preparing"
+    fi
+}
+
 # interrupt_stage_after_death: interrupt the running stage when standard input, which only this run
 # holds open, closes: a run that is killed can pass no signal on itself.
 interrupt_stage_after_death() {
     trap '' INT TERM HUP
     local group
     read -r || true
+    end_preparing
     if [[ -e $out/logs/running ]]; then
         group=$(<"$out/logs/running")
         rm -f "$out/logs/running"

@@ -1,6 +1,6 @@
 """What reinforcement learning will need, made while the stages before it are at work.
 
-    python -m racing_env.learning.ahead --track random:1:300 random:500:160 --conditions road
+    python -m racing_env.learning.ahead --vehicle racecar --track random:1:300 random:500:160
 
 A driver's clone keeps one core busy at a time, and so does the compiler. Circuits and compiled
 kernels go to the caches, where who needs them finds them; who comes too early makes his own.
@@ -8,7 +8,6 @@ kernels go to the caches, where who needs them finds them; who comes too early m
 
 import argparse
 
-from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common.command_line import run
 from racing_env.learning.rollouts import RolloutCars
@@ -39,7 +38,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flag = parser.add_argument
-    flag("--vehicle", default=DEFAULT_VEHICLE, help=f"the car ({DEFAULT_VEHICLE})")
+    flag("--vehicle", required=True, help="the car: a shipped one by its name, or a file")
     flag("--track", nargs="+", required=True, help="circuits, as train_rl.py has them")
     flag("--conditions", choices=("nominal", "road"), default="nominal",
          help="road: for drivers who adapt, too (nominal)")  # fmt: skip

@@ -11,13 +11,15 @@ from racing_env.common.files import user_cache
 
 def test_circuits_are_in_the_cache_then(tmp_path, monkeypatch):
     monkeypatch.setenv("RACING_ENV_CACHE", str(tmp_path))
-    done = run_module("racing_env.learning.ahead", "--track", "oval", "club")
+    done = run_module(
+        "racing_env.learning.ahead", "--vehicle", "racecar", "--track", "oval", "club"
+    )
     assert done.returncode == 0, done.stderr
     assert len([*user_cache().glob("*.npz")]) == 2
 
 
 def test_a_track_that_is_none_is_one_line():
-    done = run_module("racing_env.learning.ahead", "--track", "nowhere.csv")
+    done = run_module("racing_env.learning.ahead", "--vehicle", "racecar", "--track", "nowhere.csv")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 

@@ -36,7 +36,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, in_turn, run_command, script, spread, write_results
+from benchmarks.measuring import DRIVER, in_turn, run_command, script, spread, write_results
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
@@ -56,7 +56,6 @@ from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.sources import load_circuits
 
-DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 CPU = torch.device("cpu")
 PARTS = ("cars", "traffic", "inference", "update", "rest")
 NEVER = 10**9  # transitions

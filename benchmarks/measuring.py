@@ -23,6 +23,7 @@ from racing_env.common.run_record import commit, processor
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"  # who needs no memory
 SAMPLE_S = 0.5  # between looks at a command's memory: each costs some tens of ms of a core
 
 Numbers = Mapping[str, float]

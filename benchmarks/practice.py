@@ -14,22 +14,20 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, run_command, script, write_results
+from benchmarks.measuring import DRIVER, run_command, script, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
 from racing_env.laps.run_table import duration
-
-FROM = ROOT / "policies" / "racecar-nominal.safetensors"
 
 
 def practised(circuit: Path, reference: Path | None, out: Path) -> dict[str, Any]:
     """Laps of both drivers, as `evaluate.py --json` has them, and the wall time (s) of practice."""
     learnt, laps = out / "rl", out / "laps.json"
     if not (learnt / "summary.json").exists():
-        run_command(script("train_rl.py", practice=circuit, policy=FROM, out=learnt))
+        run_command(script("train_rl.py", practice=circuit, policy=DRIVER, out=learnt))
     if not laps.exists():
         flags = {"track": circuit, "json": laps} | ({"reference": reference} if reference else {})
-        drivers = ["--driver", str(FROM), str(learnt / "policy.safetensors")]
+        drivers = ["--driver", str(DRIVER), str(learnt / "policy.safetensors")]
         run_command([*script("evaluate.py", **flags), *drivers])
     before, after = read_json(laps)
     return {

@@ -18,13 +18,12 @@ import gymnasium as gym
 
 import racing_env  # noqa: F401 - registers the environment
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, write_results
+from benchmarks.measuring import DRIVER, write_results
 from racing_env.common import command_line as cli
 from racing_env.drawing.rendering import SIZE
 from racing_env.drivers.policy import load_policy
 
 FRAMES = 1000
-DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 
 
 def frames_per_s(camera: str) -> dict[str, float]:

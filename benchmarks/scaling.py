@@ -22,7 +22,15 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded
 
 from benchmarks.markdown import table
-from benchmarks.measuring import in_turn, peak_memory, run_command, script, spread, write_results
+from benchmarks.measuring import (
+    DRIVER,
+    in_turn,
+    peak_memory,
+    run_command,
+    script,
+    spread,
+    write_results,
+)
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
@@ -58,7 +66,7 @@ def commands(sizes: argparse.Namespace, data: str) -> dict[str, Callable[[int], 
             device="cpu", workers=workers,
         ),
         "rl": lambda envs: script(
-            "train_rl.py", policy="policies/racecar-nominal.safetensors", timesteps=sizes.timesteps,
+            "train_rl.py", policy=DRIVER, timesteps=sizes.timesteps,
             track=TRACK, judge_on=JUDGE, device="cpu", envs=envs,
         ),
     }  # fmt: skip

@@ -29,7 +29,7 @@ import torch
 from stable_baselines3.common.logger import configure
 
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, in_turn, run_command, script, write_results
+from benchmarks.measuring import DRIVER, in_turn, run_command, script, write_results
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
@@ -49,7 +49,6 @@ from racing_env.tracks.sources import load_circuits
 PROCESSES = (1, 2, 4, 8, 16)
 CORES = (2, 4, 8, 16, 64)
 TRACK = "random:1:20"
-DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 CLAIMED = {"demonstrations": {4: 3.3, 8: 5.0}, "bc": {4: 2.5}, "rl": {4: 3.0, 8: 4.0}}
 NAMES = {"demonstrations": "demonstrations", "bc": "cloning", "rl": "reinforcement learning"}
 

@@ -22,7 +22,7 @@ import gymnasium as gym
 import numpy as np
 
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, in_turn, spread, write_results
+from benchmarks.measuring import DRIVER, in_turn, spread, write_results
 from benchmarks.scaling import counts
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.scales import scales_of
@@ -41,7 +41,6 @@ from racing_env.tracks.sources import load_circuits
 BATCHES = (1, 64, 256, 1024)
 PROCESSES = (1, 2, 4, 8)
 EPISODE_STEPS = 400
-DRIVER = ROOT / "policies" / "racecar-nominal.safetensors"
 ALL_CARS = 1024  # of the batched vector environment
 
 

@@ -1,6 +1,6 @@
 """The policy as a torch network, to and from the file format of `racing_env.drivers.policy`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,16 +60,7 @@ def flat_parameter(network: nn.Module) -> nn.Parameter:
 
     An optimiser then has one array to go through.
     """
-    own = list(network.parameters())
-    flat = nn.Parameter(nn.utils.parameters_to_vector(own).detach())
-    flat.grad = torch.zeros_like(flat)
-    sizes = [parameter.numel() for parameter in own]
-    for parameter, values, gradient in zip(
-        own, flat.detach().split(sizes), flat.grad.split(sizes), strict=True
-    ):
-        parameter.data = values.view_as(parameter)
-        parameter.grad = gradient.view_as(parameter)
-    return flat
+    return _one_array(list(network.parameters()), lambda array: array)
 
 
 def rollout_parameter(layers: Sequence[nn.Linear]) -> nn.Parameter:
@@ -77,15 +68,22 @@ def rollout_parameter(layers: Sequence[nn.Linear]) -> nn.Parameter:
     them (`racing_env.simulation.perceptron`): a layer's weights (in, out), its biases, the next
     layer's.
     """
-    own = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
-    flat = nn.Parameter(torch.cat([parameter.detach().t().flatten() for parameter in own]))
+    return _one_array([each for layer in layers for each in (layer.weight, layer.bias)], torch.t)
+
+
+def _one_array(
+    own: Sequence[torch.Tensor], turned: Callable[[torch.Tensor], torch.Tensor]
+) -> nn.Parameter:
+    """turned: how each lies in it, and back."""
+    flat = nn.Parameter(torch.cat([turned(parameter.detach()).flatten() for parameter in own]))
     flat.grad = torch.zeros_like(flat)
     sizes = [parameter.numel() for parameter in own]
     for parameter, values, gradient in zip(
         own, flat.detach().split(sizes), flat.grad.split(sizes), strict=True
     ):
-        shape = parameter.t().shape
-        parameter.data, parameter.grad = values.view(shape).t(), gradient.view(shape).t()
+        shape = turned(parameter).shape
+        parameter.data = turned(values.view(shape))
+        parameter.grad = turned(gradient.view(shape))
     return flat
 
 

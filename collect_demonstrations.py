@@ -59,6 +59,7 @@ def collect(args: argparse.Namespace) -> None:
         from racing_env.car.vehicle_files import read_vehicle
         from racing_env.common.cluster import open_workers
         from racing_env.common.files import read_json
+        from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import LocalWorkers, worker_context
         from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
@@ -73,6 +74,7 @@ def collect(args: argparse.Namespace) -> None:
     refuse_existing(args.out, args.resume)
     # loaded once, for the workers of all that follows
     worker_context("racing_env.tracks.sources", "racing_env.data.recording")
+    announce_compiling(CAR)
     workers = open_workers(args.cluster, args.workers)
     vehicle = read_vehicle(args.vehicle)
     task = demonstration_task(vehicle, layout_named(args.layout, "--layout").name)

@@ -52,6 +52,7 @@ def main() -> None:
 
 def drive(args: argparse.Namespace) -> None:
     with cli.interrupts_held():
+        from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
         from racing_env.data.recording import episode_of
@@ -70,6 +71,7 @@ def drive(args: argparse.Namespace) -> None:
     if args.record:
         refuse_existing(args.record, resume=False, way_out="use another --record")
     policies = {} if args.against == EXPERT else {args.against: load_policy(args.against)}
+    announce_compiling(CAR)
     vehicle = ev.vehicle_of(args.vehicle, policies, DEFAULT_VEHICLE)
     if (count := len(track_makers([args.track], vehicle))) != 1:
         raise InputError(f"--track {args.track}: is {count} circuits; one is driven on")

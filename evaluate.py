@@ -59,6 +59,7 @@ def evaluate(args: argparse.Namespace) -> None:
         from racing_env.car.conditions import differences
         from racing_env.car.vehicle_files import name_of_vehicle
         from racing_env.common.cluster import open_workers
+        from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.drivers.policy import load_policy
         from racing_env.laps import condition_rows
@@ -78,6 +79,7 @@ def evaluate(args: argparse.Namespace) -> None:
     car = args.vehicle or name_of_vehicle(vehicle)
     conditions = condition_rows.named_conditions(args.condition or ["nominal"], vehicle)
     tracks_named = args.track or [f"random:{args.seed}:{CIRCUITS}"]
+    announce_compiling(CAR)
     workers = open_workers(args.cluster, args.workers)
     circuits = load_circuits(tracks_named, vehicle, workers)
     ev.refuse_same_names(circuits)

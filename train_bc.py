@@ -69,6 +69,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.car.scales import scales_of
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import refuse_difference
+        from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
@@ -112,6 +113,7 @@ def train(args: argparse.Namespace) -> None:
         "racing_env.learning.batches",
         "racing_env.data.recording",
     )
+    announce_compiling(CAR)
     drivers = open_workers(args.cluster, args.drive_workers or (cores if workers > 0 else 1))
     try:
         circuits = load_circuits(data.manifest["tracks"], vehicle, drivers)

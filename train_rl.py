@@ -163,6 +163,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.allocator import keep_freed_memory
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import file_digest, refuse_difference
+        from racing_env.common.kernel_cache import CAR, ROLLOUT, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
         from racing_env.data.dataset import read_dataset
@@ -239,6 +240,7 @@ def train(args: argparse.Namespace) -> None:
     worker_context(
         "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
     )
+    announce_compiling(ROLLOUT if settings.rollouts else CAR)
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
     held_back = load_circuits(args.judge_on, clone.vehicle, workers)

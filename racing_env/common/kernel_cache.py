@@ -9,6 +9,7 @@ a cache folder of its own.
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from racing_env.common.files import replaced_atomically, user_cache, why_not_wri
 PACKAGE = Path(__file__).resolve().parents[1]
 KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-package has kernels
 PREFIX = "kernels-"
+CAR = "car/dynamics.step_dynamics"  # kernels that take long to compile: of all that drive a car
+ROLLOUT = "simulation/closed_loop.pull_back"  # and of reinforcement learning through the simulator
 
 
 def sources_digest(paths: Iterable[Path]) -> str:
@@ -48,6 +51,12 @@ def cache_folder(package: Path = PACKAGE) -> Path:
             if earlier.name != name:  # another process was quicker: it is in no one's way
                 shutil.rmtree(earlier, ignore_errors=True)
     return base / name
+
+
+def announce_compiling(kernel: str) -> None:
+    """Say, if a kernel (ROOM/MODULE.FUNCTION) has yet to be compiled, why nothing else is said."""
+    if not any(cache_folder().glob(f"{kernel}-*.nbi")):
+        print("the simulator is compiled for this machine, once: a minute or two", file=sys.stderr)
 
 
 def compiled_kernels() -> dict[str, bytes]:

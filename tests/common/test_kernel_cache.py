@@ -12,9 +12,12 @@ from processes import ROOT
 
 from racing_env.common import kernel_cache
 from racing_env.common.kernel_cache import (
+    CAR,
     KERNEL_ROOMS,
     PACKAGE,
+    ROLLOUT,
     add_kernels,
+    announce_compiling,
     cache_folder,
     compiled_kernels,
     sources_digest,
@@ -161,3 +164,19 @@ def test_an_updated_source_is_not_met_by_its_old_kernels(tmp_path):
     lines[mass], lines[inertia] = lines[inertia], lines[mass]
     path.write_text("".join(lines))
     assert cornering_speed() == before
+
+
+@pytest.mark.parametrize("kernel", [CAR, ROLLOUT])
+def test_who_has_yet_to_compile_says_so_once(kernel, monkeypatch, tmp_path, capsys):
+    """Nothing else is said for a minute then, and a newcomer takes it for an end."""
+    room, _, function = kernel.partition("/")
+    module, _, name = function.partition(".")
+    assert f"def {name}(" in (PACKAGE / room / f"{module}.py").read_text()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    announce_compiling(kernel)
+    assert "once: a minute or two" in capsys.readouterr().err
+    compiled = cache_folder() / room / f"{function}-241.py311.nbi"
+    compiled.parent.mkdir(parents=True)
+    compiled.write_bytes(b"")
+    announce_compiling(kernel)
+    assert capsys.readouterr().err == ""

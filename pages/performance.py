@@ -64,6 +64,18 @@ def beside(other: dict[str, Any]) -> str:
     )
 
 
+def accelerator_table(results: dict[str, Any]) -> str:
+    """What the same training makes a second without and with a GPU, each measured once."""
+    rows = [
+        [name, f"{per_s['cpu']:,.0f}", f"{per_s['cuda']:,.0f}", results["unit"][name],
+         f"{per_s['cuda'] / per_s['cpu']:.2f}"]
+        for name, per_s in results["per_s"].items()
+    ]  # fmt: skip
+    on = results["conditions"]
+    columns = ["training", "cpu", on["accelerator"], "of", "ratio"]
+    return f"{table(columns, rows)}\n\n`bc` is `{on['cloning']}`."
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "throughput": lambda results: throughput.steps_table(results["cases"]),
     "peers": peers_table,
@@ -71,6 +83,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "learning": lambda results: learning.learning_table(results["cases"]),
     "scaling": scaling_tables,
     "shares": shares.tables,
+    "shares_16_cores": shares.tables,
+    "accelerator": accelerator_table,
     "practice": lambda results: practice.practice_table(results["cases"]),
 }
 

@@ -41,7 +41,7 @@ from racing_env.tracks.sources import load_circuits
 
 EPISODES = 60
 EPOCHS = 3
-UPDATES = 20  # of the RL driver, of 20,480 transitions each
+UPDATES = 16  # of the RL driver, of 25,600 transitions each
 PARTS = ("demonstrations", "bc", "rl", "pipeline")
 TRACK, JUDGE = "random:1:20", "random:500:1"
 QUICK = ("random:1:300", "random:500:40", "random:1000:6")  # train_optimized.sh --quick
@@ -221,8 +221,8 @@ def main() -> None:
     flag("--repeats", type=cli.positive_int, default=3, help="turns of each stage (3)")
     flag("--episodes", type=cli.positive_int, default=EPISODES, help=f"to drive ({EPISODES})")
     flag("--epochs", type=cli.positive_int, default=EPOCHS, help=f"of cloning ({EPOCHS})")
-    flag("--timesteps", type=cli.positive_int, default=UPDATES * 20_480,
-         help=f"of reinforcement learning ({UPDATES * 20_480:,})")  # fmt: skip
+    flag("--timesteps", type=cli.positive_int, default=UPDATES * 25_600,
+         help=f"of reinforcement learning ({UPDATES * 25_600:,})")  # fmt: skip
     flag("--pipeline-repeats", type=cli.positive_int, default=1, help="turns of the pipeline (1)")
     flag("--full", action="store_true", help="the pipeline without --quick: an hour or so")
     flag("--json", type=Path, help="file for the results")

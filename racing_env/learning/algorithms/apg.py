@@ -51,10 +51,11 @@ class Numbers(NamedTuple):
 
     timesteps: int = 36_000_000
     cars: int = 128
-    rollout_steps: int = 160  # eight seconds
-    # three seconds, of which all must be known of what followed an action
-    lookahead_steps: int = 60
-    discount: float = 0.99  # a step
+    rollout_steps: int = 200  # ten seconds
+    # five seconds, of which all must be known of what followed an action: what leaving a corner
+    # faster is worth shows at the end of the straight
+    lookahead_steps: int = 100
+    discount: float = 0.995  # a step
     # A car about to spin has gradients of thousands of times the usual: nothing else would be heard
     action_gradient_limit: float = 1.0
     gradient_norm_limit: float = 1.0  # by all weights
@@ -74,13 +75,11 @@ NUMBERS = Numbers()
 # Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
 # is missing later.
 ROAD = Numbers(timesteps=60_000_000, quiet_share=0.5)
-# On one circuit, by a driver who is good already: he may come nearer to what it allows, and looks
-# farther: what leaving a corner faster is worth shows at the end of the straight.
+# On one circuit, by a driver who is good already: he may come nearer to what it allows.
 PRACTICE = Numbers(
     timesteps=20_000_000,
     rollout_steps=240,
     lookahead_steps=120,
-    discount=0.995,
     learning_rate_last=1e-5,
     steering_noise=0.005,
     pedal_noise=0.02,

@@ -1,0 +1,209 @@
+"""What each part of adapting to conditions is worth: left out, on a part of the budget.
+
+    python -m benchmarks.adaptation --json benchmarks/results/adaptation.json
+
+For each variant the project is copied and one of its lines changed; in that copy the nominal driver
+that ships learns to adapt, on one core, once for each seed, and drives the grid and the draws of
+`evaluate.py --conditions road`. What is finished in --out is not done again.
+"""
+
+import argparse
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+import psutil
+
+from benchmarks.markdown import table
+from benchmarks.measuring import DRIVER, ROOT, run_command, script, write_results
+from racing_env.common import command_line as cli
+from racing_env.common.files import read_json
+
+PROJECT = ("*.py", "racing_env", "policies")
+RACING = "random:1000:20"
+
+
+class Change(NamedTuple):
+    """A line of the project, and what stands there instead."""
+
+    file: str
+    line: str
+    instead: str
+
+
+ADAPTATION = "racing_env/simulation/adaptation.py"
+VARIANTS: Mapping[str, Change | None] = {
+    "the recipe": None,
+    "without other conditions": Change(
+        "racing_env/simulation/task.py",
+        "conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts",
+        "starts",
+    ),
+    "without memory": Change(ADAPTATION, "keep=math.exp(-1.0 / FADE_STEPS)", "keep=0.0"),
+    "without the profile for the grip": Change(
+        ADAPTATION,
+        "return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)",
+        "return np.float32(1.0)",
+    ),
+    "without caution": Change(ADAPTATION, "CAUTION = 1.5", "CAUTION = 0.0"),
+    "without the actions on their way": Change(
+        ADAPTATION,
+        "            action = np.float32(asked[age, i])\n",
+        "            action = np.float32(0.0)\n",
+    ),
+}
+
+
+class Sizes(NamedTuple):
+    timesteps: int
+    training: Sequence[str]  # further flags of train_rl.py
+    racing: str
+
+
+FULL = Sizes(20_000_000, (), RACING)
+TINY = Sizes(1_000, ("--cars", "8", "--track", "oval", "--judge-on", "oval"), "oval")
+
+
+def changed(source: str, change: Change) -> str:
+    """Raises ValueError unless the line is there once."""
+    if source.count(change.line) != 1:
+        raise ValueError(f"{change.file}: has '{change.line}' {source.count(change.line)} times")
+    return source.replace(change.line, change.instead)
+
+
+def copy_project(folder: Path, change: Change | None) -> None:
+    """The project as the variant has it, unless the folder is there already."""
+    if folder.exists():
+        return
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for path in itertools.chain.from_iterable(map(ROOT.glob, PROJECT)):
+        if path.is_dir():
+            without = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, fresh / path.name, ignore=without)
+        else:
+            shutil.copy(path, fresh)
+    if change:
+        path = fresh / change.file
+        path.write_text(changed(path.read_text(), change))
+    fresh.rename(folder)
+
+
+def train(project: Path, out: Path, seed: int, sizes: Sizes) -> None:
+    if not (out / "summary.json").exists():
+        shutil.rmtree(out, ignore_errors=True)
+        command = script("train_rl.py", policy=DRIVER, conditions="road", envs=1, device="cpu",
+                         timesteps=sizes.timesteps, seed=seed, out=out)  # fmt: skip
+        run_command([*command, *sizes.training], folder=project)
+
+
+def drive(project: Path, out: Path, sizes: Sizes) -> list[dict[str, Any]]:
+    """The rows of `evaluate.py --conditions road`: nominal, the grid, the draws."""
+    laps = out / "laps.json"
+    if not laps.exists():
+        command = script("evaluate.py", driver=out / "policy.safetensors", conditions="road",
+                         laps=1, track=sizes.racing, workers=1, json=laps)  # fmt: skip
+        run_command(command, folder=project)
+    found: list[dict[str, Any]] = read_json(laps)
+    return found
+
+
+def judged(laps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Drives that finished, of how many, and their mean of lap / lap of the condition's profile."""
+    ratios = [lap["ratio"] for lap in laps if lap["finished"]]
+    return {
+        "finished": len(ratios), "drives": len(laps), "ratio": mean(ratios) if ratios else None
+    }  # fmt: skip
+
+
+def project_of(out: Path, name: str) -> Path:
+    return out / name.replace(" ", "-")
+
+
+def ablate(out: Path, name: str, seed: int, sizes: Sizes) -> dict[str, Any]:
+    """One variant with one seed."""
+    project = project_of(out, name)
+    learnt = out / f"{project.name}-{seed}"
+    train(project, learnt, seed, sizes)
+    laps = drive(project, learnt, sizes)
+    rows = {
+        "nominal": [lap for lap in laps if lap["row"] == "nominal"],
+        "draws": [lap for lap in laps if lap["row"].endswith("draws")],
+        "all": laps,
+    }
+    return {key: judged(of_row) for key, of_row in rows.items()} | {
+        "minutes": read_json(learnt / "summary.json")["wall_s"] / 60
+    }
+
+
+def shown(runs: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """Finished, and the ratio, of each seed."""
+    of_key = [run[key] for run in runs]
+    ratios = ["-" if one["ratio"] is None else f"{one['ratio']:.3f}" for one in of_key]
+    counts = " / ".join(str(one["finished"]) for one in of_key)
+    return [f"{counts} of {of_key[0]['drives']}", " / ".join(ratios)]
+
+
+def report(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    keys = ("nominal", "draws", "all")
+    rows = [[name, *itertools.chain(*(shown(runs, key) for key in keys))]
+            for name, runs in results.items()]  # fmt: skip
+    columns = ["variant", *itertools.chain(*([f"{key}: finished", "ratio"] for key in keys))]
+    return table(columns, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flag = parser.add_argument
+    flag("--out", type=Path, default=Path("runs/adaptation"), help="where runs are kept")
+    flag("--seeds", type=cli.seed_int, nargs="+", default=[0, 1, 2])
+    flag("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
+    flag("--jobs", type=cli.positive_int, default=cli.available_cores(),
+         help="trainings at a time (cores)")  # fmt: skip
+    flag("--timesteps", type=cli.positive_int, help=f"of a training ({FULL.timesteps:,})")
+    flag("--tiny", action="store_true", help="only to see that all parts work")
+    flag("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    sizes = TINY if args.tiny else FULL
+    if args.timesteps:
+        sizes = sizes._replace(timesteps=args.timesteps)
+    out = args.out.resolve() / str(sizes.timesteps)
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+    def job(seed_and_name: tuple[int, str]) -> dict[str, Any]:
+        seed, name = seed_and_name
+        done = ablate(out, name, seed, sizes)
+        print(f"seed {seed}, {name}: {done}", file=sys.stderr, flush=True)
+        return done
+
+    for name in args.only:
+        copy_project(project_of(out, name), VARIANTS[name])
+    jobs = list(itertools.product(args.seeds, args.only))
+    with ThreadPoolExecutor(args.jobs) as pool:
+        try:
+            done = list(pool.map(job, jobs))
+        except KeyboardInterrupt:  # else the threads would train on
+            pool.shutdown(wait=False, cancel_futures=True)
+            for training in psutil.Process().children():
+                training.terminate()
+            raise
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in args.only}
+    for (_, name), found in zip(jobs, done, strict=True):
+        results[name].append(found)
+    print(report(results))
+    written = {"seeds": args.seeds, "timesteps": sizes.timesteps, "variants": results}
+    write_results(args.json, written)
+
+
+if __name__ == "__main__":
+    cli.run(main)

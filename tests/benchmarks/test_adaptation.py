@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from benchmarks import adaptation
+from benchmarks.measuring import ROOT
+
+CHANGES = [change for change in adaptation.VARIANTS.values() if change]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_variant_changes_one_line_of_what_is_there(change):
+    source = (ROOT / change.file).read_text()
+    found = adaptation.changed(source, change)
+    assert found != source and change.instead in found
+    compile(found, change.file, "exec")
+
+
+def test_a_line_that_is_gone_is_named():
+    with pytest.raises(ValueError, match=r"task\.py: has 'x = 1' 0 times"):
+        adaptation.changed("x = 2\n", adaptation.Change("task.py", "x = 1", "x = 3"))
+
+
+def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
+    change = CHANGES[0]
+    adaptation.copy_project(tmp_path / "copy", change)
+    copied = (tmp_path / "copy" / change.file).read_text()
+    assert copied == adaptation.changed((ROOT / change.file).read_text(), change)
+    assert (tmp_path / "copy" / "train_rl.py").exists()
+    (tmp_path / "copy" / change.file).write_text("mine")
+    adaptation.copy_project(tmp_path / "copy", change)
+    assert (tmp_path / "copy" / change.file).read_text() == "mine"
+
+
+def lap(row: str, ratio: float | None) -> dict[str, object]:
+    return {"row": row, "finished": ratio is not None, "ratio": ratio}
+
+
+def test_rows_are_judged_by_laps_finished_and_their_mean(tmp_path, monkeypatch):
+    """What is there is not trained nor driven again."""
+    monkeypatch.setattr(adaptation, "run_command", None)
+    for seed in (0, 1):
+        out = tmp_path / f"without-memory-{seed}"
+        out.mkdir()
+        (out / "summary.json").write_text(json.dumps({"wall_s": 90.0}))
+        laps = [lap("nominal", 1.02), lap("friction=0.8", None), lap("5 draws", 1.04)]
+        (out / "laps.json").write_text(json.dumps(laps))
+    runs = [adaptation.ablate(tmp_path, "without memory", seed, adaptation.TINY) for seed in (0, 1)]
+    assert runs[0]["all"] == {"finished": 2, "drives": 3, "ratio": pytest.approx(1.03)}
+    assert runs[0]["minutes"] == 1.5
+    row = adaptation.report({"without memory": runs}).splitlines()[-1]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == [
+        "without memory", "1 / 1 of 1", "1.020 / 1.020", "1 / 1 of 1", "1.040 / 1.040",
+        "2 / 2 of 3", "1.030 / 1.030",
+    ]  # fmt: skip
+
+
+def test_where_nothing_finishes_there_is_no_ratio():
+    assert adaptation.judged([lap("nominal", None)])["ratio"] is None

@@ -191,7 +191,7 @@ def test_a_driver_who_sees_the_centre_line_goes_on_seeing_it(here):
     driver = random_policy(*HIDDEN_SIZES)
     driver.biases[-1][:] = (0.0, 0.5)  # he pulls away
     save_policy(replace(driver, layout=centre), "clone.safetensors")
-    assert train(*SHORT, "--envs", 1, "--cars", 8) == (0, [])
+    assert train(*SHORT, "--algo", "ppo", "--envs", 1, "--cars", 8) == (0, [])
     assert saved()["settings"]["task"]["layout"] == centre.name
     trained = load_policy("rl/policy.safetensors")
     assert trained.layout is centre

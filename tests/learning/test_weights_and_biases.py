@@ -18,8 +18,11 @@ def test_a_missing_package_is_named_before_anything_else(tmp_path):
     arguments = ("--wandb", "racing", "--policy", "none", "--out", tmp_path / "out")
     result = run_without("wandb", "train_rl.py", *arguments)
     assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-    assert "pip install -r requirements-wandb.txt" in result.stderr
+    said = result.stderr.splitlines()
+    if said[0].startswith("Matplotlib is building the font cache"):  # so on a slow machine
+        del said[0]
+    (line,) = said
+    assert "pip install -r requirements-wandb.txt" in line
 
 
 def offline(monkeypatch, tmp_path: Path) -> None:

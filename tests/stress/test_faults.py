@@ -39,9 +39,9 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "kills"),
     [
-        ("demonstrations", 2),
-        ("bc", 2),
-        ("rl", 2),
+        ("demonstrations", 1),
+        ("bc", 1),
+        ("rl", 1),
         *[pytest.param(name, 20, marks=pytest.mark.slow) for name in faults.STAGES],
     ],
 )

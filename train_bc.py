@@ -67,6 +67,7 @@ def train(args: argparse.Namespace) -> None:
 
         from racing_env.car.conditions import NOMINAL
         from racing_env.car.scales import scales_of
+        from racing_env.common.allocator import return_freed_memory
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import refuse_difference
         from racing_env.common.kernel_cache import CAR, announce_compiling
@@ -126,6 +127,8 @@ def train(args: argparse.Namespace) -> None:
     refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
     task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
     bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
+    del circuits
+    return_freed_memory()
     judges = load_circuits(args.judge_on, vehicle, drivers)
     judge_bank = pack_circuits(judges)
 

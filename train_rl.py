@@ -160,7 +160,7 @@ def train(args: argparse.Namespace) -> None:
         from stable_baselines3.common.logger import configure
 
         from racing_env.car.conditions import NOMINAL
-        from racing_env.common.allocator import keep_freed_memory
+        from racing_env.common.allocator import keep_freed_memory, return_freed_memory
         from racing_env.common.cluster import open_workers
         from racing_env.common.content import file_digest, refuse_difference
         from racing_env.common.kernel_cache import CAR, ROLLOUT, announce_compiling
@@ -269,6 +269,7 @@ def train(args: argparse.Namespace) -> None:
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
     del circuits, held_back  # hundreds of megabytes
+    return_freed_memory()
     if not args.practice:  # twice as many corners for nothing
         bank = with_mirror_images(bank)
 

@@ -26,3 +26,21 @@ def test_freed_memory_is_used_again():
         for how in ("keep", "return")
     ]
     assert faults[0] < 0.1 * faults[1]
+
+
+KEPT = """
+import psutil
+from racing_env.common.allocator import keep_freed_memory, return_freed_memory
+keep_freed_memory()
+blocks = [b"x" * 4096 for _ in range(20000)]
+del blocks[::2], blocks
+kept = psutil.Process().memory_info().rss
+return_freed_memory()
+print(kept - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_what_was_kept_can_be_given_back():
+    given_back = int(subprocess.check_output([sys.executable, "-c", KEPT], cwd=ROOT))
+    assert given_back > 40e6  # of eighty million bytes

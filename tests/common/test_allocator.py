@@ -32,8 +32,8 @@ KEPT = """
 import psutil
 from racing_env.common.allocator import keep_freed_memory, return_freed_memory
 keep_freed_memory()
-blocks = [b"x" * 4096 for _ in range(20000)]
-del blocks[::2], blocks
+blocks = [bytearray(b"x") * 4096 for _ in range(20000)]
+del blocks
 kept = psutil.Process().memory_info().rss
 return_freed_memory()
 print(kept - psutil.Process().memory_info().rss)

@@ -50,6 +50,10 @@ def arguments() -> argparse.Namespace:
     known = algorithms.names()
     meant = "; ".join(f"{name}: {algorithms.summary(name)}" for name in known)
     millions = ", ".join(f"{name} {numbers(name, 'timesteps') / 1e6:g}" for name in known)
+    of_purposes = "; ".join(
+        f"{flags}: {numbers('apg', 'timesteps', name) / 1e6:g}"
+        for flags, name in (("--conditions road", "ROAD"), ("--practice", "PRACTICE"))
+    )
     cars = ", ".join(f"{name} {numbers(name, 'cars')}" for name in known)
     flag("--policy", help="driver to start from (runs/default/bc/policy.safetensors; with "
          f"--practice policies/{PRACTISES_FROM.name})")  # fmt: skip
@@ -67,7 +71,7 @@ def arguments() -> argparse.Namespace:
     )
     flag("--algo", choices=known, default="apg", help=f"{meant} (apg)")
     flag("--timesteps", type=cli.positive_int,
-         help=f"transitions ({millions} million)")  # fmt: skip
+         help=f"transitions (millions: {millions}; of apg with {of_purposes})")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)

@@ -87,9 +87,16 @@ def summary(name: str) -> str:
     return (ast.get_docstring(_source(name)) or name).partition(".\n")[0]
 
 
-def written_number(name: str, field: str) -> Any:
-    """The default of a field of an algorithm's `Numbers`, from its file, which is not loaded."""
-    for node in ast.walk(_source(name)):
+def written_number(name: str, field: str, purpose: str = "NUMBERS") -> Any:
+    """A field of an algorithm's numbers for a purpose, from its file, which is not loaded."""
+    source = _source(name)
+    for node in ast.walk(source):
+        match node:
+            case ast.Assign([ast.Name(id)], ast.Call(keywords=given)) if id == purpose:
+                for keyword in given:
+                    if keyword.arg == field:
+                        return ast.literal_eval(keyword.value)
+    for node in ast.walk(source):
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == field and node.value:
             return ast.literal_eval(node.value)
     raise LookupError(f"{name}.py: no number {field}")

@@ -166,8 +166,11 @@ def test_numbers_are_shown_by_tensorboard(algorithm, make_model, tmp_path):
 @pytest.mark.parametrize("name", algorithms.names())
 def test_what_is_read_without_loading_is_what_is_loaded(name):
     module = algorithms.load(name)
-    for field in ("timesteps", "cars"):
-        assert algorithms.written_number(name, field) == getattr(module.NUMBERS, field)
+    for purpose in ("NUMBERS", "ROAD", "PRACTICE"):
+        if numbers := getattr(module, purpose):
+            for field in ("timesteps", "cars"):
+                written = algorithms.written_number(name, field, purpose)
+                assert written == getattr(numbers, field), (purpose, field)
     assert module.__doc__.startswith(algorithms.summary(name) + ".")
     with pytest.raises(LookupError):
         algorithms.written_number(name, "nothing")
@@ -185,7 +188,9 @@ def test_the_script_s_help_has_the_numbers_and_loads_no_torch():
     text = " ".join(done.stdout.split())
     numbers = {name: algorithms.load(name).NUMBERS for name in algorithms.names()}
     millions = ", ".join(f"{name} {number.timesteps / 1e6:g}" for name, number in numbers.items())
-    assert f"transitions ({millions} million)" in text
+    assert f"transitions (millions: {millions}; " in text
+    practice = algorithms.load("apg").PRACTICE.timesteps
+    assert f"--practice: {practice / 1e6:g})" in text
     cars = ", ".join(f"{name} {number.cars}" for name, number in numbers.items())
     assert f"in all ({cars})" in text
     assert text.endswith("False")

@@ -19,7 +19,9 @@ EPISODE_S = 200.0
 TRAINING_EPISODE_S = 40.0
 SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.3, 0.6  # of what training has
 ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
-ROAD_SLIP_SHARE = 5.0  # of the price of slip: a car that answers late is not caught
+# On any road a car that answers late is not caught, and runs wider than it was driven.
+ROAD_SLIP_SHARE = 5.0  # of the price of slip
+ROAD_BORDER_SHARE, ROAD_ZONE_SHARE = 1.6, 0.85
 
 
 class Task(NamedTuple):
@@ -128,7 +130,11 @@ def on_any_road(task: Task) -> Task:
     there, and is sure of it (docs/recipe.md).
     """
     starts = task.starts._replace(standing_share=ROAD_STANDING_SHARE)
-    weights = task.weights._replace(slip_per_s=ROAD_SLIP_SHARE * task.weights.slip_per_s)
+    weights = task.weights._replace(
+        border_per_s=ROAD_BORDER_SHARE * task.weights.border_per_s,
+        border_zone_m=ROAD_ZONE_SHARE * task.weights.border_zone_m,
+        slip_per_s=ROAD_SLIP_SHARE * task.weights.slip_per_s,
+    )
     return task._replace(
         conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts=starts, weights=weights
     )

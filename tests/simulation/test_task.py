@@ -95,6 +95,7 @@ def test_any_road_is_learnt_beyond_its_ends_and_from_standing_starts():
     for learnt, asked in zip(road.conditions, ROAD, strict=True):
         assert learnt.least <= asked.least and learnt.most >= asked.most
     assert road.weights.slip_per_s > task.weights.slip_per_s
+    assert road.weights.border_per_s > task.weights.border_per_s
     given = road._replace(conditions=task.conditions, starts=task.starts, weights=task.weights)
     assert given == task
 

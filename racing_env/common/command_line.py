@@ -25,6 +25,7 @@ VEHICLE_HELP = (
 )
 CLUSTER_HELP = "a Ray cluster whose CPUs do the work: auto or HOST:PORT, see docs/cluster.md"
 
+LEFT_ALONE = (signal.SIG_IGN, None)  # handlers of signals; None: not Python's
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -38,7 +39,16 @@ MACHINE_ERRORS = frozenset({
 
 def run(main: Callable[[], None], resumable: bool = False) -> None:
     """Run a script's main and turn what users can cause into one line and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # is met as Ctrl-C is
+    interrupted = False
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, interrupt)  # is met as Ctrl-C is
+    if signal.getsignal(signal.SIGINT) not in LEFT_ALONE:
+        signal.signal(signal.SIGINT, interrupt)
     threading.excepthook = _thread_failed
     warnings.showwarning = _show_each_once()
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may be anything
@@ -52,7 +62,8 @@ def run(main: Callable[[], None], resumable: bool = False) -> None:
         if _has_cause_outside(error):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_BAD_INPUT)
-        if not _is_interrupt(error):
+        # in a library's C code an interrupt may be swallowed, and end as another error
+        if not (interrupted or _is_interrupt(error)):
             raise
         way_on = "everything finished is saved, --resume goes on" if resumable else "start again"
         print(f"interrupted; {way_on}", file=sys.stderr)
@@ -73,8 +84,7 @@ def interrupts_held() -> Iterator[None]:
         caught = True
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    left_alone = (signal.SIG_IGN, None)  # None: not Python's
-    earlier = {number: handler for number, handler in handlers.items() if handler not in left_alone}
+    earlier = {number: handler for number, handler in handlers.items() if handler not in LEFT_ALONE}
     for number in earlier:
         signal.signal(number, note)
     try:

@@ -124,6 +124,21 @@ def test_an_interrupt_is_code_130(error, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_makes_another_error_of_is_code_130(number, capsys):
+    """As LLVM's callbacks do: the compiler then misses what it has not made."""
+
+    def compile_something() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        raise RuntimeError("no compiled object yet")
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run(compile_something)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; start again\n"
+
+
 @pytest.mark.parametrize(
     "error",
     [

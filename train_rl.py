@@ -273,7 +273,6 @@ def train(args: argparse.Namespace) -> None:
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
     bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
     del circuits, held_back  # hundreds of megabytes
-    return_freed_memory()
     if not args.practice:  # twice as many corners for nothing
         bank = with_mirror_images(bank)
 
@@ -289,6 +288,7 @@ def train(args: argparse.Namespace) -> None:
         tracked(args.wandb, out, decides),
     ):
         del bank  # which the processes map from a file
+        return_freed_memory()  # of circuits, and of what kernels were compiled with
         model = algorithm.make_model(env, timesteps, args.seed, device, args.data, numbers)
         try:
             algorithm.start_from(model, clone)

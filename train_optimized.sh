@@ -5,7 +5,7 @@ set -euo pipefail
 usage="usage: ./train_optimized.sh [--quick] [--dry-run] [--vehicle NAME|FILE] [--out DIR]
                             [--cluster ADDRESS] [--conditions nominal|road]
 
-  --quick    the same chain with small budgets: about three minutes on two cores
+  --quick    the same chain with small budgets: less than four minutes on two cores
   --dry-run  print worker counts and commands, run nothing
   --vehicle NAME|FILE  the car: a shipped one by its name, or a file: TOML, racecar.ini, F1TENTH's
              YAML (racecar)
@@ -62,7 +62,7 @@ if [[ $mode == quick ]]; then
     circuits=random:1000:6 judge_on=random:500:40
     demo_budget=(--episodes 60 --track random:1:60)
     bc_budget=(--epochs 30 --dagger-rounds 3 --judge-on $judge_on)
-    rl_budget=(--timesteps 16000000 --judge-on $judge_on)
+    rl_budget=(--timesteps 20000000 --judge-on $judge_on)
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in

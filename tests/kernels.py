@@ -27,7 +27,7 @@ def compile_kernels(layout: str) -> None:
     simulator = Simulator(bank, 1, task)
     simulator.place(0, 0)
     simulator.step(expert_actions(simulator, np.ones(1)), simulator.observe())
-    if layout == DEFAULT_LAYOUT:  # of another no test pulls a gradient back
+    if layout == DEFAULT_LAYOUT:  # of another a single test pulls a gradient back
         compile_rollouts(bank, task, adapts=False)
 
 

@@ -11,9 +11,9 @@ from racing_env.drivers.policy import load_policy
 STAGES = (
     ("collect_demonstrations.py", "--track oval club --episodes 2 --out demonstrations"),
     ("train_bc.py", "--data demonstrations --epochs 1 --dagger-rounds 0 --judge-on oval --out bc"),
-    ("train_rl.py", "--policy bc/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
+    ("train_rl.py", "--policy bc/policy.safetensors --timesteps 6400 --envs 1 --cars 16 "
      "--track oval --judge-on oval --out rl"),
-    ("train_rl.py", "--policy rl/policy.safetensors --timesteps 5120 --envs 1 --cars 16 "
+    ("train_rl.py", "--policy rl/policy.safetensors --timesteps 6400 --envs 1 --cars 16 "
      "--track oval --judge-on oval --conditions road --out road"),
     ("evaluate.py", "--driver expert bc/policy.safetensors rl/policy.safetensors --track oval "
      "--laps 1 --json evaluation.json"),
@@ -45,7 +45,7 @@ def test_pipeline(tmp_path, layout):
         summary = strict_json(tmp_path / stage / "summary.json")
         assert keys <= set(summary), stage
         assert summary["wall_s"] > 0
-    assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 5120
+    assert strict_json(tmp_path / "rl" / "summary.json")["timesteps"] == 6400
     for stage, script in (("bc", "train_bc.py"), ("rl", "train_rl.py"), ("road", "train_rl.py")):
         policy = load_policy(tmp_path / stage / "policy.safetensors")
         assert policy.record["made_by"] == script

@@ -13,6 +13,7 @@ import pytest
 from cars import RACECAR, circuit_named, nominal, scaled, scatter, simulator_on
 from loops import drive, driver_parameters, loop_numbers, pulled_back
 
+from racing_env import DEFAULT_LAYOUT
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
 from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
@@ -31,6 +32,9 @@ QUARTER, TENTH, SIXTEENTH = 0.25, 0.1, 0.0625
 STATE = {"X": 1, "Y": 1, "VX": 0.5, "VY": 0.5, "YAW_RATE": -0.5, "DRIVE": 3, "BRAKE": 3}
 PACE = 0.85
 for_every_layout = pytest.mark.parametrize("layout", layouts())
+SLOW_LAYOUTS = [  # half a minute to compile each one's gradients
+    pytest.param(name, marks=pytest.mark.slow) for name in layouts() if name != DEFAULT_LAYOUT
+]
 
 
 def where_count(*arguments: object, constants: str):
@@ -288,7 +292,7 @@ def test_gradients_of_a_step_are_similar():
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
-@for_every_layout
+@pytest.mark.parametrize("layout", [DEFAULT_LAYOUT, *SLOW_LAYOUTS])
 def test_gradients_of_a_rollout_are_similar(layout: str):
     """The same, by the weights of a network that sees the same and is paid the same."""
     ours, theirs = pair([circuit_named("club")], 6, QUARTER, training_task, layout)

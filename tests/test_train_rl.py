@@ -42,6 +42,7 @@ from racing_env.tracks.reader import write_track
 
 OVAL = ("--track", "oval", "--judge-on", "oval", "--device", "cpu", "--seed", 3)
 SHORT = (*OVAL, "--timesteps", 1024)
+LEAST = 8 * apg.NUMBERS.rollout_steps  # of eight cars: whole rollouts
 
 
 def random_policy(*hidden: int, seed: int = 0) -> Policy:
@@ -105,11 +106,11 @@ def strict_json(path: Path):
 def test_files_of_a_run(here):
     assert train(*SHORT, "--envs", 1, "--cars", 8) == (0, [])
     summary = strict_json(here / "rl" / "summary.json")
-    assert summary["algo"] == "apg" and summary["timesteps"] == 1280 and summary["envs"] == 1
+    assert summary["algo"] == "apg" and summary["timesteps"] == LEAST and summary["envs"] == 1
     assert summary["laps_finished"] == 0 and summary["lap_ratio"] is None  # it cannot drive
     with open("rl/curve.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["timesteps"] for row in rows] == ["0", "1280"]  # whole rollouts
+    assert [row["timesteps"] for row in rows] == ["0", str(LEAST)]
     assert {row["lap_ratio"] for row in rows} == {""}
     events = EventAccumulator("rl/tensorboard")
     events.Reload()
@@ -361,7 +362,7 @@ def test_interrupted_before_anything_was_learnt(monkeypatch):
         assert train(*arguments, "--resume")[0] == 130
     assert not os.path.exists("rl/policy.safetensors")  # nor a checkpoint
     assert train(*arguments, "--resume") == (0, [])
-    assert [row["timesteps"] for row in saved()["curve"]] == [0, 1280]
+    assert [row["timesteps"] for row in saved()["curve"]] == [0, LEAST]
 
 
 def test_weights_that_are_not_finite_stop(monkeypatch):

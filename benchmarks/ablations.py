@@ -13,16 +13,14 @@ import itertools
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import psutil
 import torch
 
 from benchmarks.markdown import table
-from benchmarks.measuring import ROOT, run_command, script, write_results
+from benchmarks.measuring import ROOT, in_threads, run_command, script, write_results
 from racing_env import DEFAULT_VEHICLE
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.common import command_line as cli
@@ -210,17 +208,7 @@ def main() -> None:
             print(f"seed {seed}, {name}: {done[name]}", file=sys.stderr, flush=True)
         return done
 
-    def here() -> list[dict[str, dict[str, Any]]]:
-        with ThreadPoolExecutor(args.jobs) as pool:
-            try:
-                return list(pool.map(with_seed, args.seeds))
-            except KeyboardInterrupt:  # else the threads would train on
-                pool.shutdown(wait=False, cancel_futures=True)
-                for training in psutil.Process().children():
-                    training.terminate()
-                raise
-
-    of_seeds = on_cluster(args) if args.cluster else here()
+    of_seeds = on_cluster(args) if args.cluster else in_threads(with_seed, args.seeds, args.jobs)
     results = {name: [of_seed[name] for of_seed in of_seeds] for name in args.only}
     print(report(results))
     write_results(args.json, {"seeds": args.seeds, "jobs": args.jobs, "variants": results})

@@ -3,30 +3,26 @@
     python -m benchmarks.adaptation --json benchmarks/results/adaptation.json
 
 For each variant the project is copied and one of its lines changed; in that copy the nominal driver
-that ships learns to adapt, on one core, once for each seed, and drives the grid and the draws of
-`evaluate.py --conditions road`. What is finished in --out is not done again.
+that ships learns to adapt, in two processes, once for each seed, and drives the grid and the draws
+of `evaluate.py --conditions road`. What is finished in --out is not done again.
 """
 
 import argparse
 import itertools
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import psutil
-
 from benchmarks.markdown import table
-from benchmarks.measuring import DRIVER, ROOT, run_command, script, write_results
+from benchmarks.measuring import DRIVER, ROOT, in_threads, run_command, script, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
+from racing_env.common.project_jobs import files_below, write_below
 
-PROJECT = ("*.py", "racing_env", "policies")
-RACING = "random:1000:20"
+PROJECT = ("*.py", "racing_env/**/*", "policies/*")
 
 
 class Change(NamedTuple):
@@ -66,7 +62,7 @@ class Sizes(NamedTuple):
     racing: str
 
 
-FULL = Sizes(20_000_000, (), RACING)
+FULL = Sizes(20_000_000, (), "random:1000:20")
 TINY = Sizes(1_000, ("--cars", "8", "--track", "oval", "--judge-on", "oval"), "oval")
 
 
@@ -81,18 +77,12 @@ def copy_project(folder: Path, change: Change | None) -> None:
     """The project as the variant has it, unless the folder is there already."""
     if folder.exists():
         return
+    files = {k: v for pattern in PROJECT for k, v in files_below(ROOT, pattern).items()}
+    if change:
+        files[change.file] = changed(files[change.file].decode(), change).encode()
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for path in itertools.chain.from_iterable(map(ROOT.glob, PROJECT)):
-        if path.is_dir():
-            without = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(path, fresh / path.name, ignore=without)
-        else:
-            shutil.copy(path, fresh)
-    if change:
-        path = fresh / change.file
-        path.write_text(changed(path.read_text(), change))
+    write_below(fresh, files)
     fresh.rename(folder)
 
 
@@ -178,7 +168,6 @@ def main() -> None:
         sizes = sizes._replace(timesteps=args.timesteps)
     out = args.out.resolve() / str(sizes.timesteps)
     out.mkdir(parents=True, exist_ok=True)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
     def job(seed_and_name: tuple[int, str]) -> dict[str, Any]:
         seed, name = seed_and_name
@@ -189,14 +178,7 @@ def main() -> None:
     for name in args.only:
         copy_project(project_of(out, name), VARIANTS[name])
     jobs = list(itertools.product(args.seeds, args.only))
-    with ThreadPoolExecutor(args.jobs) as pool:
-        try:
-            done = list(pool.map(job, jobs))
-        except KeyboardInterrupt:  # else the threads would train on
-            pool.shutdown(wait=False, cancel_futures=True)
-            for training in psutil.Process().children():
-                training.terminate()
-            raise
+    done = in_threads(job, jobs, args.jobs)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in args.only}
     for (_, name), found in zip(jobs, done, strict=True):
         results[name].append(found)

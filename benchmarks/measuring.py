@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,6 +145,21 @@ def _record(pid: int, peaks: list[int], over: threading.Event) -> None:
             workers = [memory_bytes(child) for child in root.children(recursive=True)]
             peaks[0] = max(peaks[0], memory_bytes(root) + sum(workers))
             peaks[1] = max(peaks[1], *workers, 0)
+
+
+def in_threads(work: Callable[[Any], Any], jobs: Iterable[Any], at_a_time: int) -> list[Any]:
+    """What each job came to, in order, each in a thread that starts programs and waits for them.
+
+    Ctrl-C ends the programs: else the threads would train on.
+    """
+    with ThreadPoolExecutor(at_a_time) as pool:
+        try:
+            return list(pool.map(work, jobs))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for program in psutil.Process().children():
+                program.terminate()
+            raise
 
 
 def script(name: str, **flags: Any) -> list[str]:

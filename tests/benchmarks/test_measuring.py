@@ -51,3 +51,33 @@ def test_a_benchmark_that_is_stopped_stops_its_command(tmp_path):
     process.terminate()
     assert process.wait(60.0) == 130
     assert not session_of(process.pid)
+
+
+INTERRUPTED = """
+import subprocess, time
+from benchmarks.measuring import in_threads
+
+programs = []
+
+def work(job):
+    if job == "program":
+        programs.append(subprocess.Popen(["sleep", "600"]))
+        return programs[0].wait()
+    while not programs:
+        time.sleep(0.01)
+    raise KeyboardInterrupt
+
+assert in_threads(lambda job: 2 * job, range(5), at_a_time=2) == [0, 2, 4, 6, 8]
+try:
+    in_threads(work, ["interrupt", "program"], at_a_time=2)
+except KeyboardInterrupt:
+    print("ended with", programs[0].returncode)
+"""
+
+
+def test_programs_started_by_threads_end_when_they_are_interrupted():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], cwd=ROOT, timeout=120, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "ended with -15\n"

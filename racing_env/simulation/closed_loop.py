@@ -41,7 +41,7 @@ from racing_env.simulation.perceptron import (
     forward,
     new_scratch,
 )
-from racing_env.simulation.rewards import REWARD_TERMS, RewardWeights
+from racing_env.simulation.rewards import REWARD_TERMS, RewardWeights, steering_demand
 
 GRADIENT_MAX = 1e9  # by any number, in its unit: far from where single precision ends
 
@@ -245,6 +245,7 @@ def pull_back(
     layers = new_scratch(n, tape.hidden_1.shape[2], 2)
     pays = np.zeros(len(REWARD_TERMS))
     by_earlier = np.zeros(n)  # by the profile's time at which the steps began
+    by_demand = np.zeros(n)  # on the steering in the steps
     known = np.zeros(n, dtype=np.int64)  # steps ahead
     weigher = new_scratch(n, HIDDEN, EVIDENCE_SIZES[2])
     by_gathered = np.zeros((n, GATHERED))
@@ -278,10 +279,11 @@ def pull_back(
                 known[car] = numbers.lookahead_steps
             before_s = line_time(circuits, c, tape.station[step, car], tape.fraction[step, car])
             gained_s = line_time(circuits, c, station, fraction) - before_s
-            by_gained, by_room_fraction, by_room_offset = add_pay_gradient(
+            demand = steering_demand(state, car, tape.actions[step, car, 0], circuits.vehicle)
+            by_gained, by_room_fraction, by_room_offset, by_demand[car] = add_pay_gradient(
                 after, car, circuits, c, station, fraction, offset,
-                wrapped(gained_s, circuits.line_lap_s[c]), numbers.weights, numbers.dt_s, changes,
-                pays, by_state,
+                wrapped(gained_s, circuits.line_lap_s[c]), demand, numbers.weights,
+                tape.conditions[step, car], numbers.dt_s, changes, pays, by_state,
             )  # fmt: skip
             by_earlier[car] = -by_gained
             by_fraction += by_room_fraction + by_gained * line_time_slope(circuits, c, station)
@@ -300,6 +302,8 @@ def pull_back(
                 state, car, circuits, c, station, tape.fraction[step, car], by_fraction, 0.0,
                 by_state,
             )  # fmt: skip
+            by_action[car, 0] += by_demand[car]
+            by_state[dyn.STEER, car] -= by_demand[car] / circuits.vehicle.steering_max_rad
             _pull_back_delay(tape.conditions[step, car], by_action[car], by_asked[car])
             if not _is_told(by_state, by_action, car):
                 for i in range(dyn.STATE_SIZE):

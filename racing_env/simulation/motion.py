@@ -14,7 +14,7 @@ from racing_env.car import dynamics as dyn
 from racing_env.car.arithmetic import cosine, sine, wrapped_angle
 from racing_env.car.kernels import inlined, kernel
 from racing_env.car.similarity import speed_scale, time_scale, width_scale
-from racing_env.simulation.rewards import REWARD_TERMS, pay
+from racing_env.simulation.rewards import REWARD_TERMS, pay, steering_demand
 from racing_env.tracks import bank
 
 ON_TRACK, OFF_TRACK, BACKWARDS, STANDING = range(4)
@@ -40,6 +40,7 @@ class CarTable(NamedTuple):
     laps: np.ndarray  # full rounds from the start's own position
     lap_start_s: np.ndarray
     lap_time_s: np.ndarray  # the last lap's
+    demand: np.ndarray  # on the steering in the last control step, see `rewards.steering_demand`
     ended: np.ndarray  # ON_TRACK or why the episode ended
     rewards: np.ndarray
     conditions: np.ndarray  # (n, conditions.SIZE), see `racing_env.car.conditions.row_of`
@@ -148,7 +149,10 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
         else:
             cars.ended[car] = ON_TRACK
         ended = cars.ended[car] != ON_TRACK
-        pay(cars.rewards[car], state, car, gained, room, ended, weights, circuits.vehicle, dt_s)
+        pay(
+            cars.rewards[car], state, car, gained, room, cars.demand[car], ended, weights,
+            cars.conditions[car], circuits.vehicle, dt_s,
+        )  # fmt: skip
 
 
 @kernel
@@ -178,7 +182,7 @@ def place(
     state[dyn.AY, car] = speed_mps * speed_mps * row[bank.LINE_KAPPA]
     cars.distance_m[car] = cars.time_s[car] = cars.standing_s[car] = 0.0
     cars.laps[car] = cars.ended[car] = 0
-    cars.lap_start_s[car] = cars.lap_time_s[car] = 0.0
+    cars.lap_start_s[car] = cars.lap_time_s[car] = cars.demand[car] = 0.0
     cars.rewards[car] = 0.0
     cars.asked[car] = 0.0
     cars.circuit[car] = c
@@ -237,6 +241,8 @@ def move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     substeps = dyn.substeps_of(circuits.vehicle, dt_s)
     _delayed(actions, cars)
+    for car in range(state.shape[1]):
+        cars.demand[car] = steering_demand(state, car, actions[car, 0], circuits.vehicle)
     dyn.step_dynamics(state, actions, cars.conditions, circuits.vehicle, dt_s, substeps, scratch)
     _after_motion(state, cars, circuits, weights, dt_s, run_off_m)
     return True

@@ -8,6 +8,7 @@ from racing_env.simulation.rewards import pay
 from racing_env.tracks import bank
 
 PAY_CHANGES = 1e-3  # for differences of the pay, of `gradients.state_changes`
+DEMAND_CHANGE = 1e-4  # likewise, of the steering's full lock
 
 
 @inlined
@@ -72,7 +73,11 @@ def line_time_slope(circuits, c, station):
 
 
 @inlined
-def _total(pays):
+def _paid(pays, state, car, gained_s, room, demand, weights, own_conditions, vehicle, dt_s):
+    """Sum of the terms of a step that does not end the episode."""
+    pay(
+        pays, state, car, gained_s, room, demand, False, weights, own_conditions, vehicle, dt_s
+    )  # fmt: skip
     total = 0.0
     for term in range(len(pays)):
         total += pays[term]
@@ -81,32 +86,38 @@ def _total(pays):
 
 @inlined
 def add_pay_gradient(
-    state, car, circuits, c, station, fraction, offset, gained_s, weights, dt_s, changes, pays, out
-):
+    state, car, circuits, c, station, fraction, offset, gained_s, demand, weights, own_conditions,
+    dt_s, changes, pays, out,
+):  # fmt: skip
     """Add the gradient of a step's pay by the state after it to out (STATE_SIZE, n).
 
     By differences of `pay` itself, so that a term is written down once. state: (STATE_SIZE, n);
-    changes: (STATE_SIZE,), small ones of the state; pays: (terms,), scratch. Returns what the pay
-    changes with the profile's time that was gained, and with the car's fraction and offset.
+    changes: (STATE_SIZE,), small ones of the state; pays: (terms,), scratch; the rest as `pay` has
+    it. Returns what the pay changes with the profile's time that was gained, with the car's
+    fraction and offset, and with the demand on the steering.
     """
     table, vehicle = circuits.table, circuits.vehicle
     row, next_row = circuits.first[c] + station, following_row(circuits, c, station)
     left = bank.blend(table, row, next_row, fraction, bank.ROOM_LEFT) - offset
     right = bank.blend(table, row, next_row, fraction, bank.ROOM_RIGHT) + offset
     room = min(left, right)
-    pay(pays, state, car, gained_s, room, False, weights, vehicle, dt_s)
-    paid = _total(pays)
+    rest = (weights, own_conditions, vehicle, dt_s)
+    paid = _paid(pays, state, car, gained_s, room, demand, *rest)
     for i in range(dyn.VX, dyn.STATE_SIZE):  # place and heading count by the room and the time
         earlier = state[i, car]
         state[i, car] = earlier + changes[i]
-        pay(pays, state, car, gained_s, room, False, weights, vehicle, dt_s)
-        out[i, car] += (_total(pays) - paid) / changes[i]
+        out[i, car] += (_paid(pays, state, car, gained_s, room, demand, *rest) - paid) / changes[i]
         state[i, car] = earlier
-    change_s = PAY_CHANGES * dt_s
-    pay(pays, state, car, gained_s + change_s, room, False, weights, vehicle, dt_s)
-    by_gained = (_total(pays) - paid) / change_s
-    pay(pays, state, car, gained_s, room + changes[dyn.X], False, weights, vehicle, dt_s)
-    by_room = (_total(pays) - paid) / changes[dyn.X]
+    change_s, change_m = PAY_CHANGES * dt_s, changes[dyn.X]
+    by_gained = (
+        _paid(pays, state, car, gained_s + change_s, room, demand, *rest) - paid
+    ) / change_s
+    by_room = (_paid(pays, state, car, gained_s, room + change_m, demand, *rest) - paid) / change_m
+    by_demand = (
+        _paid(pays, state, car, gained_s, room, demand + DEMAND_CHANGE, *rest) - paid
+    ) / DEMAND_CHANGE
     if left < right:
-        return by_gained, by_room * slope(table, row, next_row, bank.ROOM_LEFT), -by_room
-    return by_gained, by_room * slope(table, row, next_row, bank.ROOM_RIGHT), by_room
+        by_fraction = by_room * slope(table, row, next_row, bank.ROOM_LEFT)
+        return by_gained, by_fraction, -by_room, by_demand
+    by_fraction = by_room * slope(table, row, next_row, bank.ROOM_RIGHT)
+    return by_gained, by_fraction, by_room, by_demand

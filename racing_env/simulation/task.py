@@ -22,6 +22,9 @@ ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 # On any road a car that answers late is not caught, and runs wider than it was driven.
 ROAD_SLIP_SHARE = 5.0  # of the price of slip
 ROAD_BORDER_SHARE, ROAD_ZONE_SHARE = 1.6, 0.85
+# Answered late, a driver who corrects much swings to and fro, more and more, for longer than an
+# action's worth is known ahead: small swings have to cost something.
+ROAD_STEERING_PER_S = 3.0
 
 
 class Task(NamedTuple):
@@ -134,6 +137,7 @@ def on_any_road(task: Task) -> Task:
         border_per_s=ROAD_BORDER_SHARE * task.weights.border_per_s,
         border_zone_m=ROAD_ZONE_SHARE * task.weights.border_zone_m,
         slip_per_s=ROAD_SLIP_SHARE * task.weights.slip_per_s,
+        steering_per_s=ROAD_STEERING_PER_S * scales_of(task.vehicle).turn_rate,
     )
     return task._replace(
         conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts=starts, weights=weights

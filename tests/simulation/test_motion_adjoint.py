@@ -25,7 +25,9 @@ def cars(request) -> Simulator:
     """All over two circuits, some beside the track; some at a circuit's last station."""
     vehicle = scaled(RACECAR, request.param)
     circuits = [circuit_named(name, vehicle) for name in ("hairpins", 4)]
-    simulator = simulator_on(circuits, N, training_task(vehicle))
+    task = training_task(vehicle)
+    task = task._replace(weights=task.weights._replace(steering_per_s=0.5))  # each term is paid
+    simulator = simulator_on(circuits, N, task)
     scatter(simulator, 3)
     rng, scales = np.random.default_rng(0), simulator.circuits.scales
     simulator.state[dyn.VX] = scales.speed * rng.uniform(2.0, 40.0, N)
@@ -110,11 +112,13 @@ def test_pay_is_the_difference_of_paying_again(cars):
     """By the state, the time gained and the place, which counts by the room to the nearer side."""
     circuits, table, task = cars.circuits, cars.cars, cars.task
     weights, dt_s, vehicle = task.weights, task.control_step_s, cars.vehicle
-    gained_s = 0.9 * dt_s
+    gained_s, demand = 0.9 * dt_s, np.linspace(-0.4, 0.4, N)
     changes, pays = state_changes(circuits.scales), np.zeros(len(REWARD_TERMS))
     terms = np.zeros((N, len(REWARD_TERMS)))
 
-    def paid(state: np.ndarray, car: int, gained_s: float, fraction: float, offset: float) -> float:
+    def paid(
+        state: np.ndarray, car: int, gained_s: float, fraction: float, offset: float, demand: float
+    ) -> float:
         c, station = table.circuit[car], table.station[car]
         first = circuits.first[c]
         rows = (first + station, first + (station + 1) % circuits.count[c], fraction)
@@ -123,35 +127,38 @@ def test_pay_is_the_difference_of_paying_again(cars):
             for column in (bank.ROOM_LEFT, bank.ROOM_RIGHT)
         )
         room = min(left - offset, right + offset)
-        pay(pays, state, car, gained_s, room, False, weights, vehicle, dt_s)
+        pay(
+            pays, state, car, gained_s, room, demand, False, weights, table.conditions[car],
+            vehicle, dt_s,
+        )  # fmt: skip
         terms[car] = pays
         return float(pays.sum())
 
     before = cars.state.copy()
-    ours, by_place = np.zeros((dyn.STATE_SIZE, N)), np.zeros((3, N))
+    ours, by_place = np.zeros((dyn.STATE_SIZE, N)), np.zeros((4, N))
     expected, by_place_expected = np.zeros_like(ours), np.zeros_like(by_place)
     for car in range(N):
         place = (table.fraction[car], table.offset_m[car])
         by_place[:, car] = add_pay_gradient(
             cars.state, car, circuits, table.circuit[car], table.station[car], *place, gained_s,
-            weights, dt_s, changes, pays, ours,
+            demand[car], weights, table.conditions[car], dt_s, changes, pays, ours,
         )  # fmt: skip
         for row in range(dyn.STATE_SIZE):
             ways = []
             for sign in (-1.0, 1.0):
                 other = before.copy()
                 other[row] += 1e-4 * sign * changes[row]
-                ways.append(paid(other, car, gained_s, *place))
+                ways.append(paid(other, car, gained_s, *place, demand[car]))
             expected[row, car] = (ways[1] - ways[0]) / (2e-4 * changes[row])
-        for i, tiny in enumerate((1e-4 * dt_s, 1e-7, 1e-5 * circuits.scales.width)):
-            now, ways = [gained_s, *place], []
+        for i, tiny in enumerate((1e-4 * dt_s, 1e-7, 1e-5 * circuits.scales.width, 1e-5)):
+            now, ways = [gained_s, *place, demand[car]], []
             for sign in (-1.0, 1.0):
                 other = now.copy()
                 other[i] += sign * tiny
                 ways.append(paid(before, car, *other))
             by_place_expected[i, car] = (ways[1] - ways[0]) / (2.0 * tiny)
     np.testing.assert_array_equal(cars.state, before)
-    assert (terms[:, :3] != 0.0).any(axis=0).all()  # each term that has a gradient
+    assert (terms[:, :4] != 0.0).any(axis=0).all()  # each term that has a gradient
     for found, theirs in ((ours, expected), (by_place, by_place_expected)):
         size = np.abs(theirs).max(axis=1, keepdims=True)
         near = np.abs(found - theirs) <= 0.02 * size + 1e-12

@@ -21,7 +21,7 @@ from racing_env.simulation.task import (
 
 TASKS = (racing_task, practice_task, demonstration_task, training_task)
 every_task = pytest.mark.parametrize("task_for", TASKS, ids=lambda task: task.__name__)
-WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 0.09, 1.0)
+WEIGHTS = RewardWeights(0.1, 0.5, 0.4, 0.1, 0.09, 0.09, 0.0, 1.0)
 NOWHERE_BACK = {"retry_share": 0.0, "least_retry_back_m": 0.0, "largest_retry_back_m": 0.0,
                 "tight_share": 0.0}  # fmt: skip
 
@@ -96,6 +96,9 @@ def test_any_road_is_learnt_beyond_its_ends_and_from_standing_starts():
         assert learnt.least <= asked.least and learnt.most >= asked.most
     assert road.weights.slip_per_s > task.weights.slip_per_s
     assert road.weights.border_per_s > task.weights.border_per_s
+    assert road.weights.steering_per_s > task.weights.steering_per_s == 0.0
+    small = on_any_road(training_task(scaled(RACECAR, 0.25))).weights
+    assert small.steering_per_s == 2.0 * road.weights.steering_per_s
     given = road._replace(conditions=task.conditions, starts=task.starts, weights=task.weights)
     assert given == task
 

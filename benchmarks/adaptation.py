@@ -41,6 +41,11 @@ VARIANTS: Mapping[str, Change | None] = {
         "conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts",
         "starts",
     ),
+    "without a price on steering": Change(
+        "racing_env/simulation/task.py",
+        "ROAD_STEERING_PER_S * scales_of(task.vehicle).turn_rate",
+        "0.0",
+    ),
     "without memory": Change(ADAPTATION, "keep=math.exp(-1.0 / FADE_STEPS)", "keep=0.0"),
     "without the profile for the grip": Change(
         ADAPTATION,

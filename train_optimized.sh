@@ -128,9 +128,11 @@ train() {
         "${demo_crew[@]}" --seed "$seed" --out "$out/demonstrations"
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         "${bc_crew[@]}" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
+    await_prepared nominal
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/rl"
     if [[ $conditions == nominal ]]; then return; fi
+    await_prepared road
     stage road train_rl.py --policy "$out/rl/policy.safetensors" --conditions road \
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/road"
 }

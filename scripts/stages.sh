@@ -68,6 +68,15 @@ prepare_beside() {
     disown "$!"
 }
 
+# await_prepared LINE: wait until what prepares has said so, or has ended. Who went on would compile the
+# same once more beside it.
+await_prepared() {
+    [[ -e $out/logs/preparing ]] || return 0
+    until grep -qx "$1" "$out/logs/ahead.log" || ! kill -0 "$(<"$out/logs/preparing")" 2>/dev/null; do
+        sleep 0.2
+    done
+}
+
 end_preparing() {
     if [[ -e $out/logs/preparing ]]; then
         kill -KILL "$(<"$out/logs/preparing")" 2>/dev/null || true

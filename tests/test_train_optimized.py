@@ -451,6 +451,18 @@ def test_a_stage_that_ends_at_once_is_not_taken_for_finished(tmp_path: Path) -> 
     assert not (tmp_path / "logs/short.finished").exists()
 
 
+def test_a_stage_waits_for_what_is_prepared_and_for_no_more(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    result = shell(
+        "source scripts/stages.sh; out=$OUT PYTHON=bash; await_prepared nominal; echo nothing; "
+        "prepare_beside -c 'until [[ -e $OUT/go ]]; do sleep 0.1; done; echo nominal; sleep 60'; "
+        "(sleep 0.5; touch $OUT/go) & await_prepared nominal; cat $OUT/logs/ahead.log; ls $OUT/go; "
+        "kill -KILL $(<$OUT/logs/preparing); await_prepared road; echo ended; end_preparing",
+        OUT=str(tmp_path),
+    )
+    assert result.stdout.split() == ["nothing", "nominal", str(tmp_path / "go"), "ended"]
+
+
 def test_a_failing_stage_stops_the_run_which_goes_on_there(checkout: Path) -> None:
     failed = train("--quick", root=checkout, FAIL="train_bc")
     assert failed.returncode == 7

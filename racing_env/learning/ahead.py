@@ -3,12 +3,14 @@
     python -m racing_env.learning.ahead --vehicle racecar --track random:1:300 random:500:160
 
 A driver's clone keeps one core busy at a time, and so does the compiler. Circuits and compiled
-kernels go to the caches, where who needs them finds them; who comes too early makes his own.
+kernels go to the caches, where who needs them finds them; who comes too early makes his own. What is
+compiled by then is printed, a line each: `nominal`, `road`.
 """
 
 import argparse
 
 from racing_env.car.vehicle_files import read_vehicle
+from racing_env.common.allocator import return_freed_memory
 from racing_env.common.command_line import run
 from racing_env.learning.rollouts import RolloutCars
 from racing_env.learning.shared_block import new_block
@@ -48,10 +50,13 @@ def main() -> None:
     circuits = pack_circuits([prepare_circuit(makers[-1].make(), vehicle)])
     task = training_task(vehicle)
     compile_rollouts(circuits, task, adapts=False)
+    print("nominal", flush=True)
+    return_freed_memory()  # the compiler's
     for maker in reversed(makers):  # the other stages begin with the first
         prepare_circuit(maker.make(), vehicle)
     if args.conditions == "road":
         compile_rollouts(circuits, on_any_road(task), adapts=True)
+        print("road", flush=True)
 
 
 if __name__ == "__main__":

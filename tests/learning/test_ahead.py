@@ -16,6 +16,7 @@ def test_circuits_are_in_the_cache_then(tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert len([*user_cache().glob("*.npz")]) == 2
+    assert done.stdout == "nominal\n"  # what train_optimized.sh waits for
 
 
 def test_a_track_that_is_none_is_one_line():

@@ -40,8 +40,7 @@ def whole(tmp_path_factory):
     ("name", "kills"),
     [
         ("demonstrations", 1),
-        ("bc", 1),
-        ("rl", 1),
+        ("rl", 1),  # of cloning, whose parts are tested alone, only the slow ones
         *[pytest.param(name, 20, marks=pytest.mark.slow) for name in faults.STAGES],
     ],
 )

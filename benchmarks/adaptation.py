@@ -43,7 +43,7 @@ VARIANTS: Mapping[str, Change | None] = {
     ),
     "without a price on steering": Change(
         "racing_env/simulation/task.py",
-        "ROAD_STEERING_PER_S * scales_of(task.vehicle).turn_rate",
+        "ROAD_STEERING_PER_S * swinging * scales.turn_rate",
         "0.0",
     ),
     "without memory": Change(ADAPTATION, "keep=math.exp(-1.0 / FADE_STEPS)", "keep=0.0"),

@@ -3,8 +3,8 @@
     python -m racing_env.learning.ahead --vehicle racecar --track random:1:300 random:500:160
 
 A driver's clone keeps one core busy at a time, and so does the compiler. Circuits and compiled
-kernels go to the caches, where who needs them finds them; who comes too early makes his own. What is
-compiled by then is printed, a line each: `nominal`, `road`.
+kernels go to the caches, where who needs them finds them; who comes too early makes his own. What
+is compiled by then is printed, a line each: `nominal`, `road`.
 """
 
 import argparse

@@ -7,6 +7,7 @@ sets and checkpoints carry. Its numbers are made for a car; those below are of t
 from typing import Any, NamedTuple
 
 from racing_env.car.conditions import LEARNING_ROAD, NOMINAL_RANGES, ConditionRanges, ranges_for
+from racing_env.car.handling import damping_ratio
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.simulation import layouts
@@ -22,9 +23,10 @@ ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 # On any road a car that answers late is not caught, and runs wider than it was driven.
 ROAD_SLIP_SHARE = 5.0  # of the price of slip
 ROAD_BORDER_SHARE, ROAD_ZONE_SHARE = 1.6, 0.85
-# Answered late, a driver who corrects much swings to and fro, more and more, for longer than an
-# action's worth is known ahead: small swings have to cost something.
-ROAD_STEERING_PER_S = 3.0
+# A car that swings by itself, and answers late, is made to swing more and more, for longer than is
+# known ahead of an action: small swings have to cost something. Times 1 less the square of the
+# damping ratio at a speed of fast corners: to the driver of another car it costs pace.
+ROAD_STEERING_PER_S, SWING_SPEED_MPS = 10.0, 40.0
 
 
 class Task(NamedTuple):
@@ -132,12 +134,15 @@ def on_any_road(task: Task) -> Task:
     sensors that say what is as with noisy ones. A driver who has seldom learnt so guesses wrong
     there, and is sure of it (docs/recipe.md).
     """
+    scales = scales_of(task.vehicle)
+    damping = damping_ratio(task.vehicle, SWING_SPEED_MPS * scales.speed)
+    swinging = max(1.0 - damping**2, 0.0)
     starts = task.starts._replace(standing_share=ROAD_STANDING_SHARE)
     weights = task.weights._replace(
         border_per_s=ROAD_BORDER_SHARE * task.weights.border_per_s,
         border_zone_m=ROAD_ZONE_SHARE * task.weights.border_zone_m,
         slip_per_s=ROAD_SLIP_SHARE * task.weights.slip_per_s,
-        steering_per_s=ROAD_STEERING_PER_S * scales_of(task.vehicle).turn_rate,
+        steering_per_s=ROAD_STEERING_PER_S * swinging * scales.turn_rate,
     )
     return task._replace(
         conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts=starts, weights=weights

@@ -10,6 +10,7 @@ from racing_env.simulation import layouts
 from racing_env.simulation.rewards import RewardWeights
 from racing_env.simulation.starts import Starts
 from racing_env.simulation.task import (
+    ROAD_STEERING_PER_S,
     Task,
     demonstration_task,
     on_any_road,
@@ -96,11 +97,21 @@ def test_any_road_is_learnt_beyond_its_ends_and_from_standing_starts():
         assert learnt.least <= asked.least and learnt.most >= asked.most
     assert road.weights.slip_per_s > task.weights.slip_per_s
     assert road.weights.border_per_s > task.weights.border_per_s
-    assert road.weights.steering_per_s > task.weights.steering_per_s == 0.0
-    small = on_any_road(training_task(scaled(RACECAR, 0.25))).weights
-    assert small.steering_per_s == 2.0 * road.weights.steering_per_s
     given = road._replace(conditions=task.conditions, starts=task.starts, weights=task.weights)
     assert given == task
+
+
+def test_steering_costs_a_driver_whose_car_swings():
+    """The more, the less damped it is; another size of the same car is paid as that is."""
+    softer = RACECAR._replace(tyre_b_front=0.9 * RACECAR.tyre_b_front)
+    softest = RACECAR._replace(tyre_b_front=0.8 * RACECAR.tyre_b_front)
+    costs = [
+        on_any_road(training_task(vehicle)).weights.steering_per_s
+        for vehicle in (RACECAR, softer, softest, scaled(softest, 0.25))
+    ]
+    assert costs[0] == 0.0 < costs[1] < costs[2] < ROAD_STEERING_PER_S
+    assert costs[3] == pytest.approx(2.0 * costs[2])
+    assert training_task(softest).weights.steering_per_s == 0.0
 
 
 def test_a_specialist_may_come_nearer_to_border_and_limit():

@@ -282,8 +282,8 @@ def pull_back(
             demand = steering_demand(state, car, tape.actions[step, car, 0], circuits.vehicle)
             by_gained, by_room_fraction, by_room_offset, by_demand[car] = add_pay_gradient(
                 after, car, circuits, c, station, fraction, offset,
-                wrapped(gained_s, circuits.line_lap_s[c]), demand, numbers.weights,
-                tape.conditions[step, car], numbers.dt_s, changes, pays, by_state,
+                wrapped(gained_s, circuits.line_lap_s[c]), demand, numbers.weights, numbers.dt_s,
+                changes, pays, by_state,
             )  # fmt: skip
             by_earlier[car] = -by_gained
             by_fraction += by_room_fraction + by_gained * line_time_slope(circuits, c, station)

@@ -151,7 +151,7 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
         ended = cars.ended[car] != ON_TRACK
         pay(
             cars.rewards[car], state, car, gained, room, cars.demand[car], ended, weights,
-            cars.conditions[car], circuits.vehicle, dt_s,
+            circuits.vehicle, dt_s,
         )  # fmt: skip
 
 

@@ -73,11 +73,9 @@ def line_time_slope(circuits, c, station):
 
 
 @inlined
-def _paid(pays, state, car, gained_s, room, demand, weights, own_conditions, vehicle, dt_s):
+def _paid(pays, state, car, gained_s, room, demand, weights, vehicle, dt_s):
     """Sum of the terms of a step that does not end the episode."""
-    pay(
-        pays, state, car, gained_s, room, demand, False, weights, own_conditions, vehicle, dt_s
-    )  # fmt: skip
+    pay(pays, state, car, gained_s, room, demand, False, weights, vehicle, dt_s)
     total = 0.0
     for term in range(len(pays)):
         total += pays[term]
@@ -86,8 +84,8 @@ def _paid(pays, state, car, gained_s, room, demand, weights, own_conditions, veh
 
 @inlined
 def add_pay_gradient(
-    state, car, circuits, c, station, fraction, offset, gained_s, demand, weights, own_conditions,
-    dt_s, changes, pays, out,
+    state, car, circuits, c, station, fraction, offset, gained_s, demand, weights, dt_s, changes,
+    pays, out,
 ):  # fmt: skip
     """Add the gradient of a step's pay by the state after it to out (STATE_SIZE, n).
 
@@ -101,7 +99,7 @@ def add_pay_gradient(
     left = bank.blend(table, row, next_row, fraction, bank.ROOM_LEFT) - offset
     right = bank.blend(table, row, next_row, fraction, bank.ROOM_RIGHT) + offset
     room = min(left, right)
-    rest = (weights, own_conditions, vehicle, dt_s)
+    rest = (weights, vehicle, dt_s)
     paid = _paid(pays, state, car, gained_s, room, demand, *rest)
     for i in range(dyn.VX, dyn.STATE_SIZE):  # place and heading count by the room and the time
         earlier = state[i, car]

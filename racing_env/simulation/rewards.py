@@ -6,7 +6,6 @@ A term more is a line in each of the three.
 from typing import NamedTuple
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.conditions import TYRE_STIFFNESS
 from racing_env.car.kernels import inlined
 from racing_env.car.scales import Scales
 
@@ -60,20 +59,17 @@ def steering_demand(state, car, steering, vehicle):
 
 
 @inlined
-def pay(
-    rewards, state, car, gained_s, room_m, demand, ended, weights, own_conditions, vehicle, dt_s
-):  # fmt: skip
+def pay(rewards, state, car, gained_s, room_m, demand, ended, weights, vehicle, dt_s):
     """Fill rewards (terms,) of one car after a control step of dt_s.
 
     state: (STATE_SIZE, n) after the step; gained_s: of the profile's time; room_m: between the car
     and the nearer border, below zero outside; demand: `steering_demand` of the step; ended: the
-    step ended the episode; own_conditions: (conditions.SIZE,), a stiffer tyre's peak comes earlier.
+    step ended the episode.
     """
-    stiffness = 1.0 + own_conditions[TYRE_STIFFNESS]
     depth = min(max(1.0 - room_m / weights.border_zone_m, 0.0), BORDER_DEPTH_MAX)
     front_slip, rear_slip = dyn.axle_slips(state, car, vehicle)
-    excess = max(stiffness * abs(front_slip) / weights.front_slip_rad - 1.0, 0.0)
-    excess += max(stiffness * abs(rear_slip) / weights.rear_slip_rad - 1.0, 0.0)
+    excess = max(abs(front_slip) / weights.front_slip_rad - 1.0, 0.0)
+    excess += max(abs(rear_slip) / weights.rear_slip_rad - 1.0, 0.0)
     rewards[0] = weights.progress_per_s * gained_s
     rewards[1] = -weights.border_per_s * depth * depth * dt_s
     rewards[2] = -weights.slip_per_s * min(excess, SLIP_EXCESS_MAX) * dt_s

@@ -127,10 +127,7 @@ def test_pay_is_the_difference_of_paying_again(cars):
             for column in (bank.ROOM_LEFT, bank.ROOM_RIGHT)
         )
         room = min(left - offset, right + offset)
-        pay(
-            pays, state, car, gained_s, room, demand, False, weights, table.conditions[car],
-            vehicle, dt_s,
-        )  # fmt: skip
+        pay(pays, state, car, gained_s, room, demand, False, weights, vehicle, dt_s)
         terms[car] = pays
         return float(pays.sum())
 
@@ -141,7 +138,7 @@ def test_pay_is_the_difference_of_paying_again(cars):
         place = (table.fraction[car], table.offset_m[car])
         by_place[:, car] = add_pay_gradient(
             cars.state, car, circuits, table.circuit[car], table.station[car], *place, gained_s,
-            demand[car], weights, table.conditions[car], dt_s, changes, pays, ours,
+            demand[car], weights, dt_s, changes, pays, ours,
         )  # fmt: skip
         for row in range(dyn.STATE_SIZE):
             ways = []

@@ -6,7 +6,7 @@ from cars import RACECAR, circuit_named, scaled, simulator_on, stations
 from shapes import circle_track
 
 from racing_env.car import dynamics as dyn
-from racing_env.car.conditions import DELAY_STEPS, TYRE_STIFFNESS
+from racing_env.car.conditions import DELAY_STEPS
 from racing_env.car.scales import REFERENCE, scales_of
 from racing_env.drivers.expert import expert_actions
 from racing_env.simulation.motion import ON_TRACK
@@ -15,7 +15,6 @@ from racing_env.simulation.rewards import (
     REWARD_TERMS,
     TERMS,
     RewardWeights,
-    pay,
     reward_weights,
 )
 from racing_env.simulation.task import racing_task
@@ -64,27 +63,6 @@ def test_border_and_slip_cost_only_where_they_should(round_circuit):
     simulator.state[dyn.VY, 0] = 6.0
     simulator.step(np.zeros((2, 2)))
     assert simulator.cars.rewards[0, slip] < 0.0
-
-
-def test_slip_costs_from_the_peak_of_the_cars_own_tyres(round_circuit):
-    """A stiffer tyre has it at a smaller angle."""
-    simulator = simulator_on([round_circuit], 2)
-    for car in range(2):
-        simulator.place(car, 0, speed_mps=20.0)
-    simulator.cars.conditions[1, TYRE_STIFFNESS] = 0.2
-    simulator.state[dyn.VY] = 3.0
-    slips = np.array([dyn.axle_slips(simulator.state, car, RACECAR) for car in range(2)])
-    cost, peak = [], 0.09
-    for car, stiffness in enumerate((1.0, 1.2)):
-        excess = np.maximum(stiffness * np.abs(slips[car]) / peak - 1.0, 0.0).sum()
-        cost.append(-0.1 * excess * 0.05)
-        paid = np.zeros(len(REWARD_TERMS))
-        pay(
-            paid, simulator.state, car, 0.0, 5.0, 0.0, False, simulator.task.weights,
-            simulator.cars.conditions[car], simulator.circuits.vehicle, 0.05,
-        )  # fmt: skip
-        assert paid[REWARD_TERMS.index("slip")] == pytest.approx(cost[car])
-    assert cost[1] < cost[0] < 0.0
 
 
 def test_what_the_steering_is_asked_for_at_once_costs_by_its_square(round_circuit):

@@ -2,9 +2,10 @@
 
     python -m benchmarks.adaptation --json benchmarks/results/adaptation.json
 
-For each variant the project is copied and one of its lines changed; in that copy the nominal driver
-that ships learns to adapt, in two processes, once for each seed, and drives the grid and the draws
-of `evaluate.py --conditions road`. What is finished in --out is not done again.
+For each variant the project is copied and one of its lines changed; in that copy a nominal driver
+learns to adapt, in two processes, once for each seed, and drives the grid and the draws of
+`evaluate.py --conditions road`. What is finished in --out is not done again. A price on steering is
+only paid for a car that swings: of the shipped ones for the 1:10 car.
 """
 
 import argparse
@@ -62,13 +63,14 @@ VARIANTS: Mapping[str, Change | None] = {
 
 
 class Sizes(NamedTuple):
+    policy: Path  # that learns
     timesteps: int
     training: Sequence[str]  # further flags of train_rl.py
     racing: str
 
 
-FULL = Sizes(20_000_000, (), "random:1000:20")
-TINY = Sizes(1_000, ("--cars", "8", "--track", "oval", "--judge-on", "oval"), "oval")
+FULL = Sizes(DRIVER, 20_000_000, (), "random:1000:20")
+TINY = Sizes(DRIVER, 1_000, ("--cars", "8", "--track", "oval", "--judge-on", "oval"), "oval")
 
 
 def changed(source: str, change: Change) -> str:
@@ -94,8 +96,8 @@ def copy_project(folder: Path, change: Change | None) -> None:
 def train(project: Path, out: Path, seed: int, sizes: Sizes) -> None:
     if not (out / "summary.json").exists():
         shutil.rmtree(out, ignore_errors=True)
-        command = script("train_rl.py", policy=DRIVER, conditions="road", envs=1, device="cpu",
-                         timesteps=sizes.timesteps, seed=seed, out=out)  # fmt: skip
+        command = script("train_rl.py", policy=sizes.policy, conditions="road", envs=1,
+                         device="cpu", timesteps=sizes.timesteps, seed=seed, out=out)  # fmt: skip
         run_command([*command, *sizes.training], folder=project)
 
 
@@ -164,14 +166,15 @@ def main() -> None:
     flag("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     flag("--jobs", type=cli.positive_int, default=cli.available_cores(),
          help="trainings at a time (cores)")  # fmt: skip
+    flag("--policy", type=Path, default=DRIVER, help=f"nominal driver ({DRIVER.relative_to(ROOT)})")
     flag("--timesteps", type=cli.positive_int, help=f"of a training ({FULL.timesteps:,})")
     flag("--tiny", action="store_true", help="only to see that all parts work")
     flag("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    sizes = TINY if args.tiny else FULL
+    sizes = (TINY if args.tiny else FULL)._replace(policy=args.policy.resolve())
     if args.timesteps:
         sizes = sizes._replace(timesteps=args.timesteps)
-    out = args.out.resolve() / str(sizes.timesteps)
+    out = args.out.resolve() / f"{sizes.policy.stem}-{sizes.timesteps}"
     out.mkdir(parents=True, exist_ok=True)
 
     def job(seed_and_name: tuple[int, str]) -> dict[str, Any]:
@@ -188,7 +191,8 @@ def main() -> None:
     for (_, name), found in zip(jobs, done, strict=True):
         results[name].append(found)
     print(report(results))
-    written = {"seeds": args.seeds, "timesteps": sizes.timesteps, "variants": results}
+    written = {"policy": sizes.policy.stem, "seeds": args.seeds, "timesteps": sizes.timesteps,
+               "variants": results}  # fmt: skip
     write_results(args.json, written)
 
 

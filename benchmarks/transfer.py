@@ -53,7 +53,7 @@ from racing_env.tracks.sources import load_circuits
 
 TENTH = "f1tenth"
 FULL_SIZE = str((ROOT / "benchmarks" / "vehicles" / "bmw_320i.yaml").relative_to(ROOT))
-DRIVER = ROOT / "policies" / "f1tenth.safetensors"
+DRIVERS = [ROOT / "policies" / f"{TENTH}{name}.safetensors" for name in ("", "-nominal")]
 TRACK = "random:4000:10"
 HOME = "at home"
 EXPERT_PACES = (DEMONSTRATION_PACE, 0.8)  # factors on the profile's speed
@@ -199,9 +199,9 @@ def main() -> None:
         "--driver",
         nargs="*",
         type=Path,
-        default=[DRIVER],
+        default=DRIVERS,
         metavar="POLICY",
-        help=f"policies, each for the car of a model ({DRIVER.relative_to(ROOT)})",
+        help="policies, each for the car of a model (those of f1tenth in policies/)",
     )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")

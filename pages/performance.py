@@ -9,7 +9,16 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, peers, practice, scaling, shares, throughput, transfer
+from benchmarks import (
+    adaptation,
+    learning,
+    peers,
+    practice,
+    scaling,
+    shares,
+    throughput,
+    transfer,
+)
 from benchmarks.markdown import table
 from benchmarks.measuring import RESULTS, ROOT
 from pages.marks import between
@@ -85,6 +94,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "shares": shares.tables,
     "shares_16_cores": shares.tables,
     "accelerator": accelerator_table,
+    "adaptation": lambda results: adaptation.report(results["variants"]),
+    "adaptation_f1tenth": lambda results: adaptation.report(results["variants"]),
     "practice": lambda results: practice.practice_table(results["cases"]),
 }
 

@@ -20,7 +20,7 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import refuse_special_file
 from racing_env.simulation.layout import Layout
 from racing_env.simulation.layouts import layout_named
-from racing_env.simulation.task import completed_record
+from racing_env.simulation.task import completed_data_record
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -135,7 +135,7 @@ def read_dataset(folder: str | Path) -> DataSet:
         raise InputError(f"{path}: tracks are {manifest['tracks']!r:.60}, not names")
     layout = layout_named(str(manifest["task"].get("layout")), path)
     _check_entries(path, manifest)
-    return DataSet(Path(folder), manifest, vehicle, layout, completed_record(manifest["task"]))
+    return DataSet(Path(folder), manifest, vehicle, layout, completed_data_record(manifest["task"]))
 
 
 def _check_entries(path: Path, manifest: dict[str, Any]) -> None:

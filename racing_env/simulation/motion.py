@@ -40,7 +40,6 @@ class CarTable(NamedTuple):
     laps: np.ndarray  # full rounds from the start's own position
     lap_start_s: np.ndarray
     lap_time_s: np.ndarray  # the last lap's
-    demand: np.ndarray  # on the steering in the last control step, see `rewards.steering_demand`
     ended: np.ndarray  # ON_TRACK or why the episode ended
     rewards: np.ndarray
     conditions: np.ndarray  # (n, conditions.SIZE), see `racing_env.car.conditions.row_of`
@@ -106,8 +105,11 @@ def room_inside(cars, circuits, car):
 
 
 @kernel
-def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
-    """Progress, laps, rewards and ends of all cars, after the dynamics have moved them."""
+def _after_motion(state, demands, cars, circuits, weights, dt_s, run_off_m):
+    """Progress, laps, rewards and ends of all cars, after the dynamics have moved them.
+
+    demands: (n,), see `racing_env.simulation.rewards.steering_demand`.
+    """
     standing_speed = STANDING_SPEED_MPS * speed_scale(circuits.vehicle)
     standing_limit = STANDING_LIMIT_S * time_scale(circuits.vehicle)
     for car in range(state.shape[1]):
@@ -150,7 +152,7 @@ def _after_motion(state, cars, circuits, weights, dt_s, run_off_m):
             cars.ended[car] = ON_TRACK
         ended = cars.ended[car] != ON_TRACK
         pay(
-            cars.rewards[car], state, car, gained, room, cars.demand[car], ended, weights,
+            cars.rewards[car], state, car, gained, room, demands[car], ended, weights,
             circuits.vehicle, dt_s,
         )  # fmt: skip
 
@@ -182,7 +184,7 @@ def place(
     state[dyn.AY, car] = speed_mps * speed_mps * row[bank.LINE_KAPPA]
     cars.distance_m[car] = cars.time_s[car] = cars.standing_s[car] = 0.0
     cars.laps[car] = cars.ended[car] = 0
-    cars.lap_start_s[car] = cars.lap_time_s[car] = cars.demand[car] = 0.0
+    cars.lap_start_s[car] = cars.lap_time_s[car] = 0.0
     cars.rewards[car] = 0.0
     cars.asked[car] = 0.0
     cars.circuit[car] = c
@@ -241,8 +243,9 @@ def move(state, actions, cars, circuits, weights, dt_s, run_off_m, scratch):
         return False
     substeps = dyn.substeps_of(circuits.vehicle, dt_s)
     _delayed(actions, cars)
-    for car in range(state.shape[1]):
-        cars.demand[car] = steering_demand(state, car, actions[car, 0], circuits.vehicle)
+    demands = np.empty(len(actions))
+    for car in range(len(actions)):
+        demands[car] = steering_demand(state, car, actions[car, 0], circuits.vehicle)
     dyn.step_dynamics(state, actions, cars.conditions, circuits.vehicle, dt_s, substeps, scratch)
-    _after_motion(state, cars, circuits, weights, dt_s, run_off_m)
+    _after_motion(state, demands, cars, circuits, weights, dt_s, run_off_m)
     return True

@@ -12,6 +12,7 @@ from racing_env.simulation.starts import Starts
 from racing_env.simulation.task import (
     ROAD_STEERING_PER_S,
     Task,
+    completed_data_record,
     demonstration_task,
     on_any_road,
     practice_task,
@@ -88,6 +89,14 @@ def test_the_record_survives_json(task_for):
     }
     rebuilt = Task(vehicle=RACECAR, **again | parts)
     assert rebuilt == task
+
+
+def test_a_term_that_is_younger_than_a_data_set_is_one_that_paid_nothing():
+    record = training_task(RACECAR).record()
+    del record["weights"]["steering_per_s"]
+    assert completed_data_record(record) == training_task(RACECAR).record()
+    del record["weights"]["slip_per_s"]
+    assert "slip_per_s" not in completed_data_record(record)["weights"]
 
 
 def test_any_road_is_learnt_beyond_its_ends_and_from_standing_starts():

@@ -16,7 +16,7 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" >/dev/null
 source scripts/bootstrap.sh
 source scripts/machine.sh
 bootstrap requirements-dev.txt
-jobs=$(at_most 4 $(($(core_count) + 1))) # one more than cores: tests wait for programs that they start
+jobs=$(at_most 4 $(($(core_count) + 2))) # more than cores: tests wait for programs that they start
 
 # Threads beside busy processes only take their cores.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
@@ -36,4 +36,4 @@ done
 "$PYTHON" -m mypy
 for job in "${compiling[@]}"; do wait "$job"; done
 "$PYTHON" -m pytest "$verbosity" ${select[@]+"${select[@]}"} \
-    --numprocesses="$jobs" --dist=loadfile --durations=5 --cov=racing_env
+    --numprocesses="$jobs" --dist=loadfile --no-loadscope-reorder --durations=5 --cov=racing_env

@@ -6,6 +6,7 @@ import signal
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # A shell starts what is in its background with SIGINT ignored, and every child inherits it: the
@@ -15,6 +16,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The first example of a kernel compiles it.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# Files that take the longest come first: else one process would be at one when the others are done.
+LONGEST = ("test_faults.py", "test_train_rl.py", "test_report.py", "test_cluster_scripts.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 # Tests that run side by side, and the programs that they start, would spoil each other's cache of
 # compiled kernels. Numba reads this when it is imported; the folder goes with the process, and

@@ -17,10 +17,12 @@ from racing_env import DEFAULT_LAYOUT
 from racing_env.car import dynamics as dyn
 from racing_env.car import speed_profile as profile
 from racing_env.car.dynamics_adjoint import step_dynamics_adjoint
+from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import Vehicle
 from racing_env.drivers.expert import expert_actions
 from racing_env.laps import evaluation as ev
 from racing_env.simulation.layouts import layouts
+from racing_env.simulation.rewards import REWARD_TERMS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import racing_task, training_task
 from racing_env.tracks.circuit import Circuit
@@ -204,7 +206,7 @@ def test_the_expert_drives_sees_and_is_paid_the_same(layout: str, task_for, size
                 scale**0.5 * 12.0,
             )  # fmt: skip
     paces, steps = np.full(12, 0.75), 200
-    paid = np.zeros((2, 4))
+    paid = np.zeros((2, len(REWARD_TERMS)))
     for _ in range(steps):
         actions = [expert_actions(simulator, paces) for simulator in (ours, theirs)]
         np.testing.assert_allclose(actions[1], actions[0], atol=1e-6)
@@ -226,9 +228,16 @@ def test_what_is_seen_is_similar_to_the_last_bit(layout: str):
     np.testing.assert_array_equal(theirs.observe(), ours.observe())
 
 
+def training_for_all_terms(vehicle: Vehicle, layout: str = DEFAULT_LAYOUT):
+    """Training in which steering has a price, too."""
+    task = training_task(vehicle, layout)
+    price = 0.5 * scales_of(vehicle).turn_rate
+    return task._replace(weights=task.weights._replace(steering_per_s=price))
+
+
 def test_what_is_off_the_track_and_sliding_is_paid_the_same():
     """Each term at work, also where an episode ends; one step from each of many places."""
-    ours, theirs = pair([circuit_named("club")], 60, QUARTER, training_task)
+    ours, theirs = pair([circuit_named("club")], 60, QUARTER, training_for_all_terms)
     scatter(ours, 0)
     rng = np.random.default_rng(1)
     ours.state[dyn.VX] = rng.uniform(12.0, 40.0, 60)
@@ -242,7 +251,7 @@ def test_what_is_off_the_track_and_sliding_is_paid_the_same():
     copy_scaled(ours, theirs, QUARTER)
     np.testing.assert_allclose(theirs.observe(), ours.observe(), atol=1e-5)
     for simulator in (ours, theirs):
-        simulator.step(np.zeros((60, 2)))
+        simulator.step(np.tile([0.2, 0.0], (60, 1)))
     np.testing.assert_array_equal(theirs.cars.ended, ours.cars.ended)
     np.testing.assert_allclose(theirs.cars.rewards, ours.cars.rewards, atol=1e-9)
     assert (ours.cars.rewards != 0.0).any(axis=0).all()  # of each term

@@ -275,6 +275,7 @@ def test_command_line(tmp_path):
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 CAR_X = "document.getElementById('map').data.at(-1).x"
+MOST_MS = 120_000  # for what a browser is asked, while all other tests run
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +298,7 @@ def open_page(browser, page_path):
 
     def open_with(page_path=page_path, laps=3, **settings):
         contexts.append(browser.new_context(**settings))
+        contexts[-1].set_default_timeout(MOST_MS)
         page = contexts[-1].new_page()
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -95,7 +95,6 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "shares_16_cores": shares.tables,
     "accelerator": accelerator_table,
     "adaptation": lambda results: adaptation.report(results["variants"]),
-    "adaptation_f1tenth": lambda results: adaptation.report(results["variants"]),
     "practice": lambda results: practice.practice_table(results["cases"]),
 }
 

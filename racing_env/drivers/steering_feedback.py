@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import expm, solve_discrete_are
 
-from racing_env.car.loads import axle_loads_n
+from racing_env.car.handling import axle_stiffnesses_n_per_rad
 from racing_env.car.scales import scales_of
 from racing_env.car.similarity import speed_scale
-from racing_env.car.tyre import SLIP_SPEED_FLOOR_MPS, axle_tyres, slip_stiffness_n_per_rad
+from racing_env.car.tyre import SLIP_SPEED_FLOOR_MPS
 from racing_env.car.vehicle import Vehicle
 
 ERRORS = ("offset_m", "offset_mps", "heading_rad", "yaw_rate_radps", "steering_rad")
@@ -86,10 +86,9 @@ def _linear_model(
     speed_mps: float, vehicle: Vehicle, tuning: Tuning
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rates of the errors by the errors, and by the steering asked for."""
-    loads, tyres = axle_loads_n(speed_mps, vehicle), axle_tyres(vehicle)
     front, rear = (
-        tuning.stiffness_share * slip_stiffness_n_per_rad(load, tyre)
-        for load, tyre in zip(loads, tyres, strict=True)
+        tuning.stiffness_share * stiffness
+        for stiffness in axle_stiffnesses_n_per_rad(vehicle, speed_mps)
     )
     to_front, to_rear = vehicle.cog_to_front_m, vehicle.cog_to_rear_m
     mass, inertia = vehicle.mass_kg, vehicle.yaw_inertia_kgm2

@@ -78,7 +78,7 @@ fi
 # Each stage's main process, and each of its workers: no less than in benchmarks/results/memory*.json
 demo_base_mb=500 bc_base_mb=1100 rl_base_mb=1600
 demo_mb=110 bc_mb=250 rl_mb=200
-ahead_mb=500 # of what prepares for reinforcement learning, beside the largest of them
+ahead_mb=550 # of what prepares for reinforcement learning, beside the largest of them
 base_files=128 worker_files=32 # main process, each worker
 
 cores=$(core_count)
@@ -126,13 +126,13 @@ train() {
     stage demonstrations collect_demonstrations.py ${demo_budget[@]+"${demo_budget[@]}"} \
         ${car[@]+"${car[@]}"} \
         "${demo_crew[@]}" --seed "$seed" --out "$out/demonstrations"
+    await_prepared driving
     stage bc train_bc.py --data "$out/demonstrations" ${bc_budget[@]+"${bc_budget[@]}"} \
         "${bc_crew[@]}" --workers "$bc_workers" --seed "$seed" --out "$out/bc"
-    await_prepared nominal
+    await_prepared learning
     stage rl train_rl.py --policy "$out/bc/policy.safetensors" \
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/rl"
     if [[ $conditions == nominal ]]; then return; fi
-    await_prepared road
     stage road train_rl.py --policy "$out/rl/policy.safetensors" --conditions road \
         ${rl_budget[@]+"${rl_budget[@]}"} "${rl_crew[@]}" --seed "$seed" --out "$out/road"
 }
@@ -164,7 +164,7 @@ sampler=$!
 rm -f "$out/logs/preparing" # of a run that was killed with all that it had
 if [[ -z $cluster && ! -e $out/logs/rl.finished ]] && ((memory_mb >= rl_base_mb + rl_envs * rl_mb + ahead_mb)); then
     prepare_beside -m racing_env.learning.ahead --vehicle "${vehicle:-racecar}" \
-        --conditions $conditions --track $train_on $judge_on $circuits
+        --track $train_on $judge_on $circuits
 fi
 trap 'kill "$sampler" 2>/dev/null || true; end_preparing' EXIT
 train

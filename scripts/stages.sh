@@ -59,9 +59,9 @@ begin_stages() {
     exec 8> >(interrupt_stage_after_death)
 }
 
-# prepare_beside ARGUMENT...: run what prepares later stages in the background; the end of this run ends
-# it, whatever that is. It is killed, as the compiler takes no other signal; its files are whole or not
-# there.
+# prepare_beside ARGUMENT...: run what prepares later stages in the background, in a process group of
+# its own; the end of this run ends it, whatever that is. It is killed, as the compiler takes no other
+# signal; its files are whole or not there.
 prepare_beside() {
     nice "$PYTHON" "$@" >"$out/logs/ahead.log" 2>&1 </dev/null 8>&- 9<&- &
     echo "$!" >"$out/logs/preparing"
@@ -79,7 +79,7 @@ await_prepared() {
 
 end_preparing() {
     if [[ -e $out/logs/preparing ]]; then
-        kill -KILL "$(<"$out/logs/preparing")" 2>/dev/null || true
+        kill -KILL -- "-$(<"$out/logs/preparing")" 2>/dev/null || true
         rm -f "$out/logs/preparing"
     fi
 }

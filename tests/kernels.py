@@ -13,7 +13,7 @@ import numpy as np
 from racing_env import DEFAULT_LAYOUT
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.drivers.expert import expert_actions
-from racing_env.learning.ahead import compile_rollouts
+from racing_env.learning.ahead import training_cars
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.task import training_task
 from racing_env.tracks.bank import pack_circuits
@@ -28,7 +28,7 @@ def compile_kernels(layout: str) -> None:
     simulator.place(0, 0)
     simulator.step(expert_actions(simulator, np.ones(1)), simulator.observe())
     if layout == DEFAULT_LAYOUT:  # of another a single test pulls a gradient back
-        compile_rollouts(bank, task, adapts=False)
+        training_cars(bank, task).rollout()
 
 
 if __name__ == "__main__":

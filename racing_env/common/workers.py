@@ -41,7 +41,7 @@ def worker_context(*modules: str) -> Any:
     One server serves a whole script: modules that later calls name are then loaded by the workers.
     """
     context = multiprocessing.get_context(START_METHOD)
-    context.set_forkserver_preload(list(modules))
+    context.set_forkserver_preload([*modules, "racing_env.common.worker_server"])
     # Ctrl-C is the parent's to handle. The server and its workers inherit that they never see it:
     # in the middle of their imports it would have them print a traceback each.
     resource_tracker.ensure_running()  # would be started by the next, and end the mask

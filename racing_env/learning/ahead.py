@@ -4,21 +4,30 @@
 
 A driver's clone keeps one core busy at a time, and so does the compiler. Circuits and compiled
 kernels go to the caches, where who needs them finds them; who comes too early makes his own. What
-is compiled by then is printed, a line each: `nominal`, `road`.
+is compiled by then is printed, a line each: `driving`, which clones are judged by, and `learning`.
 """
 
 import argparse
+import multiprocessing
+import sys
+from collections.abc import Callable
+from functools import partial
 
+import numpy as np
+
+from racing_env.car.dynamics import new_scratch
+from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
-from racing_env.common.allocator import return_freed_memory
 from racing_env.common.command_line import run
+from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.rollouts import RolloutCars
 from racing_env.learning.shared_block import new_block
 from racing_env.learning.training_cars import RolloutSettings, TrainingSettings
-from racing_env.simulation.task import Task, on_any_road, training_task
+from racing_env.simulation.motion import move
+from racing_env.simulation.task import Task, training_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits
 from racing_env.tracks.circuit import prepare_circuit
-from racing_env.tracks.sources import track_makers
+from racing_env.tracks.sources import TrackMaker, track_makers
 
 # The kernels are the same for any numbers.
 ONE_STEP = RolloutSettings(
@@ -26,13 +35,37 @@ ONE_STEP = RolloutSettings(
 )
 
 
-def compile_rollouts(circuits: CircuitBank, task: Task, adapts: bool) -> None:
-    """Have the kernels compiled that drive whole rollouts and pull their gradient back."""
-    settings = TrainingSettings(task, 0, ONE_STEP._replace(adapts=adapts))
-    size = task.observation_layout().size
-    cars = RolloutCars(circuits, new_block(1, size, 1, settings.parameters), 0, settings)
+def training_cars(circuits: CircuitBank, task: Task) -> RolloutCars:
+    """A car that is to drive whole rollouts. What it compiles serves drivers who adapt, too."""
+    settings = TrainingSettings(task, 0, ONE_STEP)
+    block = new_block(1, task.observation_layout().size, 1, settings.parameters)
+    cars = RolloutCars(circuits, block, 0, settings)
     cars.reset()
-    cars.rollout()
+    return cars
+
+
+def compile_motion(cars: RolloutCars) -> None:
+    """Have the kernel compiled that moves cars, which is a part of others."""
+    simulator, numbers = cars.simulator, cars.numbers
+    move(
+        simulator.state, np.zeros((1, ACTION_SIZE)), simulator.cars, simulator.circuits,
+        numbers.weights, numbers.dt_s, numbers.run_off_m, new_scratch(),
+    )  # fmt: skip
+
+
+# In this order each has what those before have compiled from the disk.
+PARTS: dict[str, Callable[[RolloutCars], None]] = {
+    "observing": lambda cars: None,  # compiled by now
+    "motion": compile_motion,
+    "driving": RolloutCars.drive,
+    "learning": RolloutCars.rollout,
+}
+
+
+def compile_part(name: str, maker: TrackMaker, vehicle: Vehicle) -> None:
+    circuits = pack_circuits([prepare_circuit(maker.make(), vehicle)])
+    PARTS[name](training_cars(circuits, training_task(vehicle)))
+    print(name, flush=True)
 
 
 def main() -> None:
@@ -42,21 +75,19 @@ def main() -> None:
     flag = parser.add_argument
     flag("--vehicle", required=True, help="the car: a shipped one by its name, or a file")
     flag("--track", nargs="+", required=True, help="circuits, as train_rl.py has them")
-    flag("--conditions", choices=("nominal", "road"), default="nominal",
-         help="road: for drivers who adapt, too (nominal)")  # fmt: skip
     args = parser.parse_args()
     vehicle = read_vehicle(args.vehicle)
     makers = track_makers(args.track, vehicle)
-    circuits = pack_circuits([prepare_circuit(makers[-1].make(), vehicle)])
-    task = training_task(vehicle)
-    compile_rollouts(circuits, task, adapts=False)
-    print("nominal", flush=True)
-    return_freed_memory()  # the compiler's
+    fork = multiprocessing.get_context("fork")
+    for name in PARTS:
+        # The compiler gives back what it has taken when its process ends.
+        part = fork.Process(target=run, args=(partial(compile_part, name, makers[-1], vehicle),))
+        part.start()
+        part.join()
+        if part.exitcode:  # it has said why
+            sys.exit(part.exitcode)
     for maker in reversed(makers):  # the other stages begin with the first
         prepare_circuit(maker.make(), vehicle)
-    if args.conditions == "road":
-        compile_rollouts(circuits, on_any_road(task), adapts=True)
-        print("road", flush=True)
 
 
 if __name__ == "__main__":

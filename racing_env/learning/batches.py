@@ -33,6 +33,7 @@ class Demonstrations(Dataset[Batch]):
 
     def __init__(self, folders: Sequence[str | Path], validation: bool, seed: int):
         """Every tenth episode, drawn by the seed, is for validation, the others for training."""
+        self.chosen = folders, validation, seed
         self.shards: list[tuple[np.ndarray, ...]] = []
         places = []
         for folder in folders:
@@ -52,6 +53,10 @@ class Demonstrations(Dataset[Batch]):
         self.shift = starts - (self.ends - lengths)
         self.steps = int(lengths.sum())
         self.signs, self.order = data.layout.mirror()
+
+    def __reduce__(self) -> tuple[type["Demonstrations"], tuple[Sequence[str | Path], bool, int]]:
+        """Another process maps the files itself: it would be sent all that is in them."""
+        return Demonstrations, self.chosen
 
     def __len__(self) -> int:
         return 2 * self.steps

@@ -77,17 +77,20 @@ class RolloutCars(TrainingCars):
         Fills the block's gradients, what has ended, and what the cars see and are now. Raises
         InputError if the network's actions are not finite numbers.
         """
+        self.drive()
+        self._pull_back()
+        self.save()
+
+    def drive(self) -> None:
+        """Fill the tape by block.parameters; cars whose episodes are over start anew.
+
+        Raises InputError if the network's actions are not finite numbers.
+        """
         driving, weighing = np.split(self.block.parameters, [self.driving])
         self.network = network_of(driving, *self.sizes)
         if self.rollouts.adapts:
             network = network_of(weighing, *EVIDENCE_SIZES)
             self.adaptation = self.adaptation._replace(network=network)
-        self._drive()
-        self._pull_back()
-        self.save()
-
-    def _drive(self) -> None:
-        """Fill the tape; cars whose episodes are over start anew."""
         block, tape, simulator = self.block, self.tape, self.simulator
         self._draw_noise()
         block.ended[:] = 0

@@ -20,6 +20,7 @@ from jobs import (
     pid,
     raise_what_cannot_be_sent,
     refuse,
+    unwatched_objects,
     wait_but_for_the_first,
     wait_for_the_others,
     warn_of,
@@ -45,6 +46,12 @@ def test_initializer_runs_once_in_each_process():
     assert all(words == "hello" for _, words, _ in said)
     assert all(times == 1 for _, _, times in said)
     assert len({process for process, _, _ in said}) == 2
+
+
+def test_workers_do_not_look_through_what_their_server_has_loaded():
+    """To look at an object is to write to it: it would no longer be shared."""
+    with LocalPool(1) as pool:
+        assert next(pool.imap(unwatched_objects, [None])) > 10_000
 
 
 def test_what_workers_warn_of_is_said_by_their_parent(capfd):

@@ -93,6 +93,14 @@ def test_rows_come_in_the_order_asked_for(folders):
         np.testing.assert_array_equal(some.numpy(), every[rows])
 
 
+def test_another_process_is_told_where_they_are_and_not_sent_them(folders):
+    train = Demonstrations(folders, validation=False, seed=0)
+    sent = pickle.dumps(train)
+    assert len(sent) < 1000
+    for there, here in zip(everything(pickle.loads(sent)), everything(train), strict=True):
+        np.testing.assert_array_equal(there, here)
+
+
 def test_mirror_image_is_what_the_mirrored_car_sees(tmp_path):
     """Exactly: the same drive on the mirrored circuit, with the steering the other way."""
     circuit = circuit_named("club")

@@ -62,7 +62,7 @@ if [[ $mode == quick ]]; then
     circuits=random:1000:6 judge_on=random:500:40
     demo_budget=(--episodes 60 --track random:1:60)
     bc_budget=(--epochs 30 --dagger-rounds 3 --judge-on $judge_on)
-    rl_budget=(--timesteps 20000000 --judge-on $judge_on)
+    rl_budget=(--timesteps 28000000 --judge-on $judge_on)
 fi
 if [[ -z $out ]]; then
     case $mode$vehicle in

@@ -138,7 +138,8 @@ def evaluate(args: argparse.Namespace) -> None:
         write_pictures(args.out, circuits, results[shown])
         told_apart = {name: results[drive] for drive, name in replayed.items()}
         write_ghosts(circuits, told_apart, args.out / "ghosts.json")
-        write_report(args.out / "report.html", f"Evaluation {args.out.resolve().name}", args.out)
+        place = "/".join(args.out.resolve().parts[-2:])
+        write_report(args.out / "report.html", f"Evaluation {place}", args.out)
     if args.video:
         write_video(race(circuits[0], results[shown]), args.video)
 

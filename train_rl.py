@@ -336,11 +336,12 @@ def train(args: argparse.Namespace) -> None:
             "lap_ratio": best["lap_ratio"],
         },
     )
-    learning_curve(out / "curve.csv", out / "learning_curve.png")
+    practised = Path(args.practice).stem if args.practice else ""
+    learning_curve(out / "curve.csv", out / "learning_curve.png", practised)
     show_curve(judge.curve)
     what = "drives" if args.practice else "circuits"
-    print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])}; "
-          f"in {out}")  # fmt: skip
+    print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])} of "
+          f"the speed profile's lap; in {out}")  # fmt: skip
     if args.practice:
         print(f"before and after: python evaluate.py --driver expert {args.policy} {out / DRIVER} "
               f"--track {args.practice} --out {out.parent / 'evaluation'}")  # fmt: skip

@@ -23,7 +23,7 @@ from racing_env.environment_input import (
 )
 from racing_env.simulation.layouts import DEFAULT, layout_named
 from racing_env.simulation.motion import END_NAMES, ON_TRACK
-from racing_env.simulation.rewards import REWARD_TERMS, TERMS
+from racing_env.simulation.rewards import REWARD_TERMS, TERMS, RewardWeights
 from racing_env.simulation.sensors import CHANNELS
 from racing_env.simulation.simulator import Simulator
 from racing_env.simulation.starts import Start, draw_start
@@ -74,7 +74,8 @@ class RaceEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     ## Rewards
 
-    The sum of the terms below; `info` holds each as `reward_<term>`. Weights are those of the task.
+    The sum of the terms below; `info` holds each as `reward_<term>`. Weights are those of the task:
+    a second of the profile's time pays {second}.
 
     {rewards}
 
@@ -326,5 +327,6 @@ if RaceEnv.__doc__:  # none with python -OO
     RaceEnv.__doc__ = RaceEnv.__doc__.format(
         observations=_indented(layout_named(DEFAULT, "RaceEnv").documentation()),
         rewards=_indented(_REWARDS),
+        second=RewardWeights().progress_per_s,
     )
 _REWARD_KEYS = tuple(f"reward_{name}" for name in REWARD_TERMS)

@@ -244,12 +244,15 @@ def test_a_policy_drives_its_own_car(tmp_path):
     (record,) = json.loads((tmp_path / "laps.json").read_text())
     length_m = built_in_track("oval", RACECAR).length_m
     assert record["length_m"] == pytest.approx(0.25 * length_m)
-    for more in ((large,), ("--vehicle", "racecar")):
+    for more, hint in (
+        ((large,), "drivers of one car race each other"),
+        (("--vehicle", "racecar"), "a --condition, such as mass=1.1"),
+    ):
         done = evaluate(*call, small, *more, cwd=tmp_path)
         assert done.returncode == 2 and done.stdout == ""
         assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
         assert "safetensors: its car has mass_kg" in done.stderr
-        assert "the one that is driven has" in done.stderr
+        assert "the one that is driven has" in done.stderr and hint in done.stderr
 
 
 def test_names_of_files_are_safe_and_differ():

@@ -1,9 +1,10 @@
 import ast
+import os
 import re
 import subprocess
 import sys
 
-from processes import ROOT
+from processes import ROOT, run
 
 EXAMPLE = ROOT / "examples" / "gymnasium_only.py"
 
@@ -23,3 +24,12 @@ def test_it_needs_nothing_but_gymnasium_and_numpy():
     assert names == {"gymnasium", "numpy", "racing_env"}
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     assert len(EXAMPLE.read_text().splitlines()) <= 22
+
+
+def test_an_algorithm_of_sb3_drives_many_cars_and_its_file_laps(tmp_path):
+    learning = [sys.executable, "-m", "examples.many_cars", "65536"]
+    there = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    subprocess.run(learning, check=True, capture_output=True, **there)
+    done = run("evaluate.py", "--driver", "many_cars.safetensors", "--track", "oval", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "many_cars" in done.stdout and "oval" in done.stdout

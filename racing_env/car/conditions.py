@@ -214,7 +214,8 @@ def _number(name: str, text: str, vehicle: Vehicle) -> float:
         value = np.nan
     if not least <= value <= most:
         raise InputError(
-            f"--condition {name}={shown(text)}: a number from {least:g} to {most:g} is needed"
+            f"--condition {name}={shown(text)}: a number from {least:g} to {most:g}"
+            f"{' (three control steps of this car)' if name == 'delay_s' else ''} is needed"
         )
     return value
 

@@ -56,7 +56,8 @@ def cache_folder(package: Path = PACKAGE) -> Path:
 def announce_compiling(kernel: str) -> None:
     """Say, if a kernel (ROOM/MODULE.FUNCTION) has yet to be compiled, why nothing else is said."""
     if not any(cache_folder().glob(f"{kernel}-*.nbi")):
-        print("the simulator is compiled for this machine, once: a minute or two", file=sys.stderr)
+        what = "learning through the simulator" if kernel == ROLLOUT else "the simulator"
+        print(f"{what} is compiled for this machine, once: a minute or two", file=sys.stderr)
 
 
 def compiled_kernels() -> dict[str, bytes]:

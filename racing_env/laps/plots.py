@@ -70,8 +70,10 @@ def plot_circuit(circuit: Circuit, results: Sequence[LapResult], path: str | Pat
     _save(figure, path)
 
 
-def learning_curve(csv_path: str | Path, path: str | Path) -> None:
+def learning_curve(csv_path: str | Path, path: str | Path, practised: str = "") -> None:
     """Draw a training log as PNG: circuits finished and lap ratio over wall-clock minutes.
+
+    practised: the circuit's name, where all that was finished are drives of one.
 
     The CSV has the columns wall_s, finished, circuits, lap_ratio (empty or nan where no circuit
     was finished), and may have more. Raises InputError for anything else.
@@ -85,13 +87,15 @@ def learning_curve(csv_path: str | Path, path: str | Path) -> None:
     laps.axhline(circuits.max(), color=BORDER_COLOUR, lw=1, ls="--")
     laps.set_ylim(0, circuits.max() * 1.08)
     laps.yaxis.set_major_locator(MaxNLocator(integer=True))
-    laps.set_ylabel(f"circuits finished, of {circuits.max():.0f}")
+    what = "drives" if practised else "circuits"
+    laps.set_ylabel(f"{what} finished, of {circuits.max():.0f}")
     ratios.plot(minutes, ratio, color=DRIVER_COLOURS[1], lw=2, marker="o", ms=4)
-    ratios.set_ylabel("lap time / reference")
+    ratios.set_ylabel("lap time / speed profile")
     ratios.set_xlabel("wall-clock time [min]")
     for axes in (laps, ratios):
         _style(axes)
-    laps.set_title("Learning on circuits held back from training", loc="left", color=TEXT_COLOUR)
+    where = "circuits held back from training"
+    laps.set_title(f"Learning on {practised or where}", loc="left", color=TEXT_COLOUR)
     _save(figure, path)
 
 

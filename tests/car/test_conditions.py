@@ -56,7 +56,7 @@ def test_conditions_are_read_from_text(text, conditions):
     ("friction=nan", "a number from 0.1 to 3"),
     ("friction=0.9,friction=0.9", "friction is there twice"),
     ("mass=0", "a number from 0.3 to 3"),
-    ("delay_s=0.2", "a number from 0 to 0.15"),
+    ("delay_s=0.2", "a number from 0 to 0.15 (three control steps"),
     ("noise=-1", "a number from 0 to 10"),
     ("friction=0.9;mass=1", "a number from"),
 ])  # fmt: skip

@@ -86,8 +86,12 @@ def test_results_without_telemetry_are_refused(oval, tmp_path):
 )
 def test_learning_curve(tmp_path, rows):
     (tmp_path / "log.csv").write_text(HEADER + rows)
-    plots.learning_curve(tmp_path / "log.csv", tmp_path / "curve.png")
-    size_of_png(tmp_path / "curve.png")
+    sizes = set()
+    for practised in ("", "Monza"):
+        plots.learning_curve(tmp_path / "log.csv", tmp_path / "curve.png", practised)
+        size_of_png(tmp_path / "curve.png")
+        sizes.add((tmp_path / "curve.png").stat().st_size)
+    assert len(sizes) == 2  # what it says of itself
 
 
 @pytest.mark.parametrize("text", ["", HEADER, "wall_s,finished\n1,2\n", HEADER + "a,b,c,d,e\n"])

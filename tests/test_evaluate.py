@@ -246,7 +246,7 @@ def test_a_policy_drives_its_own_car(tmp_path):
     assert record["length_m"] == pytest.approx(0.25 * length_m)
     for more, hint in (
         ((large,), "drivers of one car race each other"),
-        (("--vehicle", "racecar"), "a --condition, such as mass=1.1"),
+        (("--vehicle", "racecar"), "--condition mass=1.1 is for a car that is nearly his"),
     ):
         done = evaluate(*call, small, *more, cwd=tmp_path)
         assert done.returncode == 2 and done.stdout == ""

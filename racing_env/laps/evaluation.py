@@ -188,7 +188,7 @@ def vehicle_of(named: str | None, policies: Mapping[str, Policy], default: str) 
             if theirs != ours:
                 raise InputError(
                     f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
-                    + ("a car that is nearly a driver's own is a --condition, such as mass=1.1"
+                    + ("evaluate.py --condition mass=1.1 is for a car that is nearly his"
                        if named else "drivers of one car race each other")
                 )  # fmt: skip
     return vehicle

@@ -1,7 +1,9 @@
 """An algorithm of stable-baselines3 on many cars at once, from nothing, and its driver as a file.
 
-python -m examples.many_cars
-python evaluate.py --driver expert many_cars.safetensors --track random:1000:4
+    python -m examples.many_cars
+    python evaluate.py --driver expert many_cars.safetensors --track random:1000:4
+
+A minute or two; the number of transitions may be given.
 """
 
 import sys

@@ -61,11 +61,13 @@ def call(
     return subprocess.CompletedProcess(script, code, said.getvalue(), error.getvalue())
 
 
-def run_module(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Exit code and output of a program that is started as a module, from the root."""
+def run_module(
+    name: str, *arguments: object, cwd: str | Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Exit code and output of a program of this project that is started as a module."""
     return subprocess.run(
-        [sys.executable, "-m", name, *map(str, arguments)], cwd=ROOT, text=True,
-        capture_output=True, timeout=600,
+        [sys.executable, "-m", name, *map(str, arguments)], cwd=cwd, text=True,
+        capture_output=True, timeout=600, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 

@@ -1,19 +1,14 @@
 import ast
-import os
 import re
-import subprocess
-import sys
 
-from processes import ROOT, run
+from processes import ROOT, run, run_module
 
 EXAMPLE = ROOT / "examples" / "gymnasium_only.py"
 
 
 def test_the_example_laps_its_circuit():
-    done = subprocess.run(
-        [sys.executable, "-m", "examples.gymnasium_only"], capture_output=True, text=True, cwd=ROOT,
-        check=True,
-    )  # fmt: skip
+    done = run_module("examples.gymnasium_only")
+    assert done.returncode == 0, done.stderr
     found = re.fullmatch(r"random-7-0: lap (\d+\.\d) s, 100% of a lap\n", done.stdout)
     assert found and 100.0 < float(found[1]) < 200.0
 
@@ -27,9 +22,8 @@ def test_it_needs_nothing_but_gymnasium_and_numpy():
 
 
 def test_an_algorithm_of_sb3_drives_many_cars_and_its_file_laps(tmp_path):
-    learning = [sys.executable, "-m", "examples.many_cars", "65536"]
-    there = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
-    subprocess.run(learning, check=True, capture_output=True, **there)
+    learning = run_module("examples.many_cars", 65536, cwd=tmp_path)
+    assert learning.returncode == 0, learning.stderr
     done = run("evaluate.py", "--driver", "many_cars.safetensors", "--track", "oval", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "many_cars" in done.stdout and "oval" in done.stdout

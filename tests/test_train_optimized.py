@@ -452,29 +452,31 @@ def test_a_stage_that_ends_at_once_is_not_taken_for_finished(tmp_path: Path) -> 
 
 
 def test_a_stage_waits_for_what_is_prepared_and_for_no_more(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    result = shell(
-        "set -m; source scripts/stages.sh; out=$OUT PYTHON=bash; await_prepared driving; "
-        "echo nothing; "
+    result = preparing(
+        tmp_path,
+        "await_prepared driving; echo nothing; "
         "prepare_beside -c 'until [[ -e $OUT/go ]]; do sleep 0.1; done; echo driving; sleep 60'; "
         "(sleep 0.5; touch $OUT/go) & await_prepared driving; cat $OUT/logs/ahead.log; ls $OUT/go; "
         "kill -KILL $(<$OUT/logs/preparing); await_prepared learning; echo ended; end_preparing",
-        OUT=str(tmp_path),
     )
     assert result.stdout.split() == ["nothing", "driving", str(tmp_path / "go"), "ended"]
 
 
 def test_what_prepares_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    result = shell(
-        "set -m; source scripts/stages.sh; out=$OUT PYTHON=bash; "
+    result = preparing(
+        tmp_path,
         "prepare_beside -c 'sleep 60 & echo $! >$OUT/child; wait'; "
         "until [[ -s $OUT/child ]]; do sleep 0.1; done; end_preparing; "
         "for i in {1..50}; do kill -0 $(<$OUT/child) 2>/dev/null || break; sleep 0.1; done; "
         "kill -0 $(<$OUT/child) 2>/dev/null || echo ended",
-        OUT=str(tmp_path),
     )
     assert result.stdout.split() == ["ended"]
+
+
+def preparing(out: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code with the functions of stages, where what prepares beside is bash."""
+    (out / "logs").mkdir()
+    return shell(f"set -m; source scripts/stages.sh; out=$OUT PYTHON=bash; {code}", OUT=str(out))
 
 
 def test_a_failing_stage_stops_the_run_which_goes_on_there(checkout: Path) -> None:

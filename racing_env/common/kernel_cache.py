@@ -18,8 +18,9 @@ from racing_env.common.files import replaced_atomically, user_cache, why_not_wri
 PACKAGE = Path(__file__).resolve().parents[1]
 KERNEL_ROOMS = ("car", "tracks", "simulation", "drivers")  # no other sub-package has kernels
 PREFIX = "kernels-"
-CAR = "car/dynamics.step_dynamics"  # kernels that take long to compile: of all that drive a car
-ROLLOUT = "simulation/closed_loop.pull_back"  # and of reinforcement learning through the simulator
+# ROOM/MODULE.FUNCTION
+CAR, ROLLOUT = "car/dynamics.step_dynamics", "simulation/closed_loop.pull_back"
+LONG_TO_COMPILE = {CAR: "the simulator", ROLLOUT: "learning through the simulator"}
 
 
 def sources_digest(paths: Iterable[Path]) -> str:
@@ -54,9 +55,9 @@ def cache_folder(package: Path = PACKAGE) -> Path:
 
 
 def announce_compiling(kernel: str) -> None:
-    """Say, if a kernel (ROOM/MODULE.FUNCTION) has yet to be compiled, why nothing else is said."""
+    """Say, if one of LONG_TO_COMPILE has yet to be compiled, why nothing else is said."""
     if not any(cache_folder().glob(f"{kernel}-*.nbi")):
-        what = "learning through the simulator" if kernel == ROLLOUT else "the simulator"
+        what = LONG_TO_COMPILE[kernel]
         print(f"{what} is compiled for this machine, once: a minute or two", file=sys.stderr)
 
 

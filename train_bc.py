@@ -4,10 +4,10 @@
     python train_bc.py --data runs/first/demonstrations --out runs/first/bc
 
 A clone of a fixed data set alone is led by its small errors to places where no demonstration has
-been, and does not know what to do there. So after each share of the epochs the clone drives
+been, and does not know what to do there. So while it learns, the clone that it was before drives
 (DAgger: Ross, Gordon, Bagnell, "A reduction of imitation learning and structured prediction to
-no-regret online learning", AISTATS 2011), what the expert would have done there joins the data, and
-training goes on. The best policy by laps finished on circuits not trained on, then by lap time, is
+no-regret online learning", AISTATS 2011); what the expert would have done there joins the data of
+the next round. The best policy by laps finished on circuits not trained on, then by lap time, is
 kept in OUT/policy.safetensors.
 """
 
@@ -16,6 +16,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
@@ -26,6 +27,7 @@ from racing_env.common.files import locked_folder, write_csv, write_json
 
 DAGGER_EPISODES = 24  # a round
 DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
+WAIT_S = 0.01  # between looks at drives that are waited for
 
 
 def arguments() -> argparse.Namespace:
@@ -42,7 +44,8 @@ def arguments() -> argparse.Namespace:
     flag("--workers", type=cli.processes_int,
          help="processes that load batches; 0: the main process does (cores / 2)")  # fmt: skip
     flag("--drive-workers", type=cli.worker_int,
-         help="processes that drive, while nothing is learnt (cores; with --workers 0 one)",
+         help="processes that drive, beside the learning (cores - 1; with --workers 0 one, in turn "
+              "with it)",
     )  # fmt: skip
     flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
     flag("--judge-on", nargs="+", default=["random:500:20"], metavar="TRACK",
@@ -72,10 +75,10 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.content import refuse_difference
         from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
-        from racing_env.common.workers import descendants_cpu_s, worker_context
+        from racing_env.common.workers import worker_context
         from racing_env.data.dataset import read_dataset
         from racing_env.data.dataset_writer import DatasetWriter, Origin
-        from racing_env.data.recording import record_episodes
+        from racing_env.data.recording import record_beside
         from racing_env.drivers.policy import Policy, save_policy
         from racing_env.laps.races import flying_laps_s
         from racing_env.learning import cloning
@@ -115,7 +118,9 @@ def train(args: argparse.Namespace) -> None:
         "racing_env.data.recording",
     )
     announce_compiling(CAR)
-    drivers = open_workers(args.cluster, args.drive_workers or (cores if workers > 0 else 1))
+    drivers = open_workers(
+        args.cluster, args.drive_workers or (max(cores - 1, 1) if workers else 1)
+    )
     try:
         circuits = load_circuits(data.manifest["tracks"], vehicle, drivers)
     except InputError as error:
@@ -134,12 +139,16 @@ def train(args: argparse.Namespace) -> None:
 
     network = policy_network(layout.size).to(device)
     optimizer = cloning.adam(network)
-    rounds = min(args.dagger_rounds + 1, args.epochs)  # each has an epoch at least
+    # The first has nobody who could drive, the last nobody who would learn from it; each has an
+    # epoch at least.
+    rounds = min(args.dagger_rounds + 2, args.epochs) if args.dagger_rounds else 1
     budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
               "dagger_rounds": args.dagger_rounds}  # fmt: skip
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
     nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
-    settings = budget | {"judges": circuits_content(judges), "demonstrations": data.digest()}
+    settings = budget | {
+        "rounds": rounds, "judges": circuits_content(judges), "demonstrations": data.digest()
+    }  # fmt: skip
     curve: list[dict[str, float]] = []
     best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
     first_round, earlier_s = 0, 0.0
@@ -168,57 +177,72 @@ def train(args: argparse.Namespace) -> None:
                 f"{max(best[0], 0)}/{len(judges)} laps",
                 refresh=False,
             )
+            drive_on()
+
+        def drive_on(wait: bool = False) -> None:
+            """Take what has been driven meanwhile; with `wait` all that is to be driven."""
+            nonlocal workers_busy_s
+            for driven in driving:
+                if driven is not None:
+                    writer.add(driven[0])
+                    workers_busy_s += driven[1]
+                elif wait:
+                    time.sleep(WAIT_S)
+                else:
+                    return
+            writer.flush()
 
         for round_number in range(first_round, rounds):
-            # -------- drive: the learner at the wheel, the expert labels
-            folders = [Path(args.data)] + [out / f"dagger-{i + 1:02d}" for i in range(round_number)]
-            if round_number > 0:
-                policy = policy_from_layers(linear_layers(network), nobody)
-                seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES)
-                driven = {"seed": args.seed, "round": round_number}
-                origin = Origin(driven, data.manifest["tracks"], content, vehicle, task)
-                writer = DatasetWriter(folders[-1], origin, resume=round_number == first_round)
-                if writer.episodes == 0:
-                    for episode, busy_s in record_episodes(
-                        bank, names, task, seeds, drivers, policy
-                    ):
-                        writer.add(episode)
-                        workers_busy_s += busy_s
-                    writer.flush()
+            # -------- drive, beside the learning: the clone so far at the wheel, the expert labels
+            folders = [Path(args.data), *(out / f"dagger-{i:02d}" for i in range(1, round_number))]
+            settings_of_round = {"seed": args.seed, "round": round_number}
+            origin = Origin(settings_of_round, data.manifest["tracks"], content, vehicle, task)
+            writer = DatasetWriter(
+                out / f"dagger-{round_number:02d}", origin, resume=round_number == first_round
+            )
+            drives = 0 < round_number < rounds - 1 and writer.episodes == 0
+            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(
+                DAGGER_EPISODES * drives
+            )
+            clone = policy_from_layers(linear_layers(network), nobody)
+            with closing(record_beside(bank, names, task, seeds, drivers, clone)) as driving:
+                drive_on(wait=workers == 0)
 
-            # -------- learn
-            train = Demonstrations(folders, validation=False, seed=args.seed)
-            validation = Demonstrations(folders, validation=True, seed=args.seed)
-            if not train.steps:
-                raise InputError(
-                    f"{args.data}: no episode is left to train on; collect more episodes"
+                # -------- learn
+                train = Demonstrations(folders, validation=False, seed=args.seed)
+                validation = Demonstrations(folders, validation=True, seed=args.seed)
+                if not train.steps:
+                    raise InputError(
+                        f"{args.data}: no episode is left to train on; collect more episodes"
+                    )
+                loader = BatchLoader(
+                    train, args.batch_size, args.seed + round_number, workers, device
                 )
-            loader = BatchLoader(train, args.batch_size, args.seed + round_number, workers, device)
-            checks = BatchLoader(validation, 1024, args.seed, 0, device)
-            server_s = descendants_cpu_s()  # of the workers' server, which outlives the round
-            epochs = range(*epoch_ends[round_number : round_number + 2])
-            try:
-                fit = cloning.fit(network, optimizer, loader, checks, epochs, args.epochs, show)
-            except FloatingPointError as error:
-                raise InputError(
-                    f"{args.data}: {error}; are there NaNs in the data? "
-                    f"Policies of earlier rounds: {out if curve else 'none'}"
-                ) from None
-            bar.update(epochs.stop - bar.n)  # epochs that stopping saved
-            examples += fit.examples
-            learning_s += fit.learning_s
-            workers_busy_s += descendants_cpu_s() - server_s  # the loader's
-            del loader  # and its workers: others now judge and drive
+                checks = BatchLoader(validation, 1024, args.seed, 0, device)
+                epochs = range(*epoch_ends[round_number : round_number + 2])
+                try:
+                    fit = cloning.fit(network, optimizer, loader, checks, epochs, args.epochs, show)
+                except FloatingPointError as error:
+                    raise InputError(
+                        f"{args.data}: {error}; are there NaNs in the data? "
+                        f"Policies of earlier rounds: {out if curve else 'none'}"
+                    ) from None
+                bar.update(epochs.stop - bar.n)  # epochs that stopping saved
+                examples += fit.examples
+                learning_s += fit.learning_s
+                workers_busy_s += loader.workers_cpu_s
+                del loader  # and its workers: others now judge, and drive
 
-            # -------- judge: laps on circuits that nobody trained on
-            policy = policy_from_layers(linear_layers(network), nobody)
-            nominal = [NOMINAL] * len(judges)
-            laps_s = flying_laps_s(judge_bank, nominal, policy, range(len(judges)))
-            finished = int(np.isfinite(laps_s).sum())
-            ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
-            if (finished, -ratio) >= best:  # the later one, of several that finish nowhere
-                best = (finished, -ratio)
-                save_policy(policy, out / "policy.safetensors")
+                # -------- judge: laps on circuits that nobody trained on
+                policy = policy_from_layers(linear_layers(network), nobody)
+                nominal = [NOMINAL] * len(judges)
+                laps_s = flying_laps_s(judge_bank, nominal, policy, range(len(judges)))
+                finished = int(np.isfinite(laps_s).sum())
+                ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
+                if (finished, -ratio) >= best:  # the later one, of several that finish nowhere
+                    best = (finished, -ratio)
+                    save_policy(policy, out / "policy.safetensors")
+                drive_on(wait=True)
             curve.append(
                 {
                     "round": round_number,

@@ -84,12 +84,13 @@ base_files=128 worker_files=32 # main process, each worker
 cores=$(core_count)
 demo_workers=$(count_setting DEMO_WORKERS 1 "$(at_least 1 $((cores - 1)))")
 bc_workers=$(count_setting BC_WORKERS 0 "$(at_least 1 $((cores / 2)))")
-bc_drivers=$(count_setting BC_DRIVE_WORKERS 1 "$((bc_workers ? cores : 1))") # while nobody learns
+bc_drivers=$(count_setting BC_DRIVE_WORKERS 1 "$(at_least 1 $((bc_workers ? cores - 1 : 1)))")
 rl_envs=$(count_setting RL_ENVS 1 "$(at_least 1 "$(at_most 8 $((cores - 1)))")")
 seed=$(count_setting SEED 0 0)
 
 most_workers=$(at_least "$demo_workers" "$(at_least "$bc_workers" "$rl_envs")")
-most_workers=$(at_least "$most_workers" "$bc_drivers")
+most_workers=$(at_least "$most_workers" "$((bc_workers + bc_drivers))")
+most_workers=$(at_least "$most_workers" "$cores") # of an evaluation
 raise_open_files $((base_files + most_workers * worker_files))
 memory_mb=$(available_memory_mb)
 within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open files are enough for
@@ -99,14 +100,15 @@ within_limits() { # WHAT COUNT BASE_MB MB: COUNT, or as many as memory and open 
 }
 demo_workers=$(within_limits "demo workers" "$demo_workers" $demo_base_mb $demo_mb)
 bc_workers=$(within_limits "bc workers" "$bc_workers" $bc_base_mb $bc_mb)
-bc_drivers=$(within_limits "bc drive workers" "$bc_drivers" $bc_base_mb $bc_mb)
+bc_drivers=$(within_limits "bc drive workers" "$bc_drivers" $((bc_base_mb + bc_workers * bc_mb)) $bc_mb)
+evaluators=$(within_limits "evaluation workers" "$cores" $bc_base_mb $bc_mb)
 rl_envs=$(within_limits "rl envs" "$rl_envs" $rl_base_mb $rl_mb)
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1 PYTHONUNBUFFERED=1
 
 # A cluster's CPUs all work, whatever this machine holds.
 demo_crew=(--workers "$demo_workers") bc_crew=(--drive-workers "$bc_drivers") rl_crew=(--envs "$rl_envs")
-evaluation_crew=(--workers "$bc_drivers")
+evaluation_crew=(--workers "$evaluators")
 requirements=(requirements.txt)
 if [[ -n $cluster ]]; then
     requirements+=(requirements-cluster.txt)

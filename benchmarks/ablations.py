@@ -73,7 +73,7 @@ FULL = Budgets(
     {}, {"epochs": 20, "dagger_rounds": 3}, "random:1:200", "random:500:40", "random:1000:40", 1.0
 )
 TINY = Budgets(
-    {"episodes": 2, "track": "oval"}, {"epochs": 2, "dagger_rounds": 1, "judge_on": "oval"},
+    {"episodes": 2, "track": "oval"}, {"epochs": 3, "dagger_rounds": 1, "judge_on": "oval"},
     "oval", "oval", "oval", 1e-3,
 )  # fmt: skip
 

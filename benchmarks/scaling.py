@@ -6,8 +6,9 @@ Runs the project's own scripts with 1, 2, 4, 8, ... processes, up to the cores o
 counts in turn and that several times, and shows the medians: throughput as the script reports it,
 speed-up over the least count, efficiency (speed-up by the processes that work), and the peak memory
 of a first run that is not timed. Batches of cloning are loaded by 0, 1, 2 and 4 processes on any
-machine. The learner of cloning and of reinforcement learning works beside its processes. The
-pipeline is `train_optimized.sh --quick` with one process a stage and with its own choice.
+machine; "cloning" is that whole stage, its rounds of driving included, with none and with one that
+loads. The learner of cloning and of reinforcement learning works beside its processes. The pipeline
+is `train_optimized.sh --quick` with one process a stage and with its own choice.
 """
 
 import argparse
@@ -42,7 +43,8 @@ from racing_env.tracks.sources import load_circuits
 EPISODES = 60
 EPOCHS = 3
 UPDATES = 16  # of the RL driver, of 25,600 transitions each
-PARTS = ("demonstrations", "bc", "rl", "pipeline")
+STAGES = ("demonstrations", "bc", "rl")
+PARTS = ("demonstrations", "bc", "cloning", "rl", "pipeline")
 TRACK, JUDGE = "random:1:20", "random:500:1"
 QUICK = ("random:1:300", "random:500:40", "random:1000:6")  # train_optimized.sh --quick
 FULL = ("random:1:300", "random:500:160", "random:1000:20")
@@ -99,7 +101,7 @@ def pipeline(flags: Sequence[str], choice: dict[str, str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         wall_s = run_command(["./train_optimized.sh", *flags, "--out", out], choice)
         run = Path(out)
-        stages = {name: read_json(run / name / "summary.json")["wall_s"] for name in PARTS[:3]}
+        stages = {name: read_json(run / name / "summary.json")["wall_s"] for name in STAGES}
         peak_mb = read_json(run / "memory.json")["peak_bytes"] / 1e6
     return {"wall_s": wall_s, **stages, "tree_mb": peak_mb}
 
@@ -131,14 +133,39 @@ def stage_table(unit: str, cases: Sequence[dict[str, Any]]) -> str:
 
 
 def pipeline_table(cases: dict[str, dict[str, Any]]) -> str:
-    names = ["wall_s", *PARTS[:3]]
+    names = ["wall_s", *STAGES]
     rows = [
         [name, *(duration(case[key]) for key in names), f"{case['tree_mb']:,.0f} MB"]
         for name, case in cases.items()
     ]
     rows.append(["ratio", *(f"{a[key] / b[key]:.2f}" for a, b in [cases.values()] for key in names),
                  ""])  # fmt: skip
-    return table(["processes", "whole run", *PARTS[:3], "peak memory"], rows)
+    return table(["processes", "whole run", *STAGES, "peak memory"], rows)
+
+
+def cloning(data: str, epochs: int, workers: int) -> dict[str, float]:
+    """Wall time (s) of the whole stage."""
+    with tempfile.TemporaryDirectory() as out:
+        return {
+            "wall_s": run_command(
+                script("train_bc.py", data=data, epochs=epochs, device="cpu", workers=workers,
+                       out=out)
+            )
+        }  # fmt: skip
+
+
+def cloning_table(cases: dict[str, dict[str, Any]]) -> str:
+    first = next(iter(cases.values()))["wall_s"]
+    rows = [
+        [
+            loading,
+            f"{case['wall_s']:.1f} s",
+            spread(case, "wall_s"),
+            f"{first / case['wall_s']:.2f}",
+        ]
+        for loading, case in cases.items()
+    ]
+    return table(["processes that load", "wall time", "spread", "speed-up"], rows)
 
 
 THROUGHPUT = {  # keys of the stages' summaries
@@ -157,6 +184,8 @@ def tables(results: dict[str, Any]) -> str:
         for name in UNITS
         if results.get(name)
     ]
+    if results.get("cloning"):
+        parts.append(f"cloning, driving included:\n\n{cloning_table(results['cloning'])}")
     if results.get("pipeline"):
         parts.append(f"pipeline:\n\n{pipeline_table(results['pipeline'])}")
     return "\n\n".join(parts)
@@ -198,6 +227,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             if stage in args.only:
                 processes = [0, *counts(max(args.up_to, 4))] if stage == "bc" else powers
                 results[stage] = measure_stage(stage, command, processes, args.repeats)
+        if "cloning" in args.only:
+            stages = {n: functools.partial(cloning, data, args.cloning_epochs, n) for n in (0, 1)}
+            results["cloning"] = in_turn(stages, args.repeats)
     if "pipeline" in args.only:
         load_circuits(FULL if args.full else QUICK, read_vehicle(DEFAULT_VEHICLE), workers)
         flags = [] if args.full else ["--quick"]
@@ -221,6 +253,7 @@ def main() -> None:
     flag("--repeats", type=cli.positive_int, default=3, help="turns of each stage (3)")
     flag("--episodes", type=cli.positive_int, default=EPISODES, help=f"to drive ({EPISODES})")
     flag("--epochs", type=cli.positive_int, default=EPOCHS, help=f"of cloning ({EPOCHS})")
+    flag("--cloning-epochs", type=cli.positive_int, default=50, help="of the whole stage (50)")
     flag("--timesteps", type=cli.positive_int, default=UPDATES * 25_600,
          help=f"of reinforcement learning ({UPDATES * 25_600:,})")  # fmt: skip
     flag("--pipeline-repeats", type=cli.positive_int, default=1, help="turns of the pipeline (1)")

@@ -7,9 +7,9 @@ default algorithm: what a rollout costs the learner, for its own groups of cars 
 2, 4, 8 and 16 processes, itself included, whatever the number of cores. A rollout then takes what
 the learner takes, as all processes have as many groups. Of demonstrations: what an episode costs
 the process that writes it, and the worker that drives it; the slower of writing and driving counts.
-Of cloning, driving included: what the learner does, during which nobody drives, and what the
-workers do. From these follow the predicted columns: the time of one process, over that of N, on N
-cores of this kind. The write-up's claims stand beside them.
+Of cloning, driving included: what the learner does, and what the workers do beside it; the slower
+counts. From these follow the predicted columns: the time of one process, over that of N, on N cores
+of this kind. The write-up's claims stand beside them.
 """
 
 import argparse
@@ -130,7 +130,8 @@ def predicted(results: Mapping[str, Any]) -> dict[str, dict[int, float]]:
         speed_ups["demonstrations"] = {n: both / max(writing, both / n) for n in CORES}
     if case := results.get("bc"):
         learner, workers = case["learner_s"], case["workers_s"]
-        speed_ups["bc"] = {n: (learner + workers) / (learner + workers / n) for n in CORES}
+        both = learner + workers
+        speed_ups["bc"] = {n: both / max(learner, both / n) for n in CORES}
     if cases := results.get("rl"):
         learner_ms = {int(n): case["driving_ms"] + case["besides_ms"] for n, case in cases.items()}
         most = max(learner_ms)  # more processes than groups of cars would have nothing to do

@@ -80,7 +80,7 @@ STAGES = {
         lambda folder: files(folder, "manifest.json", "shard-*.npy"),
     ),
     "bc": Stage(
-        "train_bc.py", "--data {whole}/demonstrations --epochs 2 --dagger-rounds 1 --workers 2 "
+        "train_bc.py", "--data {whole}/demonstrations --epochs 3 --dagger-rounds 1 --workers 2 "
         "--batch-size 1024 --judge-on oval --device cpu --seed 1",
         lambda folder: files(folder, "policy.safetensors", "curve.csv", "dagger-*/*"),
     ),

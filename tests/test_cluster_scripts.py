@@ -65,7 +65,7 @@ def test_drivers_and_their_laps_are_those_of_one_machine(address, tmp_path):
     """Cloning with a DAgger round, reinforcement learning and the evaluation."""
     stages = [
         (COLLECT, ["--episodes", 4, *TRACKS, "--out", "data"]),
-        ("train_bc.py", ["--data", "data", "--epochs", 2, "--dagger-rounds", 1,
+        ("train_bc.py", ["--data", "data", "--epochs", 3, "--dagger-rounds", 1,
                          "--judge-on", "oval", "--out", "bc"]),
         ("train_rl.py", ["--policy", "bc/policy.safetensors", "--timesteps", 41_000, *TRACKS,
                          "--judge-on", "oval", "club", "--out", "rl"]),

@@ -5,7 +5,7 @@ Nothing here imports torch: learners drive by `racing_env.drivers.policy`.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,31 @@ def record_episodes(
     policy: who drives; None for the expert. The labels are the expert's in either case.
     Raises ChildProcessError if a worker process dies.
     """
+    for driven in record_beside(bank, names, task, seeds, workers, policy, wait=True):
+        assert driven is not None  # as it was waited for
+        yield driven
+
+
+def record_beside(
+    bank: CircuitBank,
+    names: Sequence[str],
+    task: Task,
+    seeds: Sequence[np.random.SeedSequence],
+    workers: Workers,
+    policy: Policy | None = None,
+    wait: bool = False,
+) -> Generator[tuple[Episode, float] | None, None, None]:
+    """The same beside other work: without waiting, None where the next is not there yet."""
     if not seeds:
         return
     compile_kernels(bank, names, task)
     groups = [seeds[i : i + EPISODES_AT_ONCE] for i in range(0, len(seeds), EPISODES_AT_ONCE)]
     with workers.pool(_start_worker, (bank, names, task, policy), at_most=len(groups)) as pool:
-        for episodes, busy_s in pool.imap(_record, groups):
+        for group in pool.imap(_record, groups, wait):
+            if group is None:
+                yield None
+                continue
+            episodes, busy_s = group
             yield from ((episode, busy_s / len(episodes)) for episode in episodes)
 
 

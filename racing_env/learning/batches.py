@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ class Slots(Dataset["Batch | Filled"]):
     be filled again once the next fetch is asked for.
     """
 
-    def __init__(self, dataset: Demonstrations, rows: int, count: int):
+    def __init__(self, dataset: Demonstrations, rows: int, count: int, workers: int):
         self.dataset, self.number = dataset, next(_numbers)
+        self.workers_cpu_s = torch.zeros(workers, dtype=torch.float64).share_memory_()
         self.observations = torch.empty(count, rows, len(dataset.signs)).share_memory_()
         self.actions = torch.empty(count, rows, 2).share_memory_()
         _open_slots[self.number] = self
@@ -128,8 +130,10 @@ class Slots(Dataset["Batch | Filled"]):
         slot, rows = fetch
         observations, actions = self.look(slot, len(rows))
         self.dataset.read(rows, observations.numpy(), actions.numpy())
-        if get_worker_info() is None:
+        worker = get_worker_info()
+        if worker is None:
             return observations, actions
+        self.workers_cpu_s[worker.id] = time.process_time()
         return Filled(self.number, slot, len(rows))
 
     def look(self, slot: int, rows: int) -> Batch:
@@ -187,8 +191,9 @@ class BatchLoader:
         rows = RowSampler(len(dataset), BATCHES_PER_FETCH * batch_size, seed)
         # those that are on their way, and the one that the learner looks at
         slots = FETCHES_PER_WORKER * workers + 1
+        self.slots = Slots(dataset, min(rows.at_a_time, dataset.steps), slots, workers)
         self.fetches: DataLoader[Any] = DataLoader(
-            Slots(dataset, min(rows.at_a_time, dataset.steps), slots),
+            self.slots,
             sampler=SlotSampler(rows, slots),
             batch_size=None,  # the sampler hands out many rows at a time
             num_workers=workers,
@@ -198,6 +203,11 @@ class BatchLoader:
             multiprocessing_context=worker_context(__name__) if workers > 0 else None,
             worker_init_fn=_start_worker,
         )
+
+    @property
+    def workers_cpu_s(self) -> float:
+        """CPU time that the workers have used."""
+        return float(self.slots.workers_cpu_s.sum())
 
     def __iter__(self) -> Iterator[Batch]:
         try:

@@ -26,12 +26,14 @@ def test_speed_up_is_over_the_first_count():
 def test_scaling_runs(tmp_path):
     picture = tmp_path / "scaling.png"
     results, said = measured(
-        tmp_path, "scaling", "--only", "demonstrations", "rl", "--up-to", 1, "--repeats", 1,
-        "--episodes", 4, "--timesteps", 20_480, "--plot", picture,
+        tmp_path, "scaling", "--only", "demonstrations", "cloning", "rl", "--up-to", 1,
+        "--repeats", 1, "--episodes", 4, "--cloning-epochs", 1, "--timesteps", 20_480,
+        "--plot", picture,
     )  # fmt: skip
     for name in ("demonstrations", "rl"):
         (case,) = results[name]
         assert case["workers"] == case["speed_up"] == 1
         assert case["per_s"] > 0 and case["tree_mb"] > case["worker_mb"] > 0
+    assert all(case["wall_s"] > 0 for case in results["cloning"].values())
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert scaling.tables(results) in said

@@ -19,7 +19,7 @@ def test_speed_ups_follow_from_what_is_done_alone():
     found = shares.predicted(results)
     assert (found["rl"][8], found["rl"][16], found["rl"][64]) == (4.0, 5.0, 5.0)
     assert (found["demonstrations"][8], found["demonstrations"][64]) == (8.0, 10.0)
-    assert found["bc"][2] == pytest.approx(100 / 75)
+    assert found["bc"] == dict.fromkeys((2, 4, 8, 16, 64), 2.0)  # the learner waits for nobody
 
 
 @pytest.mark.parametrize("benchmark", [learning, rendering, shares, throughput])

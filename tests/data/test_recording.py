@@ -7,7 +7,7 @@ from jobs import die_with_three
 from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS, shapes
-from racing_env.data.recording import record_episodes, record_together
+from racing_env.data.recording import record_beside, record_episodes, record_together
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
@@ -139,6 +139,12 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
     for episode in laps:
         assert episode.facts["laps"] == 1 and episode.facts["lap_time_s"] > 10.0
         assert episode.arrays["truncations"][-1] and not episode.arrays["terminations"].any()
+
+
+def test_beside_other_work_the_episodes_are_the_same(bank, learner):
+    came = list(record_beside(bank, NAMES, TASK, seeds(5), LocalWorkers(1), learner))
+    assert came[0] is None  # nobody can have driven yet
+    assert_same([told[0] for told in came if told], record(bank, learner))
 
 
 def test_dead_worker_is_reported(bank, monkeypatch):

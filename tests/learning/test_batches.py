@@ -165,7 +165,9 @@ def test_loader_in_the_main_process(folders, batches):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_loader_is_the_same_for_every_number_of_workers(folders, batches, workers):
-    found = two_epochs(loader_of(folders, workers))
+    loader = loader_of(folders, workers)
+    found = two_epochs(loader)
+    assert loader.workers_cpu_s > 0.0
     assert len(found) == len(batches)
     for ours, wanted in zip(found, batches, strict=True):
         assert torch.equal(ours[0], wanted[0]) and torch.equal(ours[1], wanted[1])

@@ -1,10 +1,9 @@
 """A circuit: a track with its racing line and speed profile, prepared once and cached on disk."""
 
 import hashlib
-import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ import numpy as np
 from racing_env.car.scales import scales_of
 from racing_env.car.speed_profile import profile_time, speed_profile
 from racing_env.car.vehicle import Vehicle
-from racing_env.common.files import replaced_atomically, user_cache
 from racing_env.common.kernel_cache import sources_digest
-from racing_env.tracks.geometry import Track, mirror_track
+from racing_env.tracks.array_cache import Arrays, cached_arrays
+from racing_env.tracks.geometry import TRACK_ARRAYS, Track, mirror_track
 from racing_env.tracks.line_geometry import line_geometry
 from racing_env.tracks.racing_line import racing_line
 
 LINE_MARGIN_M = 0.5  # between the border and the car on its line; another's goes with its width
-TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
 LINE_ARRAYS = (
     "line_offset_m",
     "line_heading_rad",
@@ -60,25 +58,17 @@ class Circuit:
 def prepare_circuit(track: Track, vehicle: Vehicle, cache_dir: str | Path | None = None) -> Circuit:
     """Racing line and speed profile of a track, from the cache where it has them.
 
-    The cache is keyed by content: track, vehicle, and the sources of line and profile. Any number
-    of processes may share one. A damaged file is replaced; where none can be written, a warning
-    says so and the work goes on without.
+    The cache is keyed by content: track, vehicle, and the sources of line and profile. See
+    `cached_arrays`.
     """
-    folder = Path(cache_dir) if cache_dir is not None else user_cache()
-    path = folder / f"{_content_key(track, vehicle)}.npz"
-    circuit = _load(path, track, vehicle)
-    if circuit is None:
-        circuit = _compute(track, vehicle)
-        try:
-            _save(path, circuit)
-        except OSError as error:
-            warnings.warn(
-                f"racing lines are not cached in {folder}: {error.strerror or error}; "
-                "set RACING_ENV_CACHE to a folder that can be written",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-    return circuit
+    arrays = cached_arrays(
+        _content_key(track, vehicle),
+        partial(_compute, track, vehicle),
+        partial(_is_line, track.x_m.shape),
+        cache_dir,
+    )
+    line = {name: arrays[name] for name in LINE_ARRAYS}
+    return Circuit(track, vehicle, **line, lap_time_s=float(arrays["lap_time_s"]))
 
 
 def circuits_content(circuits: Sequence[Circuit]) -> list[dict[str, Any]]:
@@ -113,9 +103,20 @@ def mirror_circuit(circuit: Circuit) -> Circuit:
     )
 
 
-def _compute(track: Track, vehicle: Vehicle) -> Circuit:
+def _compute(track: Track, vehicle: Vehicle) -> Arrays:
     margin_m = LINE_MARGIN_M * scales_of(vehicle).width
-    return circuit_on_line(track, vehicle, racing_line(track, vehicle, margin_m))
+    circuit = circuit_on_line(track, vehicle, racing_line(track, vehicle, margin_m))
+    arrays = {name: getattr(circuit, name) for name in LINE_ARRAYS}
+    return {**arrays, "lap_time_s": np.array(circuit.lap_time_s)}
+
+
+def _is_line(shape: tuple[int, ...], arrays: Arrays) -> bool:
+    """Whether arrays are those of a line and profile on a track whose arrays are of this shape."""
+    if arrays.keys() != {*LINE_ARRAYS, "lap_time_s"} or arrays["lap_time_s"].shape != ():
+        return False
+    return float(arrays["lap_time_s"]) > 0.0 and all(
+        arrays[name].shape == shape for name in LINE_ARRAYS
+    )
 
 
 def circuit_on_line(track: Track, vehicle: Vehicle, offset_m: np.ndarray) -> Circuit:
@@ -136,29 +137,3 @@ def _content_key(track: Track, vehicle: Vehicle) -> str:
     for name in TRACK_ARRAYS:
         digest.update(np.ascontiguousarray(getattr(track, name), dtype=np.float64).tobytes())
     return digest.hexdigest()
-
-
-def _save(path: Path, circuit: Circuit) -> None:
-    arrays = {name: getattr(circuit, name) for name in LINE_ARRAYS}
-    with replaced_atomically(path) as temporary:
-        np.savez(temporary, **arrays, lap_time_s=np.float64(circuit.lap_time_s))
-
-
-def _load(path: Path, track: Track, vehicle: Vehicle) -> Circuit | None:
-    """The cached circuit, or None where there is none that can be used."""
-    shape = np.shape(track.x_m)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in LINE_ARRAYS}
-            lap_time_s = float(archive["lap_time_s"])
-    except Exception:  # a damaged archive raises anything, down to tokenize.TokenError
-        return None
-    if (
-        any(
-            array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all()
-            for array in arrays.values()
-        )
-        or not 0.0 < lap_time_s < math.inf
-    ):
-        return None
-    return Circuit(track=track, vehicle=vehicle, lap_time_s=lap_time_s, **arrays)

@@ -61,9 +61,7 @@ def generate_track(
     """
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     rng = np.random.default_rng(sequence)
-    if name is None:
-        label = (sequence.entropy, *sequence.spawn_key)
-        name = "-".join(["random", *(str(part) for part in label)])
+    name = random_name(sequence) if name is None else name
     kinds = kinds_for(vehicle)
     for number in rng.permutation(len(kinds)):
         for _ in range(CANDIDATES_MAX):
@@ -72,6 +70,11 @@ def generate_track(
             if track is not None and looks_real(track, kind):
                 return track
     raise InputError(no_circuit(vehicle, kinds))
+
+
+def random_name(seed: np.random.SeedSequence) -> str:
+    """What a circuit of this seed is called."""
+    return "-".join(["random", *(str(part) for part in (seed.entropy, *seed.spawn_key))])
 
 
 def _of_one_width(rng: np.random.Generator, kind: CircuitKind) -> CircuitKind:

@@ -8,6 +8,8 @@ from scipy.interpolate import CubicSpline
 
 from racing_env.car.scales import Scales
 
+TRACK_ARRAYS = ("x_m", "y_m", "psi_rad", "kappa_radpm", "width_right_m", "width_left_m")
+
 # For the reference car; another's are scaled with its length.
 STATION_M = 1.0  # about what stations are apart
 SMOOTHING_WAVELENGTH_M = 25.0  # ripples of this length are halved, shorter ones vanish

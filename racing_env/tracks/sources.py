@@ -15,8 +15,9 @@ from racing_env.common.workers import Workers, worker_context
 from racing_env.tracks.circuit import Circuit, prepare_circuit
 from racing_env.tracks.circuit_kind import kinds_for
 from racing_env.tracks.feasibility import passable
-from racing_env.tracks.generator import BUILT_IN, built_in_track, generate_track
+from racing_env.tracks.generator import BUILT_IN, built_in_track
 from racing_env.tracks.geometry import Track
+from racing_env.tracks.random_track import random_track
 from racing_env.tracks.reader import YAML_SUFFIXES, is_map, is_race_line, read_track
 
 RANDOM_COUNT_MAX = 10_000
@@ -124,6 +125,6 @@ def _random_tracks(spec: str, vehicle: Vehicle) -> list[TrackMaker]:
     kinds_for(vehicle)  # refuses a car for which there are none
     seed = np.random.SeedSequence(int(match[1] or 0))
     return [
-        TrackMaker(f"{spec}, number {i + 1}", partial(generate_track, child, vehicle))
+        TrackMaker(f"{spec}, number {i + 1}", partial(random_track, child, vehicle))
         for i, child in enumerate(seed.spawn(count))
     ]

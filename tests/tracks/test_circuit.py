@@ -92,17 +92,32 @@ def test_another_vehicle_or_track_is_another_entry(tmp_path: Path) -> None:
     assert weak.lap_time_s > prepare_circuit(make_track(), RACECAR, cache_dir=tmp_path).lap_time_s
 
 
-SOURCES = "from racing_env.tracks.circuit import SOURCES; print(SOURCES)"
-
-
-def test_changed_constants_are_other_entries(tmp_path: Path) -> None:
-    """Those of the line's optimiser and of the profile, which no track and no car tells."""
+@pytest.mark.parametrize(
+    ("module", "constants"),
+    [
+        ("circuit", {"tracks/racing_line.py": "BUILD_UP_S",
+                     "tracks/minimum_curvature.py": "TOLERANCE",
+                     "tracks/line_geometry.py": "MIN_STRETCH", "tracks/circuit.py": "LINE_MARGIN_M",
+                     "car/speed_profile.py": "LATERAL_POINTS",
+                     "car/similarity.py": "REFERENCE_FRICTION"}),
+        ("random_track", {"tracks/generator.py": "CANDIDATES_MAX",
+                          "tracks/geometry.py": "STATION_M", "tracks/polygon.py": "CELLS_MAX",
+                          "tracks/circuit_kind.py": "WIDTH_OVER_CAR"}),
+    ],
+)  # fmt: skip
+def test_changed_constants_are_other_entries(
+    tmp_path: Path, module: str, constants: dict[str, str]
+) -> None:
+    """Those of the line's optimiser, of the profile and of the generator, which no track and no car
+    tells.
+    """
     shutil.copytree(ROOT / "racing_env", tmp_path / "racing_env",
                     ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
 
     def sources() -> str:
+        program = f"from racing_env.tracks.{module} import SOURCES; print(SOURCES)"
         return subprocess.run(
-            [sys.executable, "-c", SOURCES],
+            [sys.executable, "-c", program],
             cwd=tmp_path,
             text=True,
             capture_output=True,
@@ -110,20 +125,13 @@ def test_changed_constants_are_other_entries(tmp_path: Path) -> None:
         ).stdout
 
     found = [sources()]
-    for source, constant in (
-        ("tracks/racing_line.py", "BUILD_UP_S"),
-        ("tracks/minimum_curvature.py", "TOLERANCE"),
-        ("tracks/line_geometry.py", "MIN_STRETCH"),
-        ("tracks/circuit.py", "LINE_MARGIN_M"),
-        ("car/speed_profile.py", "LATERAL_POINTS"),
-        ("car/similarity.py", "REFERENCE_FRICTION"),
-    ):
+    for source, constant in constants.items():
         path = tmp_path / "racing_env" / source
         text = path.read_text()
         assert f"\n{constant} = " in text
         path.write_text(text.replace(f"\n{constant} = ", f"\n{constant} = 2 * "))
         found.append(sources())
-    assert len(set(found)) == 7
+    assert len(set(found)) == 1 + len(constants)
 
 
 def test_content_tells_circuits_apart(prepared: tuple[Circuit, bytes]) -> None:

@@ -24,10 +24,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared ou
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_csv, write_json
+from racing_env.common.workers import worker_context
 
 DAGGER_EPISODES = 24  # a round
 DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
-WAIT_S = 0.01  # between looks at drives that are waited for
 
 
 def arguments() -> argparse.Namespace:
@@ -65,6 +65,12 @@ def main() -> None:
 
 def train(args: argparse.Namespace) -> None:
     with cli.interrupts_held():
+        # torch once, shared by the workers of all rounds, and loaded beside this process's own
+        worker_context(
+            "racing_env.tracks.sources",
+            "racing_env.learning.batches",
+            "racing_env.data.recording",
+        )
         import numpy as np
         import torch
 
@@ -75,10 +81,9 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.content import refuse_difference
         from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
-        from racing_env.common.workers import worker_context
         from racing_env.data.dataset import read_dataset
         from racing_env.data.dataset_writer import DatasetWriter, Origin
-        from racing_env.data.recording import record_beside
+        from racing_env.data.recording import Drives, record_beside
         from racing_env.drivers.policy import Policy, save_policy
         from racing_env.laps.races import flying_laps_s
         from racing_env.learning import cloning
@@ -111,12 +116,6 @@ def train(args: argparse.Namespace) -> None:
     vehicle, layout = data.vehicle, data.layout
     cores = cli.available_cores()
     workers = cores // 2 if args.workers is None else args.workers
-    # torch once, shared by the workers of all rounds
-    worker_context(
-        "racing_env.tracks.sources",
-        "racing_env.learning.batches",
-        "racing_env.data.recording",
-    )
     announce_compiling(CAR)
     drivers = open_workers(
         args.cluster, args.drive_workers or (max(cores - 1, 1) if workers else 1)
@@ -177,20 +176,7 @@ def train(args: argparse.Namespace) -> None:
                 f"{max(best[0], 0)}/{len(judges)} laps",
                 refresh=False,
             )
-            drive_on()
-
-        def drive_on(wait: bool = False) -> None:
-            """Take what has been driven meanwhile; with `wait` all that is to be driven."""
-            nonlocal workers_busy_s
-            for driven in driving:
-                if driven is not None:
-                    writer.add(driven[0])
-                    workers_busy_s += driven[1]
-                elif wait:
-                    time.sleep(WAIT_S)
-                else:
-                    return
-            writer.flush()
+            drives.take()
 
         for round_number in range(first_round, rounds):
             # -------- drive, beside the learning: the clone so far at the wheel, the expert labels
@@ -200,13 +186,12 @@ def train(args: argparse.Namespace) -> None:
             writer = DatasetWriter(
                 out / f"dagger-{round_number:02d}", origin, resume=round_number == first_round
             )
-            drives = 0 < round_number < rounds - 1 and writer.episodes == 0
-            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(
-                DAGGER_EPISODES * drives
-            )
+            some = 0 < round_number < rounds - 1 and writer.episodes == 0
+            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES * some)
             clone = policy_from_layers(linear_layers(network), nobody)
-            with closing(record_beside(bank, names, task, seeds, drivers, clone)) as driving:
-                drive_on(wait=workers == 0)
+            episodes = record_beside(bank, names, task, seeds, drivers, clone)
+            with closing(Drives(episodes, writer)) as drives:
+                drives.take(wait=workers == 0)
 
                 # -------- learn
                 train = Demonstrations(folders, validation=False, seed=args.seed)
@@ -242,7 +227,8 @@ def train(args: argparse.Namespace) -> None:
                 if (finished, -ratio) >= best:  # the later one, of several that finish nowhere
                     best = (finished, -ratio)
                     save_policy(policy, out / "policy.safetensors")
-                drive_on(wait=True)
+                drives.take(wait=True)
+                workers_busy_s += drives.busy_s
             curve.append(
                 {
                     "round": round_number,

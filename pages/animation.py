@@ -1,6 +1,6 @@
 """The README's animation: drivers racing each other through some corners of a generated circuit.
 
-    python -m pages.animation --driver expert policies/racecar.safetensors
+    python -m pages.animation
 
 Each drives its best flying lap, as `evaluate.py --video` shows it; the fastest is followed. Needs
 pip install -r requirements-render.txt.

@@ -6,7 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from racing_env.car.conditions import LIMITS, NOMINAL, Conditions, ranges_for
+from racing_env.car.conditions import NOMINAL, Conditions, refuse_impossible
 from racing_env.car.vehicle import Vehicle
 from racing_env.common.errors import InputError, shown
 from racing_env.tracks.circuit import Circuit, prepare_circuit
@@ -67,11 +67,7 @@ def checked_conditions(given: Any, vehicle: Vehicle) -> Conditions:
         raise InputError(
             f"conditions: {shown(unknown[0])} is unknown; names are {', '.join(Conditions._fields)}"
         )
-    limits = ranges_for(LIMITS, vehicle)._asdict()
     for name, value in given.items():
-        least, most, _ = limits[name]
-        if not (is_number(value) and least <= value <= most):
-            raise InputError(
-                f"conditions: {name} {shown(value)}: a number from {least:g} to {most:g} is needed"
-            )
+        number = value if is_number(value) else math.nan
+        refuse_impossible(name, number, vehicle, f"conditions: {name} {shown(value)}")
     return NOMINAL._replace(**{name: float(value) for name, value in given.items()})

@@ -155,7 +155,7 @@ def test_options_track_is_for_one_episode(club):
     ({"conditions": {"mass": True}}, "mass True: a number"),
     ({"conditions": {"noise": float("nan")}}, "noise nan: a number"),
     ({"conditions": {"noise": 10**400}}, "noise "),
-    ({"conditions": Conditions(delay_s=0.2)}, "delay_s 0.2: a number from 0 to 0.15"),
+    ({"conditions": Conditions(delay_s=0.2)}, "a number from 0 to 0.15 (three control steps"),
 ])  # fmt: skip
 def test_bad_options_are_named(club, options, message):
     with pytest.raises(InputError) as raised:

@@ -207,17 +207,20 @@ def read_conditions(text: str, vehicle: Vehicle) -> Conditions:
 
 
 def _number(name: str, text: str, vehicle: Vehicle) -> float:
-    least, most, _ = getattr(ranges_for(LIMITS, vehicle), name)
     try:
         value = float(text)
     except ValueError:
         value = np.nan
-    if not least <= value <= most:
-        raise InputError(
-            f"--condition {name}={shown(text)}: a number from {least:g} to {most:g}"
-            f"{' (three control steps of this car)' if name == 'delay_s' else ''} is needed"
-        )
+    refuse_impossible(name, value, vehicle, f"--condition {name}={shown(text)}")
     return value
+
+
+def refuse_impossible(name: str, value: float, vehicle: Vehicle, given: str) -> None:
+    """Raise InputError for a condition beyond `LIMITS`, or NaN; it begins with what was given."""
+    least, most, _ = getattr(ranges_for(LIMITS, vehicle), name)
+    if not least <= value <= most:
+        steps = " (three control steps of this car)" if name == "delay_s" else ""
+        raise InputError(f"{given}: a number from {least:g} to {most:g}{steps} is needed")
 
 
 def differences(conditions: Conditions) -> dict[str, float]:

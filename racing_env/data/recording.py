@@ -12,7 +12,7 @@ import numpy as np
 
 from racing_env.car.dynamics import VX
 from racing_env.common.workers import Workers
-from racing_env.data.dataset_writer import Episode
+from racing_env.data.dataset_writer import DatasetWriter, Episode
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.motion import END_NAMES, ON_TRACK, CarTable
@@ -32,6 +32,7 @@ PUSH_PEDALS = 0.3
 # Driven in one simulator, whose calls cost as much for three cars as for one. The same number
 # whatever the workers are: a policy's sums are rounded by the number of rows.
 EPISODES_AT_ONCE = 3
+WAIT_S = 0.01  # between looks at drives that are waited for
 
 
 class _WorkerState:
@@ -101,6 +102,36 @@ def record_beside(
                 continue
             episodes, busy_s = group
             yield from ((episode, busy_s / len(episodes)) for episode in episodes)
+
+
+class Drives:
+    """Episodes from `record_beside` that become a data set while this process does other work.
+
+    busy_s: of the workers, for those that have been taken.
+    """
+
+    def __init__(
+        self, episodes: Generator[tuple[Episode, float] | None, None, None], writer: DatasetWriter
+    ):
+        self._episodes, self._writer, self.busy_s = episodes, writer, 0.0
+
+    def take(self, wait: bool = False) -> None:
+        """Take what has been driven since, or wait for all that is to be driven; the last one
+        completes the data set.
+        """
+        for driven in self._episodes:
+            if driven is not None:
+                self._writer.add(driven[0])
+                self.busy_s += driven[1]
+            elif wait:
+                time.sleep(WAIT_S)
+            else:
+                return
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the workers."""
+        self._episodes.close()
 
 
 def _record(seeds: Sequence[np.random.SeedSequence]) -> tuple[list[Episode], float]:

@@ -1,3 +1,6 @@
+import multiprocessing
+from contextlib import closing
+
 import numpy as np
 import pytest
 from cars import RACECAR, circuit_named, scaled, simulator_on
@@ -6,14 +9,16 @@ from jobs import die_with_three
 
 from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
-from racing_env.data.dataset import FIELDS, shapes
-from racing_env.data.recording import record_beside, record_episodes, record_together
+from racing_env.data.dataset import FIELDS, read_dataset, shapes
+from racing_env.data.dataset_writer import DatasetWriter, Origin
+from racing_env.data.recording import Drives, record_beside, record_episodes, record_together
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.starts import draw_start
 from racing_env.simulation.task import demonstration_task, racing_task
 from racing_env.tracks.bank import pack_circuits
+from racing_env.tracks.circuit import circuits_content
 
 NAMES = ["club", "oval"]
 LIMIT_S = 6.0
@@ -145,6 +150,21 @@ def test_beside_other_work_the_episodes_are_the_same(bank, learner):
     came = list(record_beside(bank, NAMES, TASK, seeds(5), LocalWorkers(1), learner))
     assert came[0] is None  # nobody can have driven yet
     assert_same([told[0] for told in came if told], record(bank, learner))
+
+
+def test_drives_beside_other_work_become_a_data_set(bank, learner, tmp_path):
+    content = circuits_content([circuit_named(name) for name in NAMES])
+    writer = DatasetWriter(tmp_path / "data", Origin({}, NAMES, content, RACECAR, TASK))
+    episodes = record_beside(bank, NAMES, TASK, seeds(5), LocalWorkers(1), learner)
+    with closing(Drives(episodes, writer)) as drives:
+        drives.take()
+        assert writer.episodes == 0  # nobody can have driven yet
+        drives.take(wait=True)
+    assert writer.episodes == 5 and drives.busy_s > 0.0
+    (arrays,) = read_dataset(tmp_path / "data").shards()
+    wanted = np.concatenate([each.arrays["rewards"] for each in record(bank, learner)])
+    np.testing.assert_array_equal(arrays["rewards"], wanted)
+    assert not multiprocessing.active_children()
 
 
 def test_dead_worker_is_reported(bank, monkeypatch):

@@ -76,8 +76,8 @@ fi
 
 # ---- Workers: counted before any thread limit is set, lowered to what the machine holds ----------
 # Each stage's main process, and each of its workers: no less than in benchmarks/results/memory*.json
-demo_base_mb=500 bc_base_mb=1100 rl_base_mb=1600
-demo_mb=110 bc_mb=250 rl_mb=200
+demo_base_mb=500 bc_base_mb=900 rl_base_mb=1600
+demo_mb=110 bc_mb=120 rl_mb=200
 ahead_mb=550 # of what prepares for reinforcement learning, beside the largest of them
 base_files=128 worker_files=32 # main process, each worker
 

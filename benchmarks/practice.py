@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.markdown import table
-from benchmarks.measuring import DRIVER, run_command, script, write_results
+from benchmarks.measuring import DRIVER, ROOT, run_command, script, write_results
 from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
 from racing_env.laps.run_table import duration
@@ -33,9 +33,14 @@ def practised(circuit: Path, reference: Path | None, out: Path) -> dict[str, Any
     return {
         "circuit": circuit.stem,
         "wall_s": read_json(learnt / "summary.json")["wall_s"],
-        "before": before,
-        "after": after,
+        "before": _without_root(before),
+        "after": _without_root(after),
     }
+
+
+def _without_root(laps: dict[str, Any]) -> dict[str, Any]:
+    """As they were driven in any checkout."""
+    return laps | {"driver": laps["driver"].removeprefix(f"{ROOT}/")}
 
 
 def practice_table(cases: Sequence[dict[str, Any]]) -> str:

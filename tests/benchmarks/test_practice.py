@@ -1,10 +1,12 @@
 import json
 
 from benchmarks import practice
+from benchmarks.measuring import ROOT
 
 
 def laps(ratio: float | None) -> dict[str, object]:
-    return {"finished": ratio is not None, "ratio": ratio, "end": "off_track"}
+    driver = str(ROOT / "policies/some.safetensors")
+    return {"driver": driver, "finished": ratio is not None, "ratio": ratio, "end": "off_track"}
 
 
 def case(name: str, before: float | None, after: float) -> dict[str, object]:
@@ -25,3 +27,4 @@ def test_what_is_there_is_not_done_again(tmp_path, monkeypatch):
     found = practice.practised(tmp_path / "mine.csv", None, tmp_path)
     assert found["circuit"] == "mine" and found["wall_s"] == 61.5
     assert found["after"]["ratio"] == 1.01
+    assert found["before"]["driver"] == "policies/some.safetensors"

@@ -7,8 +7,8 @@ A clone of a fixed data set alone is led by its small errors to places where no 
 been, and does not know what to do there. So while it learns, the clone that it was before drives
 (DAgger: Ross, Gordon, Bagnell, "A reduction of imitation learning and structured prediction to
 no-regret online learning", AISTATS 2011); what the expert would have done there joins the data of
-the next round. The best policy by laps finished on circuits not trained on, then by lap time, is
-kept in OUT/policy.safetensors.
+the next round. The policy that finishes most laps on circuits not trained on, the latest of
+several, is kept in OUT/policy.safetensors.
 """
 
 import argparse
@@ -149,7 +149,6 @@ def train(args: argparse.Namespace) -> None:
         "rounds": rounds, "judges": circuits_content(judges), "demonstrations": data.digest()
     }  # fmt: skip
     curve: list[dict[str, float]] = []
-    best = (-1, -math.inf)  # circuits finished, minus the mean of lap / profile
     first_round, earlier_s = 0, 0.0
     if checkpoint.exists():
         saved = load_checkpoint(checkpoint, settings, device)
@@ -160,7 +159,7 @@ def train(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{checkpoint}: is of another version of this program; use another --out"
             ) from None
-        curve, best, first_round = saved["curve"], tuple(saved["best"]), saved["round"] + 1
+        curve, first_round = saved["curve"], saved["round"] + 1
         earlier_s = curve[-1]["wall_s"]
     write_run_record(out, args)
 
@@ -171,9 +170,10 @@ def train(args: argparse.Namespace) -> None:
 
         def show(losses: cloning.Losses) -> None:
             bar.update()
+            finished = cloning.kept_round(curve)["finished"] if curve else 0
             bar.set_postfix_str(
                 f"loss {losses.train:.4f}, held out {losses.validation:.4f}, "
-                f"{max(best[0], 0)}/{len(judges)} laps",
+                f"{finished}/{len(judges)} laps",
                 refresh=False,
             )
             drives.take()
@@ -224,9 +224,6 @@ def train(args: argparse.Namespace) -> None:
                 laps_s = flying_laps_s(judge_bank, nominal, policy, range(len(judges)))
                 finished = int(np.isfinite(laps_s).sum())
                 ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
-                if (finished, -ratio) >= best:  # the later one, of several that finish nowhere
-                    best = (finished, -ratio)
-                    save_policy(policy, out / "policy.safetensors")
                 drives.take(wait=True)
                 workers_busy_s += drives.busy_s
             curve.append(
@@ -241,6 +238,8 @@ def train(args: argparse.Namespace) -> None:
                     "lap_ratio": ratio,
                 }
             )
+            if cloning.kept_round(curve) is curve[-1]:
+                save_policy(policy, out / "policy.safetensors")
             write_csv(out / "curve.csv", curve)
             save_checkpoint(
                 checkpoint,
@@ -249,13 +248,13 @@ def train(args: argparse.Namespace) -> None:
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "curve": curve,
-                    "best": list(best),
                     "settings": settings,
                 },
             )
 
     # ---------------------------------------------------------------- report
     show_rounds(curve)
+    kept = cloning.kept_round(curve)
     running_s = time.perf_counter() - started
     busy_s = time.process_time() + workers_busy_s
     write_json(
@@ -269,9 +268,9 @@ def train(args: argparse.Namespace) -> None:
             "workers_busy_s": workers_busy_s,
             "speed_up": busy_s / running_s,
             "examples_per_s": examples / learning_s if learning_s else None,
-            "laps_finished": int(best[0]),
+            "laps_finished": kept["finished"],
             "circuits": len(judges),
-            "lap_ratio": -best[1] if best[0] > 0 else None,
+            "lap_ratio": kept["lap_ratio"] if kept["finished"] else None,
         },
     )
 

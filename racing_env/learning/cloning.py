@@ -1,8 +1,11 @@
-"""Behaviour cloning: epochs of training on what the expert did, until it no longer helps."""
+"""Behaviour cloning: epochs of training on what the expert did, until it no longer helps; and which
+of several clones is the best.
+"""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -89,3 +92,12 @@ def _mean_loss(gradient: ErrorGradient, batches: BatchLoader, otherwise: float) 
     """Of all examples, each counting the same; `otherwise` if there is none."""
     losses = [gradient.errors(batch).square().mean(dim=1) for batch in batches]
     return float(torch.cat(losses).mean()) if losses else otherwise
+
+
+def kept_round(curve: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The row of the round whose clone is the best: of most laps finished, the last of several.
+
+    Not the fastest of them: a clone's pace is that of its teacher, and what reinforcement learning
+    makes of a clone of the first round is slower (docs/recipe.md).
+    """
+    return max(reversed(curve), key=itemgetter("finished"))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from racing_env.learning.cloning import ACTION_SCALE, LEARNING_RATE, PATIENCE, adam, fit
+from racing_env.learning.cloning import (
+    ACTION_SCALE,
+    LEARNING_RATE,
+    PATIENCE,
+    adam,
+    fit,
+    kept_round,
+)
 from racing_env.learning.network import policy_network
 from racing_env.simulation.layouts.line_preview import LAYOUT
 
@@ -75,3 +82,14 @@ def test_a_loss_that_is_not_finite_ends_it(network):
     with pytest.raises(FloatingPointError, match="not finite from epoch 3 on"):
         fit(network, adam(network), Batches((seen, actions * math.nan)), Batches(), range(2, 4), 4,
             lambda _: None)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("finished", "kept"),
+    [((19, 17, 19, 19), 3), ((19, 20, 19), 1), ((0, 0, 0), 2), ((5,), 0)],
+)
+def test_the_last_clone_of_those_with_most_laps_is_kept_however_fast(finished, kept):
+    """A raw clone of the first round once was, which had the same laps and was 0.3 % faster."""
+    curve = [{"round": i, "finished": laps, "lap_ratio": 1.1 + 0.01 * i}
+             for i, laps in enumerate(finished)]  # fmt: skip
+    assert kept_round(curve) is curve[kept]

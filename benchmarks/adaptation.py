@@ -53,7 +53,7 @@ VARIANTS: Mapping[str, Change | None] = {
         "return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)",
         "return np.float32(1.0)",
     ),
-    "without caution": Change(ADAPTATION, "CAUTION = 1.5", "CAUTION = 0.0"),
+    "without caution": Change(ADAPTATION, "CAUTION = 1.75, 2.25", "CAUTION = 0.0, 0.0"),
     "without the actions on their way": Change(
         ADAPTATION,
         "            action = np.float32(asked[age, i])\n",

@@ -19,7 +19,6 @@ from racing_env.simulation.adaptation import (
     AX,
     AY,
     BRAKE,
-    CAUTION,
     CHANGE_GAIN,
     COUNT,
     DELAY,
@@ -197,7 +196,7 @@ def guessed_profile(
     adaptation: Adaptation, observations: np.ndarray, guess: np.ndarray, deviation: np.ndarray
 ) -> np.ndarray:
     """(n, p): the profile's speeds less the car's own, as they are seen, of the guessed grip."""
-    careful = guess[:, FRICTION, None] - CAUTION * deviation[:, FRICTION, None]
+    careful = guess[:, FRICTION, None] - adaptation.caution * deviation[:, FRICTION, None]
     careful = np.minimum(np.maximum(careful, -GRIP_REACH), GRIP_REACH)
     factor = np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
     own_speed = adaptation.speeds * observations[:, adaptation.evidence[0], None]

@@ -23,7 +23,6 @@ from racing_env.simulation.adaptation import (
     AX,
     AY,
     BRAKE,
-    CAUTION,
     CHANGE_GAIN,
     DELAY,
     DRIVE,
@@ -188,7 +187,7 @@ def _add_profile(graph: Graph, adaptation: Adaptation, seen: str, size: int) -> 
     speeds[adaptation.profile] = adaptation.speeds
     node("Gather", ["guess", np.array([FRICTION])], "guessed_grip", axis=1)
     node("Gather", ["deviation", np.array([FRICTION])], "grip_deviation", axis=1)
-    node("Mul", ["grip_deviation", CAUTION], "caution")
+    node("Mul", ["grip_deviation", adaptation.caution], "caution")
     node("Sub", ["guessed_grip", "caution"], "careful_or_less")
     node("Max", ["careful_or_less", -GRIP_REACH], "careful_or_more")
     node("Min", ["careful_or_more", GRIP_REACH], "careful")

@@ -14,7 +14,12 @@ from racing_env.drivers.policy import ACTION_SIZE
 from racing_env.learning.shared_block import EPISODES_KEPT, Block
 from racing_env.learning.training_cars import TrainingCars, TrainingSettings
 from racing_env.simulation import adaptation, closed_loop
-from racing_env.simulation.adaptation import EVIDENCE_SIZES, new_adaptation, no_adaptation
+from racing_env.simulation.adaptation import (
+    EVIDENCE_SIZES,
+    LEARNING_CAUTION,
+    new_adaptation,
+    no_adaptation,
+)
 from racing_env.simulation.gradients import new_probe, state_changes
 from racing_env.simulation.perceptron import network_of, parameter_count, parameters_of
 from racing_env.tracks.bank import CircuitBank
@@ -55,7 +60,9 @@ class RolloutCars(TrainingCars):
         self.adaptation = no_adaptation()
         if self.rollouts.adapts:
             weighing = np.zeros(adaptation.parameters(), dtype=np.float32)
-            self.adaptation = new_adaptation(simulator.layout, simulator.vehicle, weighing)
+            self.adaptation = new_adaptation(
+                simulator.layout, simulator.vehicle, weighing, LEARNING_CAUTION
+            )
         self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, wide, self.rollouts.hidden)
         self.episodes = closed_loop.Episodes(
             self.steps, self.sums, self.trouble_m, simulator.memory

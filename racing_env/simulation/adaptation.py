@@ -65,10 +65,11 @@ EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he
 
 # Guesses are in halves of the range, from its middle.
 CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is seen
-FADE_STEPS = 2400.0  # after which evidence counts a third: two minutes of the reference car
+FADE_STEPS = 1200.0  # after which evidence counts a third: a minute of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
-# know yet is paid for in pace, not in laps.
-CAUTION = 1.5
+# know yet is paid for in pace, not in laps. In earnest a little more than in training, where he
+# learns to make up for it: that is a reserve which no learning spends.
+LEARNING_CAUTION, CAUTION = 1.75, 2.25
 # Of the likelihood under each step's evidence alone, beside that under all gathered. The errors of
 # steps that follow each other are alike: who weighs each as it deserves alone is too sure of many.
 ALONE_WEIGHT = 0.1
@@ -106,6 +107,7 @@ class Adaptation(NamedTuple):
     middle: np.ndarray  # (GUESSES,) float32 of the ranges; a delay's in control steps
     half: np.ndarray  # (GUESSES,) float32
     keep: float  # of the sums, from one control step to the next
+    caution: np.float32  # standard deviations
     known: Known
     network: Network  # from evidence to measurements
 
@@ -120,7 +122,9 @@ def inputs(layout: Layout, adapts: bool) -> int:
     return layout.size + (EXTRA_INPUTS if adapts else 0)
 
 
-def new_adaptation(layout: Layout, vehicle: Vehicle, flat: np.ndarray) -> Adaptation:
+def new_adaptation(
+    layout: Layout, vehicle: Vehicle, flat: np.ndarray, caution: float = CAUTION
+) -> Adaptation:
     """For a car and a layout, from the parameters (parameters(),) float32 of the network.
 
     Raises ValueError if the layout does not show what is needed.
@@ -141,6 +145,7 @@ def new_adaptation(layout: Layout, vehicle: Vehicle, flat: np.ndarray) -> Adapta
         middle=middle.astype(np.float32),
         half=half.astype(np.float32),
         keep=math.exp(-1.0 / FADE_STEPS),
+        caution=np.float32(caution),
         known=_known(layout, vehicle),
         network=network_of(flat, *EVIDENCE_SIZES),
     )
@@ -169,7 +174,7 @@ def no_adaptation() -> Adaptation:
     network = network_of(np.zeros(parameter_count(0, 1, 1), dtype=np.float32), 0, 1, 1)
     one = np.float32(1.0)
     known = Known(none, one, one, one, one, one, (one, one, one), (one, one, one), one, one)
-    return Adaptation(nowhere, nowhere, none, none, none, 1.0, known, network)
+    return Adaptation(nowhere, nowhere, none, none, none, 1.0, one, known, network)
 
 
 class Weighing(NamedTuple):
@@ -192,7 +197,7 @@ def speed_factor(guess, deviation, adaptation):
 
     Cut to a little more than the range.
     """
-    careful = guess - np.float32(CAUTION) * deviation
+    careful = guess - adaptation.caution * deviation
     careful = min(max(careful, np.float32(-GRIP_REACH)), np.float32(GRIP_REACH))
     return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
 

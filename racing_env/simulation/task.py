@@ -22,7 +22,7 @@ SPECIALIST_BORDER_SHARE, SPECIALIST_ZONE_SHARE = 0.3, 0.6  # of what training ha
 ROAD_STANDING_SHARE = 0.4  # of the episodes on any road
 # On any road a car that answers late is not caught, and runs wider than it was driven.
 ROAD_SLIP_SHARE = 5.0  # of the price of slip
-ROAD_BORDER_SHARE, ROAD_ZONE_SHARE = 1.6, 0.85
+ROAD_BORDER_SHARE, ROAD_ZONE_SHARE = 1.6, 0.9
 # A car that swings by itself, and answers late, is made to swing more and more, for longer than is
 # known ahead of an action: small swings have to cost something. Times 1 less the square of the
 # damping ratio at a speed of fast corners: to the driver of another car it costs pace.

@@ -83,7 +83,8 @@ def test_the_profile_is_that_of_the_guessed_grip():
     seen_inputs = adapted(adaptation, layers_of(adaptation), seen, memory)
     scales = start.layout.limits(RACECAR)[:, 0]
     middle, half = adaptation.middle[ad.FRICTION], adaptation.half[ad.FRICTION]
-    factor = np.sqrt(middle - half * ad.CAUTION / np.sqrt(ad.PRIOR_WEIGHT))  # nothing known yet
+    nothing_known = adaptation.caution / np.sqrt(ad.PRIOR_WEIGHT)
+    factor = np.sqrt(middle - half * nothing_known)
     names = [quantity.name for quantity in start.layout.quantities]
     for column, name in enumerate(names):
         now = seen_inputs[:, column]

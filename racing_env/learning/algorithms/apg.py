@@ -74,7 +74,7 @@ class Numbers(NamedTuple):
 NUMBERS = Numbers()
 # Under conditions that the driver is not told. Noise on the actions tells what the car answers, and
 # is missing later.
-ROAD = Numbers(timesteps=60_000_000, quiet_share=0.5)
+ROAD = Numbers(timesteps=80_000_000, quiet_share=0.5)
 # On one circuit, by a driver who is good already: he may come nearer to what it allows.
 PRACTICE = Numbers(
     timesteps=20_000_000,

@@ -12,9 +12,15 @@ from racing_env.learning.rollouts import RolloutCars, group_slices, new_cars
 from racing_env.learning.shared_block import EPISODES_KEPT, new_block
 from racing_env.learning.training_cars import RolloutSettings, TrainingCars, TrainingSettings
 from racing_env.learning.vector_env import make_vec_env, shared_out
+from racing_env.simulation.adaptation import (
+    PRIOR_WEIGHT,
+    new_adaptation,
+    parameters,
+    speed_factor,
+)
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.rewards import REWARD_TERMS
-from racing_env.simulation.task import training_task
+from racing_env.simulation.task import on_any_road, training_task
 from racing_env.tracks.bank import pack_circuits
 from racing_env.tracks.sources import load_circuits
 
@@ -76,6 +82,18 @@ def assert_same(ours, theirs) -> None:
         assert (one.usable, one.infos) == (other.usable, other.infos)
     for one, other in zip(ours[1:], theirs[1:], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_who_learns_to_adapt_is_shown_a_faster_profile_than_who_drives_in_earnest(bank):
+    """By the caution: a reserve that was there in training would be spent there."""
+    settings = TrainingSettings(on_any_road(TASK), 2, ROLLOUTS._replace(adapts=True))
+    learning = one_group(bank, 1, settings)
+    learning.block.parameters[:] = 0.0  # guesses are the middle of the ranges, and nothing is sure
+    learning.drive()
+    earnest = new_adaptation(LAYOUT, RACECAR, np.zeros(parameters(), dtype=np.float32))
+    deviation = np.float32(1.0 / np.sqrt(PRIOR_WEIGHT))
+    shown = speed_factor.py_func(np.float32(0.0), deviation, earnest)
+    assert 0.9 * learning.tape.speed_factor[0, 0] < shown < learning.tape.speed_factor[0, 0]
 
 
 @pytest.mark.parametrize("cars", [1, 3, 15, 16, 17, 31, 32, 47, 64, 100, 128, 129, 500])

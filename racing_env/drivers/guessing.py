@@ -31,7 +31,6 @@ from racing_env.simulation.adaptation import (
     LAST_ASKED,
     MEASUREMENTS,
     PRIOR_WEIGHT,
-    REACH,
     REAR_SLIP,
     SAW,
     SEEN_ANY,
@@ -41,6 +40,7 @@ from racing_env.simulation.adaptation import (
     Adaptation,
     Known,
 )
+from racing_env.simulation.information import REACH
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
 

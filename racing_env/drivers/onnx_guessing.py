@@ -35,7 +35,6 @@ from racing_env.simulation.adaptation import (
     LAST_ASKED,
     MEASUREMENTS,
     MEMORY,
-    REACH,
     REAR_SLIP,
     SAW,
     SEEN_ANY,
@@ -44,6 +43,7 @@ from racing_env.simulation.adaptation import (
     Adaptation,
     Known,
 )
+from racing_env.simulation.information import REACH
 
 PARTS = np.diff([SAW, SUMS, SEEN_ANY, LAST_ASKED, MEMORY])
 MEMORY_NAMES = (

@@ -23,6 +23,8 @@ from racing_env.simulation.adaptation import (
     SEEN_ANY,
     Weighing,
     adapt,
+)
+from racing_env.simulation.adaptation_adjoint import (
     adapt_gradient,
     add_evidence_gradient,
     likelihood_gradient,

@@ -9,12 +9,13 @@ from racing_env.car.scales import scales_of
 from racing_env.car.vehicle import GRAVITY_MPS2
 from racing_env.drivers.guessing import PLACES, adapted, gather, guesses, measured, note_actions
 from racing_env.simulation import adaptation as ad
+from racing_env.simulation.information import REACH
 from racing_env.simulation.layouts.line_preview import LAYOUT
 
 POLICY = adapting_policy()
 ADAPTATION = POLICY.adaptation
 NAMES = [quantity.name for quantity in LAYOUT.quantities]
-REACHED = (-0.9 * ad.REACH, 0.9 * ad.REACH)
+REACHED = (-0.9 * REACH, 0.9 * REACH)
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
@@ -28,7 +29,7 @@ def that_measures(h: np.ndarray, z: np.ndarray) -> Layers:
         (np.zeros((outputs, inputs), np.float32), np.zeros(outputs, np.float32))
         for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
     ]
-    layers[-1][1][:] = np.arctanh(out.ravel() / ad.REACH)
+    layers[-1][1][:] = np.arctanh(out.ravel() / REACH)
     return tuple(layers)
 
 
@@ -68,7 +69,7 @@ def test_a_guess_solves_the_normal_equations_of_all_measurements():
 @pytest.mark.parametrize("condition", range(ad.GUESSES))
 def test_one_condition_that_is_measured_has_the_posterior_in_closed_form(condition):
     """Of so many measurements h x = z of unit variance, and of the prior; of the others nothing."""
-    h, z, steps = 0.25 * ad.REACH, 0.15 * ad.REACH, 8
+    h, z, steps = 0.25 * REACH, 0.15 * REACH, 8
     rows = np.zeros((1, ad.GUESSES))
     rows[0, condition] = h
     seen, memory = random_drive(steps + 1, 1), POLICY.new_memory(1)
@@ -87,7 +88,7 @@ def test_one_condition_that_is_measured_has_the_posterior_in_closed_form(conditi
 def test_a_sum_that_is_measured_is_told_apart_by_another_measurement():
     """Friction and mass of one sum: both are half of it, until one of them is measured."""
     both, one = np.zeros((2, 1, ad.GUESSES))
-    h = 0.8 * ad.REACH
+    h = 0.8 * REACH
     both[0, :2], one[0, 0] = h, h
     seen, memory = random_drive(201, 1), POLICY.new_memory(1)
     for now in seen:
@@ -151,7 +152,7 @@ def test_a_car_that_stands_for_long_is_no_surer_than_its_measurements():
     for _ in range(12_000):
         gather(ADAPTATION, layers, seen, memory)
     information = memory[0, ad.WEIGHTS : ad.SEEN_ANY][PLACES]
-    assert information.max() > 1000.0 * ad.REACH**2
+    assert information.max() > 1000.0 * REACH**2
     unknown = np.linalg.eigvalsh(information.astype(np.float64))[: -ad.MEASUREMENTS]
     np.testing.assert_allclose(unknown, 0.0, atol=0.1 * ad.PRIOR_WEIGHT)
 
@@ -172,10 +173,10 @@ def test_the_network_is_given_what_is_seen_its_change_and_what_was_not_met():
     for i, value in enumerate(expected):
         layers = that_measures(np.zeros((0, ad.GUESSES)), np.zeros(0))
         layers[0][0][0, i] = layers[1][0][0, 0] = layers[2][0][ad.GUESSES, 0] = 0.1
-        layers[2][1][0] = np.arctanh(1.0 / ad.REACH)
+        layers[2][1][0] = np.arctanh(1.0 / REACH)
         now = memory.copy()
         gather(ADAPTATION, layers, seen[1], now)
-        z = ad.REACH * np.tanh(0.1 * np.tanh(0.1 * np.tanh(0.1 * value)))
+        z = REACH * np.tanh(0.1 * np.tanh(0.1 * np.tanh(0.1 * value)))
         gathered = now[0, ad.SUMS] - ADAPTATION.keep * memory[0, ad.SUMS]
         assert gathered == pytest.approx(z, rel=1e-2, abs=1e-5)  # its h is 1, of friction
 

@@ -9,6 +9,7 @@ from racing_env.car.conditions import Conditions
 from racing_env.drivers.expert import expert_actions
 from racing_env.drivers.guessing import PLACES, adapted, measured, note_actions
 from racing_env.simulation import adaptation as ad
+from racing_env.simulation.adaptation_adjoint import ALONE_WEIGHT
 from racing_env.simulation.layouts import layout_named
 from racing_env.simulation.perceptron import parameters_of
 from racing_env.simulation.simulator import Simulator
@@ -146,7 +147,7 @@ def loss_of(driven, adaptation: ad.Adaptation) -> float:
     inputs = driven.tape.weighing.inputs.reshape(-1, ad.EVIDENCE_INPUTS)
     alone = measured(layers_of(adaptation), inputs).astype(np.float64)
     total = 0.0
-    for share, sums in ((1.0, gathered.reshape(-1, ad.GATHERED)), (ad.ALONE_WEIGHT, alone)):
+    for share, sums in ((1.0, gathered.reshape(-1, ad.GATHERED)), (ALONE_WEIGHT, alone)):
         for own, wanted in zip(sums, truth, strict=True):
             information = own[ad.GUESSES :][PLACES] + ad.PRIOR_WEIGHT * np.eye(ad.GUESSES)
             error = np.linalg.solve(information, own[: ad.GUESSES]) - wanted

@@ -10,8 +10,9 @@ without an end, `std` has PAC2002 tyres and wheels that spin and lock. Its publi
 quite ours, nor each other: the tyres of `st` are half as stiff as ours, those of `std` six times,
 whose car brakes and accelerates half as hard. So each is driven as published, which is another car
 by other equations, and with our car's tyres, limits and shares of the axles, which leaves the
-equations. CommonRoad's multi-body model `mb` (29 states: springs, dampers, PAC2002 tyres at each
-of four wheels) is of a BMW 320i, and our file of it (benchmarks/vehicles/) has its numbers.
+equations; `std` also by who has learnt with a file that has its car's numbers
+(benchmarks/vehicles/). CommonRoad's multi-body model `mb` (29 states: springs, dampers, PAC2002
+tyres at each of four wheels) is of a BMW 320i, of which there is such a file, too.
 
 A driver is put into the models of his own car; the expert into all, at two shares of the profile's
 speed: that of the demonstrations, and a more careful one. Each drives a lap and a flying one on ten
@@ -52,7 +53,8 @@ from racing_env.tracks.circuit import Circuit
 from racing_env.tracks.sources import load_circuits
 
 TENTH = "f1tenth"
-FULL_SIZE = str((ROOT / "benchmarks" / "vehicles" / "bmw_320i.yaml").relative_to(ROOT))
+VEHICLES = Path("benchmarks/vehicles")
+DRIFTER, FULL_SIZE = str(VEHICLES / "gymkhana_std.yaml"), str(VEHICLES / "bmw_320i.yaml")
 DRIVERS = [ROOT / "policies" / f"{TENTH}{name}.safetensors" for name in ("", "-nominal")]
 TRACK = "random:4000:10"
 HOME = "at home"
@@ -104,6 +106,7 @@ CASES = {
     "std-our-car-late": Case(
         TENTH, gymkhana("std", std_of(CAR), STEERING_DELAY_S), "and steered 20 ms late"
     ),
+    "std-known": Case(DRIFTER, gymkhana("std", {}), "as published, whose numbers the driver knows"),
     "mb": Case(
         FULL_SIZE, ForeignModel("commonroad", "mb", 0.0025, {}), "CommonRoad's multi-body BMW 320i"
     ),

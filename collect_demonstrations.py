@@ -63,7 +63,7 @@ def collect(args: argparse.Namespace) -> None:
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import LocalWorkers, worker_context
         from racing_env.data.dataset_writer import DatasetWriter, Origin, refuse_existing
-        from racing_env.data.recording import compile_kernels, record_episodes
+        from racing_env.data.recording import Stint, compile_kernels, record_episodes
         from racing_env.simulation.layouts import layout_named
         from racing_env.simulation.task import demonstration_task
         from racing_env.tracks.bank import pack_circuits
@@ -85,10 +85,9 @@ def collect(args: argparse.Namespace) -> None:
     origin = Origin(settings, args.track, circuits_content(circuits), vehicle, task)
     writer = DatasetWriter(args.out, origin, args.resume)
     write_run_record(args.out, args)
-    bank = pack_circuits(circuits)
-    names = [circuit.track.name for circuit in circuits]
+    stint = Stint(pack_circuits(circuits), [circuit.track.name for circuit in circuits], task)
     seeds = np.random.SeedSequence(args.seed).spawn(args.episodes)[writer.episodes :]
-    compile_kernels(bank, names, task)
+    compile_kernels(stint)
 
     # ---------------------------------------------------------------- drive
     episodes = writer.manifest["episodes"]
@@ -98,7 +97,7 @@ def collect(args: argparse.Namespace) -> None:
     started = time.perf_counter() - earlier["wall_s"]
     busy_s, transitions = earlier["busy_s"], sum(episode["steps"] for episode in episodes)
     with cli.progress_bar(args.episodes, writer.episodes, "episodes") as bar:
-        for episode, episode_s in record_episodes(bank, names, task, seeds, workers):
+        for episode, episode_s in record_episodes(stint, seeds, workers):
             writer.add(episode)
             busy_s += episode_s
             transitions += len(episode.arrays["rewards"])

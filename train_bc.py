@@ -83,7 +83,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.run_record import write_run_record
         from racing_env.data.dataset import read_dataset
         from racing_env.data.dataset_writer import DatasetWriter, Origin
-        from racing_env.data.recording import Drives, record_beside
+        from racing_env.data.recording import Drives, Stint, record_beside
         from racing_env.drivers.policy import Policy, save_policy
         from racing_env.laps.races import flying_laps_s
         from racing_env.learning import cloning
@@ -189,7 +189,7 @@ def train(args: argparse.Namespace) -> None:
             some = 0 < round_number < rounds - 1 and writer.episodes == 0
             seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES * some)
             clone = policy_from_layers(linear_layers(network), nobody)
-            episodes = record_beside(bank, names, task, seeds, drivers, clone)
+            episodes = record_beside(Stint(bank, names, task, clone), seeds, drivers)
             with closing(Drives(episodes, writer)) as drives:
                 drives.take(wait=workers == 0)
 

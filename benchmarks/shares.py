@@ -36,7 +36,7 @@ from racing_env.common import command_line as cli
 from racing_env.common.files import read_json
 from racing_env.common.workers import LocalWorkers
 from racing_env.data.dataset_writer import DatasetWriter, Origin
-from racing_env.data.recording import record_episodes
+from racing_env.data.recording import Stint, record_episodes
 from racing_env.drivers.policy import load_policy
 from racing_env.learning import car_worker
 from racing_env.learning.algorithms import apg
@@ -96,12 +96,12 @@ def rollouts(bank: CircuitBank, processes: int, count: int) -> dict[str, float]:
 
 def demonstrations(bank: CircuitBank, origin: Origin, episodes: int) -> dict[str, float]:
     """CPU time (ms) of an episode: of the process that writes it, and of the worker."""
-    names = [str(i) for i in range(len(bank.count))]
+    stint = Stint(bank, [str(i) for i in range(len(bank.count))], origin.task)
     seeds = np.random.SeedSequence(0).spawn(episodes)
     busy_s, cpu = 0.0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         writer = DatasetWriter(folder, origin, resume=False)
-        for episode, episode_s in record_episodes(bank, names, origin.task, seeds, LocalWorkers(1)):
+        for episode, episode_s in record_episodes(stint, seeds, LocalWorkers(1)):
             writer.add(episode)
             busy_s += episode_s
         writer.flush()

@@ -8,7 +8,7 @@ from cars import RACECAR, circuit_named, simulator_on
 
 from racing_env.data.dataset import FIELDS, read_dataset
 from racing_env.data.dataset_writer import DatasetWriter, Episode, Origin
-from racing_env.data.recording import record_together
+from racing_env.data.recording import Stint, record_together
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
 from racing_env.simulation.simulator import Simulator
@@ -22,7 +22,7 @@ def record_episode(
     simulator: Simulator, names: Sequence[str], seed: np.random.SeedSequence, policy: Policy | None
 ) -> Episode:
     """One drive, on the circuits and at the task of a simulator."""
-    return record_together(simulator.circuits, names, simulator.task, [seed], policy)[0]
+    return record_together(Stint(simulator.circuits, names, simulator.task, policy), [seed])[0]
 
 
 def write_demonstrations(folder: Path, episodes: int = 4) -> Path:

@@ -6,7 +6,7 @@ Nothing here imports torch: learners drive by `racing_env.drivers.policy`.
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,67 +35,63 @@ EPISODES_AT_ONCE = 3
 WAIT_S = 0.01  # between looks at drives that are waited for
 
 
+class Stint(NamedTuple):
+    """Who drives where, and what is asked of him."""
+
+    circuits: CircuitBank
+    names: Sequence[str]  # of the circuits
+    task: Task
+    policy: Policy | None = None  # None: the expert, whose the labels are in either case
+
+
 class _WorkerState:
     """What a worker process keeps between episodes; set once when it starts."""
 
-    circuits: CircuitBank
-    names: Sequence[str]
-    task: Task
-    policy: Policy | None
+    stint: Stint
 
 
 _worker = _WorkerState()
 
 
-def _start_worker(
-    bank: CircuitBank, names: Sequence[str], task: Task, policy: Policy | None
-) -> None:
-    _worker.circuits, _worker.names, _worker.task, _worker.policy = bank, names, task, policy
+def _start_worker(stint: Stint) -> None:
+    _worker.stint = stint
 
 
-def compile_kernels(bank: CircuitBank, names: Sequence[str], task: Task) -> None:
+def compile_kernels(stint: Stint) -> None:
     """Compile what an episode needs, or load it from the cache: once, for all workers to come.
 
     Compiling at once they would spoil each other's cache.
     """
+    task = stint.task
     moment = task._replace(time_limit_s=2.0 * task.control_step_s)
-    record_together(bank, names, moment, [np.random.SeedSequence(0)], None)
+    record_together(stint._replace(task=moment, policy=None), [np.random.SeedSequence(0)])
 
 
 def record_episodes(
-    bank: CircuitBank,
-    names: Sequence[str],
-    task: Task,
-    seeds: Sequence[np.random.SeedSequence],
-    workers: Workers,
-    policy: Policy | None = None,
+    stint: Stint, seeds: Sequence[np.random.SeedSequence], workers: Workers
 ) -> Iterator[tuple[Episode, float]]:
     """Drive an episode for each seed by `workers`; yields (episode, busy seconds) in the seeds'
     order.
 
-    policy: who drives; None for the expert. The labels are the expert's in either case.
     Raises ChildProcessError if a worker process dies.
     """
-    for driven in record_beside(bank, names, task, seeds, workers, policy, wait=True):
+    for driven in record_beside(stint, seeds, workers, wait=True):
         assert driven is not None  # as it was waited for
         yield driven
 
 
 def record_beside(
-    bank: CircuitBank,
-    names: Sequence[str],
-    task: Task,
+    stint: Stint,
     seeds: Sequence[np.random.SeedSequence],
     workers: Workers,
-    policy: Policy | None = None,
     wait: bool = False,
 ) -> Generator[tuple[Episode, float] | None, None, None]:
     """The same beside other work: without waiting, None where the next is not there yet."""
     if not seeds:
         return
-    compile_kernels(bank, names, task)
+    compile_kernels(stint)
     groups = [seeds[i : i + EPISODES_AT_ONCE] for i in range(0, len(seeds), EPISODES_AT_ONCE)]
-    with workers.pool(_start_worker, (bank, names, task, policy), at_most=len(groups)) as pool:
+    with workers.pool(_start_worker, (stint,), at_most=len(groups)) as pool:
         for group in pool.imap(_record, groups, wait):
             if group is None:
                 yield None
@@ -136,21 +132,16 @@ class Drives:
 
 def _record(seeds: Sequence[np.random.SeedSequence]) -> tuple[list[Episode], float]:
     started = time.process_time()
-    episodes = record_together(_worker.circuits, _worker.names, _worker.task, seeds, _worker.policy)
+    episodes = record_together(_worker.stint, seeds)
     return episodes, time.process_time() - started
 
 
-def record_together(
-    circuits: CircuitBank,
-    names: Sequence[str],
-    task: Task,
-    seeds: Sequence[np.random.SeedSequence],
-    policy: Policy | None,
-) -> list[Episode]:
+def record_together(stint: Stint, seeds: Sequence[np.random.SeedSequence]) -> list[Episode]:
     """A drive for each seed, from a start of the task until a lap is done, in one simulator.
 
     Raises ValueError if the task has no time limit.
     """
+    circuits, names, task, policy = stint
     if task.time_limit_s is None:
         raise ValueError("episodes of a data set need a time limit")
     simulator, scales = Simulator(circuits, len(seeds), task), circuits.scales

@@ -14,7 +14,7 @@ import numpy as np
 
 from racing_env.car.conditions import Conditions
 from racing_env.common.workers import Workers
-from racing_env.data.recording import compile_kernels
+from racing_env.data.recording import Stint, compile_kernels
 from racing_env.laps.evaluation import Driver, LapResult, drive_bank, expert_paces
 from racing_env.simulation.task import demonstration_task
 from racing_env.tracks.bank import CircuitBank, pack_circuits, part_of
@@ -57,7 +57,7 @@ def circuits_set(
     jobs = len(chunks_of(len(circuits), chunk))
     if min(workers.number, jobs) > 1:
         for layout in layouts:
-            compile_kernels(bank, tracks, demonstration_task(bank.vehicle, layout))
+            compile_kernels(Stint(bank, tracks, demonstration_task(bank.vehicle, layout)))
         with workers.pool(set_circuits, (bank, tracks), at_most=jobs) as pool:
             yield pool.imap
     else:

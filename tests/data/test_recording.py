@@ -11,7 +11,7 @@ from racing_env.common.workers import LocalWorkers
 from racing_env.data import recording
 from racing_env.data.dataset import FIELDS, read_dataset, shapes
 from racing_env.data.dataset_writer import DatasetWriter, Origin
-from racing_env.data.recording import Drives, record_beside, record_episodes, record_together
+from racing_env.data.recording import Drives, Stint, record_beside, record_episodes, record_together
 from racing_env.drivers.expert import DEMONSTRATION_PACE, expert_actions
 from racing_env.drivers.policy import Policy
 from racing_env.simulation.layouts.line_preview import LAYOUT
@@ -42,8 +42,12 @@ def seeds(count: int) -> list[np.random.SeedSequence]:
     return np.random.SeedSequence(5).spawn(count)
 
 
+def stint(bank, policy=None) -> Stint:
+    return Stint(bank, NAMES, TASK, policy)
+
+
 def record(bank, policy=None, count=5, workers=1):
-    driven = record_episodes(bank, NAMES, TASK, seeds(count), LocalWorkers(workers), policy)
+    driven = record_episodes(stint(bank, policy), seeds(count), LocalWorkers(workers))
     return [episode for episode, _ in driven]
 
 
@@ -125,7 +129,7 @@ def test_drives_in_one_simulator_are_those_of_each_alone(bank):
     """The expert's to the last bit; they end at different times."""
     some = np.random.SeedSequence(3).spawn(4)
     task = demonstration_task(RACECAR)
-    together = record_together(bank, NAMES, task, some, None)
+    together = record_together(Stint(bank, NAMES, task), some)
     alone = [record_episode(simulator_on(bank, 1, task), NAMES, seed, None) for seed in some]
     assert_same(together, alone)
     assert len({len(episode.arrays["rewards"]) for episode in together}) > 1
@@ -147,7 +151,7 @@ def test_episode_ends_with_its_lap_or_with_its_limit(bank):
 
 
 def test_beside_other_work_the_episodes_are_the_same(bank, learner):
-    came = list(record_beside(bank, NAMES, TASK, seeds(5), LocalWorkers(1), learner))
+    came = list(record_beside(stint(bank, learner), seeds(5), LocalWorkers(1)))
     assert came[0] is None  # nobody can have driven yet
     assert_same([told[0] for told in came if told], record(bank, learner))
 
@@ -155,7 +159,7 @@ def test_beside_other_work_the_episodes_are_the_same(bank, learner):
 def test_drives_beside_other_work_become_a_data_set(bank, learner, tmp_path):
     content = circuits_content([circuit_named(name) for name in NAMES])
     writer = DatasetWriter(tmp_path / "data", Origin({}, NAMES, content, RACECAR, TASK))
-    episodes = record_beside(bank, NAMES, TASK, seeds(5), LocalWorkers(1), learner)
+    episodes = record_beside(stint(bank, learner), seeds(5), LocalWorkers(1))
     with closing(Drives(episodes, writer)) as drives:
         drives.take()
         assert writer.episodes == 0  # nobody can have driven yet
@@ -170,7 +174,7 @@ def test_drives_beside_other_work_become_a_data_set(bank, learner, tmp_path):
 def test_dead_worker_is_reported(bank, monkeypatch):
     monkeypatch.setattr(recording, "_record", die_with_three)
     monkeypatch.setattr(recording, "EPISODES_AT_ONCE", 1)
-    episodes = record_episodes(bank, NAMES, TASK, [0, 1, 2, 3, 4], LocalWorkers(2))
+    episodes = record_episodes(stint(bank), [0, 1, 2, 3, 4], LocalWorkers(2))
     with pytest.raises(ChildProcessError, match="exit code -9"):
         list(episodes)
 

@@ -164,6 +164,7 @@ def train(args: argparse.Namespace) -> None:
     write_run_record(out, args)
 
     # ---------------------------------------------------------------- rounds
+    clone = policy_from_layers(linear_layers(network), nobody)
     epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
     examples, learning_s, workers_busy_s = 0, 0.0, 0.0
     with cli.progress_bar(args.epochs, epoch_ends[first_round], "epochs") as bar:
@@ -188,7 +189,6 @@ def train(args: argparse.Namespace) -> None:
             )
             some = 0 < round_number < rounds - 1 and writer.episodes == 0
             seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES * some)
-            clone = policy_from_layers(linear_layers(network), nobody)
             episodes = record_beside(Stint(bank, names, task, clone), seeds, drivers)
             with closing(Drives(episodes, writer)) as drives:
                 drives.take(wait=workers == 0)
@@ -219,9 +219,9 @@ def train(args: argparse.Namespace) -> None:
                 del loader  # and its workers: others now judge, and drive
 
                 # -------- judge: laps on circuits that nobody trained on
-                policy = policy_from_layers(linear_layers(network), nobody)
+                clone = policy_from_layers(linear_layers(network), nobody)
                 nominal = [NOMINAL] * len(judges)
-                laps_s = flying_laps_s(judge_bank, nominal, policy, range(len(judges)))
+                laps_s = flying_laps_s(judge_bank, nominal, clone, range(len(judges)))
                 finished = int(np.isfinite(laps_s).sum())
                 ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
                 drives.take(wait=True)
@@ -239,7 +239,7 @@ def train(args: argparse.Namespace) -> None:
                 }
             )
             if cloning.kept_round(curve) is curve[-1]:
-                save_policy(policy, out / "policy.safetensors")
+                save_policy(clone, out / "policy.safetensors")
             write_csv(out / "curve.csv", curve)
             save_checkpoint(
                 checkpoint,

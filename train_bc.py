@@ -146,7 +146,8 @@ def train(args: argparse.Namespace) -> None:
     record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
     nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
     settings = budget | {
-        "rounds": rounds, "judges": circuits_content(judges), "demonstrations": data.digest()
+        "rounds": rounds, "kept": cloning.KEPT, "judges": circuits_content(judges),
+        "demonstrations": data.digest(),
     }  # fmt: skip
     curve: list[dict[str, float]] = []
     first_round, earlier_s = 0, 0.0

@@ -1,4 +1,4 @@
-"""Steps per second: simulator core, Gymnasium environment, vector environments.
+"""Steps per second: simulator core, drivers, Gymnasium environment, vector environments.
 
     python -m benchmarks.throughput --json benchmarks/results/throughput.json
 
@@ -22,9 +22,10 @@ import gymnasium as gym
 import numpy as np
 
 from benchmarks.markdown import table
-from benchmarks.measuring import DRIVER, in_turn, spread, write_results
+from benchmarks.measuring import DRIVER, ROOT, in_turn, spread, write_results
 from benchmarks.scaling import counts
 from racing_env import DEFAULT_VEHICLE
+from racing_env.car.conditions import NOMINAL, ROAD, Range, draw_conditions, ranges_for
 from racing_env.car.scales import scales_of
 from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.common import command_line as cli
@@ -42,10 +43,11 @@ BATCHES = (1, 64, 256, 1024)
 PROCESSES = (1, 2, 4, 8)
 EPISODE_STEPS = 400
 ALL_CARS = 1024  # of the batched vector environment
+ADAPTING = ROOT / "policies" / "racecar.safetensors"
 
 
 def timed(
-    step: Callable[[], None],
+    step: Callable[[], object],
     steps_per_call: int,
     seconds: float,
     before: Callable[[], None] = lambda: None,
@@ -72,12 +74,14 @@ def timed(
     }
 
 
-def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
+def simulator(bank: CircuitBank, cars: int, seconds: float, road: bool = False) -> dict[str, float]:
     """The batched core with observations, rewards, ends and new starts.
 
     The shipped driver's actions, for other cars than his the expert's, recorded before, so that the
-    cars are where cars are driven.
+    cars are where cars are driven. road: each start draws conditions, all but the sensors' noise.
     """
+    ranges = ranges_for(ROAD._replace(noise=Range(0.0, 0.0)), bank.vehicle)
+    rng = np.random.default_rng(0)
     batch, driver = Simulator(bank, cars, training_task(bank.vehicle)), load_policy(DRIVER)
     seen, scales = batch.observe(), scales_of(bank.vehicle)
     paces = np.full(cars, DEMONSTRATION_PACE)
@@ -91,6 +95,7 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
                 car % len(bank.count),
                 40.0 * scales.length * car,
                 speed_mps=20.0 * scales.speed,
+                conditions=draw_conditions(ranges, rng) if road else NOMINAL,
             )
 
     def step() -> None:
@@ -108,6 +113,14 @@ def simulator(bank: CircuitBank, cars: int, seconds: float) -> dict[str, float]:
     for _ in range(EPISODE_STEPS):
         step()
     return timed(step, cars, seconds)
+
+
+def action(policy: Path, seconds: float) -> dict[str, float]:
+    """What one car's driver makes of what he sees, with numpy."""
+    driver = load_policy(policy)
+    memory = driver.new_memory(1)
+    seen = np.zeros((1, driver.layout.size), dtype=np.float32)
+    return timed(lambda: driver.act(seen, memory), 1, seconds)
 
 
 def _simulator(job: tuple[CircuitBank, int, float]) -> dict[str, float]:
@@ -181,6 +194,11 @@ def cases(
     for vehicle in sorted(banks.keys() - {DEFAULT_VEHICLE}):
         run = functools.partial(simulator, banks[vehicle], 256, seconds)
         measures[f"simulator, cars: 256, {vehicle}"] = run
+    measures["simulator, cars: 256, under conditions"] = functools.partial(
+        simulator, bank, 256, seconds, road=True
+    )
+    for driver in (DRIVER, ADAPTING):
+        measures[f"actions of {driver.stem}"] = functools.partial(action, driver, seconds)
     for count in counts(cli.available_cores()):
         run = functools.partial(side_by_side, bank, 256, count, seconds)
         measures[f"simulator, 256 cars in each of {count} processes"] = run

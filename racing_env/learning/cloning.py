@@ -19,6 +19,7 @@ from racing_env.learning.network import flat_parameter, linear_layers
 LEARNING_RATE = 1e-3  # falls to zero by a cosine over all epochs
 ACTION_SCALE = (0.1, 0.5)  # an error of this much steering counts as this much pedal
 PATIENCE = 3  # epochs without a better validation loss before training stops
+KEPT = "the latest of most laps"  # names the rule of `kept_round` in a checkpoint
 
 
 class Losses(NamedTuple):

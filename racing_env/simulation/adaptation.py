@@ -3,8 +3,8 @@
 From one control step to the next the car answers to what it was asked, and each answer is evidence:
 a small network makes of it a few measurements of the conditions, and these an information filter
 (`racing_env.simulation.information`). A corner at half the grip tells friction times stiffness, one
-near the limit friction alone; of both, both follow. Nothing is forgotten on a straight, where the
-measurements say little, and the filter knows how sure the guess is.
+near the limit friction alone; of both, both follow. On a straight the measurements say little and
+add little, and the filter knows how sure the guess is.
 
 The driver's network is given what he sees, but for the profile's speeds, which become those that
 the guessed grip allows; the guesses, and how sure they are; and the actions that are still on their
@@ -64,7 +64,7 @@ CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is 
 FADE_STEPS = 1200.0  # after which evidence counts a third: a minute of the reference car
 # The driver takes the grip to be so many standard deviations less than he guesses: what he does not
 # know yet is paid for in pace, not in laps. In earnest a little more than in training, where he
-# learns to make up for it: that is a reserve which no learning spends.
+# learns by how much the profile that he is shown may be beaten.
 LEARNING_CAUTION, CAUTION = 1.75, 2.25
 GRIP_REACH = 1.5  # of the grip for the profile's speeds: a little more than the range
 
@@ -120,7 +120,8 @@ def new_adaptation(
 ) -> Adaptation:
     """For a car and a layout, from the parameters (parameters(),) float32 of the network.
 
-    Raises ValueError if the layout does not show what is needed.
+    caution: standard deviations, in earnest by default. Raises ValueError if the layout does not
+    show what is needed.
     """
     names = [quantity.name for quantity in layout.quantities]
     profile = [i for i, name in enumerate(names) if name.startswith("profile_minus_speed_mps")]

@@ -74,9 +74,9 @@ def likelihood_gradient(
     likelihood of the conditions under the guesses of this step and of all later ones, and under a
     guess from this step's evidence alone, without which it would forget to look.
 
-    See `racing_env.learning.evidence`. by_gathered (GATHERED,) is brought up to date: by the sums
-    after this step; over: what follows is another episode; known: there is evidence. Returns minus
-    the log likelihood at this step, but for a constant.
+    See `racing_env.simulation.information.add_likelihood`. by_gathered (GATHERED,) is brought up to
+    date: by the sums after this step; over: what follows is another episode; known: there is
+    evidence. Returns minus the log likelihood at this step, but for a constant.
     """
     truths = work[1, 0]
     for k in range(GUESSES):

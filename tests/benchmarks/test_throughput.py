@@ -12,4 +12,6 @@ def test_throughput_runs(tmp_path):
     assert results["cases"]["simulator, cars: 256"]["per_cpu_s"] > 0
     table = performance.TABLES["throughput"](results)
     assert table in said and "subproc, processes: 8" in table
-    assert all(f"simulator, cars: 256, {car}" in table for car in ("f1tenth", "formula_student"))
+    for case in ("f1tenth", "formula_student", "under conditions"):
+        assert f"simulator, cars: 256, {case}" in table
+    assert "actions of racecar " in table and "actions of racecar-nominal" in table

@@ -240,7 +240,7 @@ def test_profile_and_pending_actions_follow_the_guess(guess, cut):
     memory[0, ad.LAST_ASKED :] = asked
     given = adapted(ADAPTATION, SILENT, seen, memory)[0]
     deviation = 1.0 / np.sqrt(information + ad.PRIOR_WEIGHT)
-    careful = cut - ADAPTATION.caution * deviation if cut == guess else cut
+    careful = cut - ad.CAUTION * deviation if cut == guess else cut
     factor = np.sqrt(0.95 + 0.15 * careful)  # grip of a road: from 0.8 to 1.1
     scales = LAYOUT.limits(RACECAR)[:, 0]
     for column, name in enumerate(NAMES):

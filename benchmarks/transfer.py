@@ -24,6 +24,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,18 +162,27 @@ def result(
 def results_of(
     vehicle: str, circuits: Sequence[Circuit], drivers: dict[str, Driver], present: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """At home and in the models that are present of this car, for each driver."""
+    """At home and in the models that are present of this car, for each driver.
+
+    As many models at once as there are cores: each has a process of its own.
+    """
+    models = [name for name in present if CASES[name].vehicle == vehicle]
+    pairs = [(driver, name) for driver in drivers for name in models]
+
+    def there(pair: tuple[str, str]) -> list[LapResult]:
+        driver, name = pair
+        laps = drive_model(circuits, drivers[driver], CASES[name].model, 1, driver)
+        finished = sum(lap.finished for lap in laps)
+        print(f"{name}, {driver}: {finished} of {len(circuits)}", file=sys.stderr, flush=True)
+        return laps
+
+    with ThreadPoolExecutor(cli.available_cores()) as pool:
+        driven = dict(zip(pairs, pool.map(there, pairs), strict=True))
     results = []
-    for driver_name, driver in drivers.items():
-        home = drive_laps(circuits, driver, laps=1, name=driver_name)
+    for driver in drivers:
+        home = drive_laps(circuits, drivers[driver], laps=1, name=driver)
         results.append(result(f"{HOME}, {Path(vehicle).stem}", "this project", home, home))
-        for name in present:
-            case = CASES[name]
-            if case.vehicle == vehicle:
-                laps = drive_model(circuits, driver, case.model, 1, driver_name)
-                results.append(result(name, case.what, laps, home))
-                finished = f"{results[-1]['finished']} of {len(circuits)}"
-                print(f"{name}, {driver_name}: {finished}", file=sys.stderr, flush=True)
+        results += [result(name, CASES[name].what, driven[driver, name], home) for name in models]
     return results
 
 

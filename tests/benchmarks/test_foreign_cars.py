@@ -179,3 +179,36 @@ def test_our_file_of_commonroads_car_has_its_numbers():
     }
     for name, value in wanted.items():
         assert getattr(ours, name) == pytest.approx(value, rel=1e-4), name
+
+
+DRIFTER = """
+import json, sys
+answers, sys.stdout = sys.stdout, sys.stderr
+from gymkhana.envs.gymkhana_env import GKEnv
+print(json.dumps(GKEnv.f1tenth_std_vehicle_params()), file=answers)
+"""
+
+
+@pytest.mark.skipif(
+    not peer_venvs.python_of("gymkhana").exists(),
+    reason="gymkhana is not installed: python -m benchmarks.transfer --install does it",
+)
+@pytest.mark.filterwarnings("ignore:.*does not say")
+def test_our_file_of_gymkhanas_drift_car_has_its_numbers():
+    done = subprocess.run(
+        [peer_venvs.python_of("gymkhana"), "-c", DRIFTER], capture_output=True, text=True
+    )
+    theirs, ours = json.loads(done.stdout), read_vehicle(ROOT / transfer.DRIFTER)
+    names = {"mass_kg": "m", "yaw_inertia_kgm2": "I_z", "cog_to_front_m": "lf",
+             "cog_to_rear_m": "lr", "cog_height_m": "h", "length_m": "length", "width_m": "width",
+             "brake_share_front": "T_sb", "drive_share_front": "T_se", "steering_max_rad": "s_max",
+             "top_speed_mps": "v_max", "friction_rear": "tire_p_dy1", "tyre_c_front": "tire_p_cy1",
+             "tyre_e_front": "tire_p_ey1"}  # fmt: skip
+    wanted = {name: theirs[key] for name, key in names.items()} | {
+        "steering_full_s": theirs["s_max"] / theirs["sv_max"],
+        "drive_force_max_n": theirs["m"] * theirs["a_max"],
+        "power_max_w": theirs["m"] * theirs["a_max"] * theirs["v_switch"],
+        "tyre_b_front": -theirs["tire_p_ky1"] / theirs["tire_p_dy1"] / ours.tyre_c_front,
+    }
+    for name, value in wanted.items():
+        assert getattr(ours, name) == pytest.approx(value, rel=1e-4), name

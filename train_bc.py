@@ -252,6 +252,7 @@ def train(args: argparse.Namespace) -> None:
                     "settings": settings,
                 },
             )
+            return_freed_memory()  # of episodes and batches, whose sizes differ
 
     # ---------------------------------------------------------------- report
     show_rounds(curve)

@@ -78,11 +78,13 @@ def simulator(bank: CircuitBank, cars: int, seconds: float, road: bool = False) 
     """The batched core with observations, rewards, ends and new starts.
 
     The shipped driver's actions, for other cars than his the expert's, recorded before, so that the
-    cars are where cars are driven. road: each start draws conditions, all but the sensors' noise.
+    cars are where cars are driven. road: each start draws conditions, all but the sensors' noise,
+    and the driver is one who adapts.
     """
     ranges = ranges_for(ROAD._replace(noise=Range(0.0, 0.0)), bank.vehicle)
     rng = np.random.default_rng(0)
-    batch, driver = Simulator(bank, cars, training_task(bank.vehicle)), load_policy(DRIVER)
+    batch = Simulator(bank, cars, training_task(bank.vehicle))
+    driver = load_policy(ADAPTING if road else DRIVER)
     seen, scales = batch.observe(), scales_of(bank.vehicle)
     paces = np.full(cars, DEMONSTRATION_PACE)
     actions: list[np.ndarray] = []
@@ -99,13 +101,15 @@ def simulator(bank: CircuitBank, cars: int, seconds: float, road: bool = False) 
             )
 
     def step() -> None:
-        nonlocal count
+        nonlocal count, rng
         if count % EPISODE_STEPS == 0:
+            rng = np.random.default_rng(0)  # the actions are those under these conditions
             place(range(cars))
             batch.observe(out=seen)
         if count < EPISODE_STEPS:
             own = bank.vehicle == driver.vehicle
-            actions.append(driver.act(seen) if own else expert_actions(batch, paces))
+            acted = driver.act(seen, batch.memory) if own else expert_actions(batch, paces)
+            actions.append(acted)
         batch.step(actions[count % EPISODE_STEPS], out=seen)
         place(map(int, np.flatnonzero(batch.cars.ended)))
         count += 1

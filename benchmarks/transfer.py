@@ -56,7 +56,10 @@ from racing_env.tracks.sources import load_circuits
 TENTH = "f1tenth"
 VEHICLES = Path("benchmarks/vehicles")
 DRIFTER, FULL_SIZE = str(VEHICLES / "gymkhana_std.yaml"), str(VEHICLES / "bmw_320i.yaml")
-DRIVERS = [ROOT / "policies" / f"{TENTH}{name}.safetensors" for name in ("", "-nominal")]
+DRIVERS = [
+    *(ROOT / "policies" / f"{TENTH}{name}.safetensors" for name in ("", "-nominal")),
+    ROOT / VEHICLES / "gymkhana_std.safetensors",
+]
 TRACK = "random:4000:10"
 HOME = "at home"
 EXPERT_PACES = (DEMONSTRATION_PACE, 0.8)  # factors on the profile's speed
@@ -214,7 +217,7 @@ def main() -> None:
         type=Path,
         default=DRIVERS,
         metavar="POLICY",
-        help="policies, each for the car of a model (those of f1tenth in policies/)",
+        help="policies, each for the car of a model (f1tenth's of policies/, the drift car's)",
     )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")

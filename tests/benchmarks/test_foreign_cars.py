@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from processes import ROOT
 from benchmarks import foreign_cars as fc
 from benchmarks import peer_venvs, transfer
 from racing_env.car import dynamics as dyn
+from racing_env.car.vehicle import Vehicle
 from racing_env.car.vehicle_files import read_vehicle
 from racing_env.drivers.policy import load_policy
 from racing_env.laps.evaluation import drive_laps, expert_driver, policy_driver
@@ -145,6 +147,19 @@ def test_the_expert_drives_gymkhanas_models_with_our_cars_numbers(circuits, name
         assert lap.flying_lap_s == pytest.approx(at_home.flying_lap_s, rel=0.03)
 
 
+def published(venv: str, program: str) -> dict[str, Any]:
+    """The numbers that a program prints as JSON, in the environment of others' models."""
+    done = subprocess.run(
+        [peer_venvs.python_of(venv), "-c", program], capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def assert_numbers(ours: Vehicle, wanted: dict[str, float]) -> None:
+    for name, value in wanted.items():
+        assert getattr(ours, name) == pytest.approx(value, rel=1e-4), name
+
+
 PARAMETERS = """
 import dataclasses, json
 from vehiclemodels.parameters_vehicle2 import parameters_vehicle2
@@ -158,10 +173,8 @@ print(json.dumps(dataclasses.asdict(parameters_vehicle2())))
 )
 @pytest.mark.filterwarnings("ignore:.*does not say")
 def test_our_file_of_commonroads_car_has_its_numbers():
-    done = subprocess.run(
-        [peer_venvs.python_of("commonroad"), "-c", PARAMETERS], capture_output=True, text=True
-    )
-    theirs, ours = json.loads(done.stdout), read_vehicle(ROOT / transfer.FULL_SIZE)
+    theirs = published("commonroad", PARAMETERS)
+    ours = read_vehicle(ROOT / transfer.FULL_SIZE)
     steering, along, tyre = theirs["steering"], theirs["longitudinal"], theirs["tire"]
     names = {"mass_kg": "m", "yaw_inertia_kgm2": "I_z", "cog_to_front_m": "a",
              "cog_to_rear_m": "b", "cog_height_m": "h_cg", "length_m": "l", "width_m": "w",
@@ -177,8 +190,7 @@ def test_our_file_of_commonroads_car_has_its_numbers():
         "tyre_b_front": -tyre["p_ky1"] / tyre["p_dy1"] / ours.tyre_c_front,
         "tyre_c_rear": tyre["p_cy1"],
     }
-    for name, value in wanted.items():
-        assert getattr(ours, name) == pytest.approx(value, rel=1e-4), name
+    assert_numbers(ours, wanted)
 
 
 DRIFTER = """
@@ -195,10 +207,7 @@ print(json.dumps(GKEnv.f1tenth_std_vehicle_params()), file=answers)
 )
 @pytest.mark.filterwarnings("ignore:.*does not say")
 def test_our_file_of_gymkhanas_drift_car_has_its_numbers():
-    done = subprocess.run(
-        [peer_venvs.python_of("gymkhana"), "-c", DRIFTER], capture_output=True, text=True
-    )
-    theirs, ours = json.loads(done.stdout), read_vehicle(ROOT / transfer.DRIFTER)
+    theirs, ours = published("gymkhana", DRIFTER), read_vehicle(ROOT / transfer.DRIFTER)
     names = {"mass_kg": "m", "yaw_inertia_kgm2": "I_z", "cog_to_front_m": "lf",
              "cog_to_rear_m": "lr", "cog_height_m": "h", "length_m": "length", "width_m": "width",
              "brake_share_front": "T_sb", "drive_share_front": "T_se", "steering_max_rad": "s_max",
@@ -210,5 +219,4 @@ def test_our_file_of_gymkhanas_drift_car_has_its_numbers():
         "power_max_w": theirs["m"] * theirs["a_max"] * theirs["v_switch"],
         "tyre_b_front": -theirs["tire_p_ky1"] / theirs["tire_p_dy1"] / ours.tyre_c_front,
     }
-    for name, value in wanted.items():
-        assert getattr(ours, name) == pytest.approx(value, rel=1e-4), name
+    assert_numbers(ours, wanted)

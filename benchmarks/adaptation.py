@@ -2,7 +2,7 @@
 
     python -m benchmarks.adaptation --json benchmarks/results/adaptation.json
 
-For each variant the project is copied and one of its lines changed; in that copy a nominal driver
+For each variant the project is copied and some of its lines changed; in that copy a nominal driver
 learns to adapt, in two processes, once for each seed, and drives the grid and the draws of
 `evaluate.py --conditions road`. What is finished in --out is not done again. A price on steering is
 only paid for a car that swings: of the shipped ones for the 1:10 car.
@@ -27,38 +27,48 @@ PROJECT = ("*.py", "racing_env/**/*", "policies/*")
 
 
 class Change(NamedTuple):
-    """A line of the project, and what stands there instead."""
+    """Some lines of the project, and what stands there instead."""
 
     file: str
-    line: str
+    lines: str
     instead: str
 
 
-ADAPTATION = "racing_env/simulation/adaptation.py"
-VARIANTS: Mapping[str, Change | None] = {
-    "the recipe": None,
-    "without other conditions": Change(
-        "racing_env/simulation/task.py",
-        "conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts",
-        "starts",
-    ),
-    "without a price on steering": Change(
-        "racing_env/simulation/task.py",
-        "ROAD_STEERING_PER_S * swinging * scales.turn_rate",
-        "0.0",
-    ),
-    "without memory": Change(ADAPTATION, "keep=math.exp(-1.0 / FADE_STEPS)", "keep=0.0"),
-    "without the profile for the grip": Change(
-        ADAPTATION,
-        "return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)",
-        "return np.float32(1.0)",
-    ),
-    "without caution": Change(ADAPTATION, "CAUTION = 1.75, 2.25", "CAUTION = 0.0, 0.0"),
-    "without the actions on their way": Change(
-        ADAPTATION,
-        "            action = np.float32(asked[age, i])\n",
-        "            action = np.float32(0.0)\n",
-    ),
+TASK = "racing_env/simulation/task.py"
+# What a driver adapts by is written twice: in kernels he learns, with numpy he is judged.
+KERNELS, NUMPY = "racing_env/simulation/adaptation.py", "racing_env/drivers/guessing.py"
+VARIANTS: Mapping[str, Sequence[Change]] = {
+    "the recipe": [],
+    "without other conditions": [
+        Change(TASK, "conditions=ranges_for(LEARNING_ROAD, task.vehicle), starts", "starts")
+    ],
+    "without a price on steering": [
+        Change(TASK, "ROAD_STEERING_PER_S * swinging * scales.turn_rate", "0.0")
+    ],
+    "without memory": [Change(KERNELS, "keep=math.exp(-1.0 / FADE_STEPS)", "keep=0.0")],
+    "without the profile for the grip": [
+        Change(
+            KERNELS,
+            "return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)",
+            "return np.float32(1.0)",
+        ),
+        Change(
+            NUMPY,
+            "np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)",
+            "np.ones_like(careful)",
+        ),
+    ],
+    "without care": [
+        Change(
+            KERNELS,
+            "return Care(*(np.float32(part) for part in care))",
+            "return Care(np.float32(0.0), np.float32(0.0), np.float32(GRIP_REACH))",
+        )
+    ],
+    "without the actions on their way": [
+        Change(KERNELS, "action = np.float32(asked[age, i])", "action = np.float32(0.0)"),
+        Change(NUMPY, "asked, pending, guess", "0.0 * asked, 0.0 * pending, guess"),
+    ],
 }
 
 
@@ -74,18 +84,18 @@ TINY = Sizes(DRIVER, 1_000, ("--cars", "8", "--track", "oval", "--judge-on", "ov
 
 
 def changed(source: str, change: Change) -> str:
-    """Raises ValueError unless the line is there once."""
-    if source.count(change.line) != 1:
-        raise ValueError(f"{change.file}: has '{change.line}' {source.count(change.line)} times")
-    return source.replace(change.line, change.instead)
+    """Raises ValueError unless the lines are there once."""
+    if source.count(change.lines) != 1:
+        raise ValueError(f"{change.file}: has '{change.lines}' {source.count(change.lines)} times")
+    return source.replace(change.lines, change.instead)
 
 
-def copy_project(folder: Path, change: Change | None) -> None:
+def copy_project(folder: Path, changes: Sequence[Change]) -> None:
     """The project as the variant has it, unless the folder is there already."""
     if folder.exists():
         return
     files = {k: v for pattern in PROJECT for k, v in files_below(ROOT, pattern).items()}
-    if change:
+    for change in changes:
         files[change.file] = changed(files[change.file].decode(), change).encode()
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

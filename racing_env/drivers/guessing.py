@@ -196,8 +196,9 @@ def guessed_profile(
     adaptation: Adaptation, observations: np.ndarray, guess: np.ndarray, deviation: np.ndarray
 ) -> np.ndarray:
     """(n, p): the profile's speeds less the car's own, as they are seen, of the guessed grip."""
-    careful = guess[:, FRICTION, None] - adaptation.caution * deviation[:, FRICTION, None]
-    careful = np.minimum(np.maximum(careful, -GRIP_REACH), GRIP_REACH)
+    care, unsure = adaptation.care, deviation[:, FRICTION, None]
+    less = unsure * (care.deviations + care.variances * unsure)
+    careful = np.maximum(np.minimum(guess[:, FRICTION, None], care.most) - less, -GRIP_REACH)
     factor = np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
     own_speed = adaptation.speeds * observations[:, adaptation.evidence[0], None]
     profile = observations.take(adaptation.profile, axis=1) + own_speed

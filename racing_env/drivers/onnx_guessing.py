@@ -187,10 +187,13 @@ def _add_profile(graph: Graph, adaptation: Adaptation, seen: str, size: int) -> 
     speeds[adaptation.profile] = adaptation.speeds
     node("Gather", ["guess", np.array([FRICTION])], "guessed_grip", axis=1)
     node("Gather", ["deviation", np.array([FRICTION])], "grip_deviation", axis=1)
-    node("Mul", ["grip_deviation", adaptation.caution], "caution")
-    node("Sub", ["guessed_grip", "caution"], "careful_or_less")
-    node("Max", ["careful_or_less", -GRIP_REACH], "careful_or_more")
-    node("Min", ["careful_or_more", GRIP_REACH], "careful")
+    care = adaptation.care
+    node("Mul", ["grip_deviation", care.variances], "more_care")
+    node("Add", ["more_care", care.deviations], "care")
+    node("Mul", ["grip_deviation", "care"], "less")
+    node("Min", ["guessed_grip", care.most], "trusted_grip")
+    node("Sub", ["trusted_grip", "less"], "careful_or_less")
+    node("Max", ["careful_or_less", -GRIP_REACH], "careful")
     node("Mul", ["careful", adaptation.half[FRICTION]], "grip_beyond")
     node("Add", ["grip_beyond", adaptation.middle[FRICTION]], "grip")
     node("Sqrt", ["grip"], "factor")

@@ -16,7 +16,7 @@ from racing_env.learning.training_cars import TrainingCars, TrainingSettings
 from racing_env.simulation import adaptation, closed_loop
 from racing_env.simulation.adaptation import (
     EVIDENCE_SIZES,
-    LEARNING_CAUTION,
+    LEARNING,
     new_adaptation,
     no_adaptation,
 )
@@ -61,7 +61,7 @@ class RolloutCars(TrainingCars):
         if self.rollouts.adapts:
             weighing = np.zeros(adaptation.parameters(), dtype=np.float32)
             self.adaptation = new_adaptation(
-                simulator.layout, simulator.vehicle, weighing, LEARNING_CAUTION
+                simulator.layout, simulator.vehicle, weighing, LEARNING
             )
         self.tape = closed_loop.new_tape(self.rollouts.steps, n, size, wide, self.rollouts.hidden)
         self.episodes = closed_loop.Episodes(

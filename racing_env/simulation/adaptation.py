@@ -62,10 +62,6 @@ EXTRA_INPUTS = ASKED + 2 + 2 * GUESSES  # of the driver's network, after what he
 # Guesses are in halves of the range, from its middle.
 CHANGE_GAIN = 10.0  # what changes in a control step is a small part of what is seen
 FADE_STEPS = 1200.0  # after which evidence counts a third: a minute of the reference car
-# The driver takes the grip to be so many standard deviations less than he guesses: what he does not
-# know yet is paid for in pace, not in laps. In earnest a little more than in training, where he
-# learns by how much the profile that he is shown may be beaten.
-LEARNING_CAUTION, CAUTION = 1.75, 2.25
 GRIP_REACH = 1.5  # of the grip for the profile's speeds: a little more than the range
 
 # What a driver remembers: what he saw of his car, the sums of h z and of h h' (the lower triangle,
@@ -74,6 +70,22 @@ SAW, SUMS, WEIGHTS = 0, COUNT, COUNT + GUESSES
 SEEN_ANY = WEIGHTS + INFORMATION
 LAST_ASKED = SEEN_ANY + 1
 MEMORY = LAST_ASKED + ASKED
+
+
+class Care(NamedTuple):
+    """How much less than his guess the driver takes the grip to be, in halves of its range: what he
+    does not know yet is paid for in pace, not in laps.
+    """
+
+    deviations: float
+    variances: float  # weighs most where least is known
+    most: float  # he trusts no guess above it
+
+
+# In earnest more than in training, where he learns by how much the profile that he is shown may be
+# beaten. What looks like more grip than a road has is more often stiff tyres far from their limit.
+LEARNING = Care(deviations=1.75, variances=0.0, most=GRIP_REACH)
+EARNEST = Care(deviations=1.75, variances=3.0, most=0.8)
 
 
 class Known(NamedTuple):
@@ -100,7 +112,7 @@ class Adaptation(NamedTuple):
     middle: np.ndarray  # (GUESSES,) float32 of the ranges; a delay's in control steps
     half: np.ndarray  # (GUESSES,) float32
     keep: float  # of the sums, from one control step to the next
-    caution: np.float32  # standard deviations
+    care: Care  # in single precision
     known: Known
     network: Network  # from evidence to measurements
 
@@ -116,12 +128,11 @@ def inputs(layout: Layout, adapts: bool) -> int:
 
 
 def new_adaptation(
-    layout: Layout, vehicle: Vehicle, flat: np.ndarray, caution: float = CAUTION
+    layout: Layout, vehicle: Vehicle, flat: np.ndarray, care: Care = EARNEST
 ) -> Adaptation:
     """For a car and a layout, from the parameters (parameters(),) float32 of the network.
 
-    caution: standard deviations, in earnest by default. Raises ValueError if the layout does not
-    show what is needed.
+    Raises ValueError if the layout does not show what is needed.
     """
     names = [quantity.name for quantity in layout.quantities]
     profile = [i for i, name in enumerate(names) if name.startswith("profile_minus_speed_mps")]
@@ -139,10 +150,14 @@ def new_adaptation(
         middle=middle.astype(np.float32),
         half=half.astype(np.float32),
         keep=math.exp(-1.0 / FADE_STEPS),
-        caution=np.float32(caution),
+        care=_single(care),
         known=_known(layout, vehicle),
         network=network_of(flat, *EVIDENCE_SIZES),
     )
+
+
+def _single(care: Care) -> Care:
+    return Care(*(np.float32(part) for part in care))
 
 
 def _known(layout: Layout, vehicle: Vehicle) -> Known:
@@ -168,7 +183,7 @@ def no_adaptation() -> Adaptation:
     network = network_of(np.zeros(parameter_count(0, 1, 1), dtype=np.float32), 0, 1, 1)
     one = np.float32(1.0)
     known = Known(none, one, one, one, one, one, (one, one, one), (one, one, one), one, one)
-    return Adaptation(nowhere, nowhere, none, none, none, 1.0, one, known, network)
+    return Adaptation(nowhere, nowhere, none, none, none, 1.0, _single(LEARNING), known, network)
 
 
 class Weighing(NamedTuple):
@@ -187,12 +202,10 @@ class Weighing(NamedTuple):
 
 @inlined
 def speed_factor(guess, deviation, adaptation):
-    """Of the profile's speeds, by the guess and its deviation: the root of the grip, with caution.
-
-    Cut to a little more than the range.
-    """
-    careful = guess - adaptation.caution * deviation
-    careful = min(max(careful, np.float32(-GRIP_REACH)), np.float32(GRIP_REACH))
+    """Of the profile's speeds, by the guess and its deviation: the root of the grip, with care."""
+    care = adaptation.care
+    less = deviation * (care.deviations + care.variances * deviation)
+    careful = max(min(guess, care.most) - less, np.float32(-GRIP_REACH))
     return np.sqrt(adaptation.middle[FRICTION] + adaptation.half[FRICTION] * careful)
 
 

@@ -1,15 +1,22 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks import adaptation
 from benchmarks.measuring import ROOT
+from racing_env.common.project_jobs import files_below, write_below
 
-CHANGES = [change for change in adaptation.VARIANTS.values() if change]
+CHANGES = [change for changes in adaptation.VARIANTS.values() for change in changes]
+ADAPTING = [name for name, changes in adaptation.VARIANTS.items()
+            if any(change.file == adaptation.KERNELS for change in changes)]  # fmt: skip
+PARITY = ("tests/*.py", "tests/simulation/*.py")
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_each_variant_changes_one_line_of_what_is_there(change):
+def test_each_variant_changes_lines_that_are_there(change):
     source = (ROOT / change.file).read_text()
     found = adaptation.changed(source, change)
     assert found != source and change.instead in found
@@ -23,13 +30,25 @@ def test_a_line_that_is_gone_is_named():
 
 def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
     change = CHANGES[0]
-    adaptation.copy_project(tmp_path / "copy", change)
+    adaptation.copy_project(tmp_path / "copy", [change])
     copied = (tmp_path / "copy" / change.file).read_text()
     assert copied == adaptation.changed((ROOT / change.file).read_text(), change)
     assert (tmp_path / "copy" / "train_rl.py").exists()
     (tmp_path / "copy" / change.file).write_text("mine")
-    adaptation.copy_project(tmp_path / "copy", change)
+    adaptation.copy_project(tmp_path / "copy", [change])
     assert (tmp_path / "copy" / change.file).read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ADAPTING)
+def test_a_variant_is_judged_as_it_has_learnt(name, tmp_path):
+    """Its kernels, in which it learns, do as its numpy does, with which it is judged."""
+    adaptation.copy_project(tmp_path, adaptation.VARIANTS[name])
+    write_below(tmp_path, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
+    script = "from tests.simulation import test_adaptation as t; t.test_kernels_do_as_numpy_does()"
+    script = f"import sys; sys.path.insert(0, 'tests'); {script}"
+    environment = os.environ | {"PYTHONPATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
 def lap(row: str, ratio: float | None) -> dict[str, object]:

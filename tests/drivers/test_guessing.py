@@ -229,10 +229,10 @@ def test_what_is_measured_is_products_of_h_with_h_and_z():
 
 
 @pytest.mark.parametrize(
-    ("guess", "cut"), [(-0.9, -0.9), (0.0, 0.0), (0.7, 0.7), (-4.0, -1.5), (3.0, 1.5)]
+    ("guess", "taken"), [(-0.9, -0.9), (0.0, 0.0), (0.7, 0.7), (-4.0, -4.0), (3.0, 0.8)]
 )
-def test_profile_and_pending_actions_follow_the_guess(guess, cut):
-    """The profile's grip is cut to a little more than the range."""
+def test_profile_and_pending_actions_follow_the_guess(guess, taken):
+    """The profile's grip is less than the guess by the care, and never far beyond the range."""
     seen, information = random_drive(1, 1)[0], 1e4
     memory = informed(information * np.eye(ad.GUESSES), np.full(ad.GUESSES, guess))
     memory[:, ad.SUMS : ad.SEEN_ANY] /= ADAPTATION.keep
@@ -240,7 +240,7 @@ def test_profile_and_pending_actions_follow_the_guess(guess, cut):
     memory[0, ad.LAST_ASKED :] = asked
     given = adapted(ADAPTATION, SILENT, seen, memory)[0]
     deviation = 1.0 / np.sqrt(information + ad.PRIOR_WEIGHT)
-    careful = cut - ad.CAUTION * deviation if cut == guess else cut
+    careful = max(taken - 1.75 * deviation - 3.0 * deviation**2, -1.5)
     factor = np.sqrt(0.95 + 0.15 * careful)  # grip of a road: from 0.8 to 1.1
     scales = LAYOUT.limits(RACECAR)[:, 0]
     for column, name in enumerate(NAMES):

@@ -85,7 +85,7 @@ def assert_same(ours, theirs) -> None:
 
 
 def test_who_learns_to_adapt_is_shown_a_faster_profile_than_who_drives_in_earnest(bank):
-    """By the caution: that is the reserve."""
+    """By the care: that is the reserve."""
     settings = TrainingSettings(on_any_road(TASK), 2, ROLLOUTS._replace(adapts=True))
     learning = one_group(bank, 1, settings)
     learning.block.parameters[:] = 0.0  # guesses are the middle of the ranges, and nothing is sure

@@ -84,8 +84,10 @@ def test_the_profile_is_that_of_the_guessed_grip():
     seen_inputs = adapted(adaptation, layers_of(adaptation), seen, memory)
     scales = start.layout.limits(RACECAR)[:, 0]
     middle, half = adaptation.middle[ad.FRICTION], adaptation.half[ad.FRICTION]
-    nothing_known = adaptation.caution / np.sqrt(ad.PRIOR_WEIGHT)
-    factor = np.sqrt(middle - half * nothing_known)
+    variance = 1.0 / ad.PRIOR_WEIGHT
+    care = ad.EARNEST.deviations * np.sqrt(variance) + ad.EARNEST.variances * variance
+    assert care > ad.GRIP_REACH  # so that nobody takes the grip to be less than that
+    factor = np.sqrt(middle - half * ad.GRIP_REACH)
     names = [quantity.name for quantity in start.layout.quantities]
     for column, name in enumerate(names):
         now = seen_inputs[:, column]

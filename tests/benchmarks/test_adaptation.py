@@ -43,12 +43,13 @@ def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
 @pytest.mark.parametrize("name", ADAPTING)
 def test_a_variant_is_judged_as_it_has_learnt(name, tmp_path):
     """Its kernels, in which it learns, do as its numpy does, with which it is judged."""
-    adaptation.copy_project(tmp_path, adaptation.VARIANTS[name])
-    write_below(tmp_path, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
+    copy = tmp_path / "copy"
+    adaptation.copy_project(copy, adaptation.VARIANTS[name])
+    write_below(copy, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
     script = "from tests.simulation import test_adaptation as t; t.test_kernels_do_as_numpy_does()"
     script = f"import sys; sys.path.insert(0, 'tests'); {script}"
     environment = os.environ | {"PYTHONPATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=copy, env=environment, check=True)
 
 
 def lap(row: str, ratio: float | None) -> dict[str, object]:

@@ -99,6 +99,17 @@ def test_the_profile_is_that_of_the_guessed_grip():
             np.testing.assert_array_equal(now, seen[:, column])
 
 
+@pytest.mark.parametrize(
+    ("guess", "deviation", "taken"),
+    [(0.2, 0.3, 0.2 - 0.525 - 0.27), (0.9, 0.1, 0.8 - 0.175 - 0.03), (-1.0, 0.5, -1.5)],
+)
+def test_care_grows_with_the_variance_and_trusts_no_guess_above_the_most(guess, deviation, taken):
+    adaptation = guessing()
+    factor = ad.speed_factor.py_func(np.float32(guess), np.float32(deviation), adaptation)
+    grip = adaptation.middle[ad.FRICTION] + adaptation.half[ad.FRICTION] * taken
+    assert factor == pytest.approx(np.sqrt(grip), rel=1e-5)
+
+
 @pytest.mark.parametrize("adapts", [False, True])
 def test_gradient_under_conditions_is_the_difference_of_driving_again(adapts: bool):
     """With delays, some of them no whole steps, and with guesses, which are taken as they are:

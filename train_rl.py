@@ -55,6 +55,7 @@ def arguments() -> argparse.Namespace:
         for flags, name in (("--conditions road", "ROAD"), ("--practice", "PRACTICE"))
     )
     cars = ", ".join(f"{name} {numbers(name, 'cars')}" for name in known)
+    rates = ", ".join(f"{name} {numbers(name, 'learning_rate_first'):g}" for name in known)
     flag("--policy", help="driver to start from (runs/default/bc/policy.safetensors; with "
          f"--practice policies/{PRACTISES_FROM.name})")  # fmt: skip
     flag("--out", help="folder for the policy (runs/default/rl; with --practice runs/practice/rl)")
@@ -72,6 +73,9 @@ def arguments() -> argparse.Namespace:
     flag("--algo", choices=known, default="apg", help=f"{meant} (apg)")
     flag("--timesteps", type=cli.positive_int,
          help=f"transitions (millions: {millions}; of apg with {of_purposes})")  # fmt: skip
+    flag("--learning-rate", type=cli.positive_float, metavar="RATE",
+         help="at first; falls as the algorithm's own does. A lower one for a car whose driver "
+         f"forgets how to drive ({rates})")  # fmt: skip
     flag("--envs", type=cli.worker_int, default=min(max(cli.available_cores() - 1, 1), 8),
          help="environment processes beside this one (cores - 1, at most 8)")  # fmt: skip
     flag("--cluster", metavar="ADDRESS", help=cli.CLUSTER_HELP)
@@ -215,10 +219,13 @@ def train(args: argparse.Namespace) -> None:
         raise InputError(f"--algo {args.algo}: does not serve for {PURPOSES[purpose]}; use apg")
     timesteps = args.timesteps or numbers.timesteps
     cars = (args.cars or numbers.cars) if args.vec_env == "batch" else args.envs
-    numbers = numbers._replace(timesteps=timesteps, cars=cars)
+    numbers = algorithms.with_learning_rate(
+        numbers._replace(timesteps=timesteps, cars=cars), args.learning_rate
+    )
+    rate = numbers.learning_rate_first
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
-               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
+               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps, "learning_rate": rate,
                "policy": args.policy, "data": args.data,
                "practice": args.practice, "conditions": args.conditions}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
@@ -253,8 +260,9 @@ def train(args: argparse.Namespace) -> None:
             raise InputError(f"--practice {args.practice}: {len(circuits)} circuits, one is needed")
         held_back *= PRACTICE_JUDGES
     same = given | {
-        "checkpoint_version": 9,
+        "checkpoint_version": 10,
         "algo": args.algo,
+        "learning_rate": rate,
         "seed": args.seed,
         "policy": file_digest(args.policy),
         "data": data.digest() if data else None,
@@ -262,7 +270,7 @@ def train(args: argparse.Namespace) -> None:
         "judges": circuits_content(held_back),
     }
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
-    args.timesteps, args.cars = timesteps, cars  # as resolved
+    args.timesteps, args.cars, args.learning_rate = timesteps, cars, rate  # as resolved
     write_run_record(out, args)
     first = earlier["timesteps"] if earlier else 0
     demonstrated_s = demonstrated_laps([*{c.track.name: c for c in held_back}.values()])

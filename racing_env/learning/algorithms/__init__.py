@@ -27,8 +27,8 @@ class Algorithm(Protocol):
 
     NUMBERS: a named tuple of hyper-parameters, plain numbers, which are logged by their names. Of
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
-    `judge_every` (transitions) and `average_decay`, a rollout, of the moving average of the
-    driver's weights that is judged and kept.
+    `judge_every` (transitions), `learning_rate_first` and `learning_rate_last`, and
+    `average_decay`, a rollout, of the moving average of the driver's weights that is judged and kept.
     ROAD: the same for drivers who learn to adapt, PRACTICE for practice on one circuit;
     `training_settings` and `make_model` are given them. None where the algorithm does not serve.
     USES_DEMONSTRATIONS: whether --data means something to it.
@@ -72,6 +72,14 @@ class Algorithm(Protocol):
 
     def callbacks(self, model: "BaseAlgorithm") -> "list[BaseCallback]":
         """What is to happen around the model's learning, beside judging and logs."""
+
+
+def with_learning_rate(numbers: Any, first: float | None) -> Any:
+    """An algorithm's numbers with another learning rate at first, which falls in proportion."""
+    if first is None:
+        return numbers
+    last = numbers.learning_rate_last * (first / numbers.learning_rate_first)
+    return numbers._replace(learning_rate_first=first, learning_rate_last=last)
 
 
 def names() -> list[str]:

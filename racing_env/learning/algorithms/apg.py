@@ -67,7 +67,7 @@ class Numbers(NamedTuple):
     pedal_noise: float = 0.08
     average_decay: float = 0.98
     quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
-    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in those above
+    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in `NUMBERS`' above
     judge_every: int = 1_000_000
 
 
@@ -85,6 +85,9 @@ PRACTICE = Numbers(
     pedal_noise=0.02,
     judge_every=500_000,
 )
+# Of what the steering moves in a control step: more noise than that a slow one does not follow, and
+# is at its largest rate for good, where an action has no gradient
+STEERING_NOISE_REACH = 0.2
 USES_DEMONSTRATIONS = False
 
 
@@ -129,12 +132,14 @@ class AnalyticPolicyGradient(BaseAlgorithm):
         if self.adapts:
             policy.guesser = new_guesser()
         self.policy = policy.to(self.device)
+        rate = self.lr_schedule(1.0)
         # a network's weights are one array for the cars, for Adam, and for clipping
         groups = [{"params": [rollout_parameter(actor_layers(self))], "speed": 1.0}]
         if self.adapts:
             guessing = rollout_parameter(self.guesser_layers)
-            groups.append({"params": [guessing], "speed": NUMBERS.guesser_speed})
-        rate = self.lr_schedule(1.0)
+            # what there is to guess does not change with the rate at which the driver learns
+            speed = NUMBERS.guesser_speed * (NUMBERS.learning_rate_first / rate)
+            groups.append({"params": [guessing], "speed": speed})
         policy.optimizer = torch.optim.Adam(groups, lr=rate, **policy.optimizer_kwargs)
 
     @property
@@ -243,12 +248,13 @@ def training_settings(
 ) -> TrainingSettings:
     numbers = numbers or NUMBERS
     adapts = driver is not None and driver.adapts
+    reach = task.control_step_s / task.vehicle.steering_full_s
     rollouts = RolloutSettings(
         steps=numbers.rollout_steps,
         lookahead_steps=numbers.lookahead_steps,
         discount=numbers.discount,
         action_gradient_limit=numbers.action_gradient_limit,
-        noise=(numbers.steering_noise, numbers.pedal_noise),
+        noise=(min(numbers.steering_noise, STEERING_NOISE_REACH * reach), numbers.pedal_noise),
         hidden=HIDDEN_SIZES[0],
         adapts=adapts,
         quiet_share=numbers.quiet_share,

@@ -225,7 +225,8 @@ def train(args: argparse.Namespace) -> None:
     rate = numbers.learning_rate_first
     # what decides the weights; how the cars are shared out does not
     decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
-               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps, "learning_rate": rate,
+               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
+               "learning_rate": rate,
                "policy": args.policy, "data": args.data,
                "practice": args.practice, "conditions": args.conditions}  # fmt: skip
     record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}

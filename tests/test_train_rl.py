@@ -482,7 +482,8 @@ def test_ctrl_c_and_a_killed_worker(vec_env):
     "arguments",
     [["--timesteps", "0"], ["--envs", "x"], ["--cars", "-1"], ["--algo", "td3"],
      ["--vec-env", "none"], ["--seed", "-1"], ["--device", "tpu"], ["--envs", "1000000"],
-     ["--cars", "9" * 12], ["--timesteps", "-0.5"], ["--seed", "nan"], ["--seed", str(2**32)]],
+     ["--cars", "9" * 12], ["--timesteps", "-0.5"], ["--seed", "nan"],
+     ["--learning-rate", "0"], ["--learning-rate", "inf"], ["--seed", str(2**32)]],
     ids=str,
 )  # fmt: skip
 def test_bad_flags(arguments):
@@ -529,6 +530,7 @@ def test_resuming_another_training_is_refused():
     for flag, other, difference in (
         ("--algo", "sac", "made with algo apg, asked for is sac"),
         ("--seed", 9, "made with seed 3, asked for is 9"),
+        ("--learning-rate", 1e-5, "made with learning_rate 0.0004, asked for is 1e-05"),
         ("--track", "club", "made with circuits.1.length_m "),
         ("--judge-on", "club", "made with judges.1.length_m "),
     ):

@@ -27,8 +27,9 @@ class Algorithm(Protocol):
 
     NUMBERS: a named tuple of hyper-parameters, plain numbers, which are logged by their names. Of
     every algorithm there are `timesteps` (transitions) and `cars`, the defaults of the flags;
-    `judge_every` (transitions), `learning_rate_first` and `learning_rate_last`, and
-    `average_decay`, a rollout, of the moving average of the driver's weights that is judged and kept.
+    `judge_every` (transitions); `learning_rate_first` and `learning_rate_last`; and
+    `average_decay`, a rollout, of the moving average of the driver's weights that is judged and
+    kept.
     ROAD: the same for drivers who learn to adapt, PRACTICE for practice on one circuit;
     `training_settings` and `make_model` are given them. None where the algorithm does not serve.
     USES_DEMONSTRATIONS: whether --data means something to it.

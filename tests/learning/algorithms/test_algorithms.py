@@ -67,6 +67,16 @@ def test_names_are_the_files():
     assert {"apg", "ppo", "sac"} <= set(algorithms.names())
 
 
+def test_another_learning_rate_falls_in_proportion(algorithm):
+    numbers = algorithm.NUMBERS
+    assert algorithms.with_learning_rate(numbers, None) == numbers
+    slow = algorithms.with_learning_rate(numbers, 0.25 * numbers.learning_rate_first)
+    assert slow.learning_rate_first == 0.25 * numbers.learning_rate_first
+    assert slow.learning_rate_last == pytest.approx(0.25 * numbers.learning_rate_last)
+    same = {"learning_rate_first": None, "learning_rate_last": None}
+    assert slow._replace(**same) == numbers._replace(**same)
+
+
 def test_protocol_is_kept(algorithm):
     for name, method in inspect.getmembers(algorithms.Algorithm, inspect.isfunction):
         if not name.startswith("_"):

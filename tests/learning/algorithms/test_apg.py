@@ -11,6 +11,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from racing_env.drivers.policy import Policy
+from racing_env.learning import algorithms
 from racing_env.learning.actor_critic import actor_layers
 from racing_env.learning.algorithms import apg
 from racing_env.learning.network import HIDDEN_SIZES
@@ -87,6 +88,27 @@ def test_gradient_is_the_difference_of_driving_again(bank, tmp_path, monkeypatch
             ways.append(paid(other, driver))
             other.close()
         assert by_bias[i] == pytest.approx((ways[1] - ways[0]) / 2e-3, rel=0.05)
+
+
+def test_noise_on_the_steering_is_no_more_than_it_follows():
+    steering, pedals = apg.NUMBERS.steering_noise, apg.NUMBERS.pedal_noise
+    for full_s, noise in ((0.2, steering), (0.5, steering), (2.0, 0.2 * 0.05 / 2.0)):
+        task = TASK._replace(vehicle=RACECAR._replace(steering_full_s=full_s))
+        settings = apg.training_settings(task, 0)
+        assert settings.rollouts.noise == pytest.approx((noise, pedals))
+
+
+def test_who_learns_slowly_guesses_as_quickly(bank, tmp_path, monkeypatch):
+    """The guesser's own rate stays."""
+    settings = SETTINGS._replace(rollouts=ROLLOUTS._replace(adapts=True))
+    for first in (apg.NUMBERS.learning_rate_first, 1e-5):
+        numbers = algorithms.with_learning_rate(apg.NUMBERS, first)
+        env = make_vec_env("dummy", bank, CARS, CARS, settings, tmp_path)
+        model = apg.make_model(env, 10**6, 0, torch.device("cpu"), numbers=numbers)
+        speeds = [group["speed"] for group in model.policy.optimizer.param_groups]
+        env.close()
+        assert speeds[0] == 1.0
+        assert first * speeds[1] == pytest.approx(3.0 * apg.NUMBERS.learning_rate_first)
 
 
 def test_the_same_in_a_batch_as_one_by_one(bank, tmp_path, monkeypatch):

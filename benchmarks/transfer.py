@@ -12,7 +12,7 @@ whose car brakes and accelerates half as hard. So each is driven as published, w
 by other equations, and with our car's tyres, limits and shares of the axles, which leaves the
 equations; `std` also by who has learnt with a file that has its car's numbers
 (benchmarks/vehicles/). CommonRoad's multi-body model `mb` (29 states: springs, dampers, PAC2002
-tyres at each of four wheels) is of a BMW 320i, of which there is such a file, too.
+tyres at each of four wheels) is of a BMW 320i, of which there are such a file and driver, too.
 
 A driver is put into the models of his own car; the expert into all, at two shares of the profile's
 speed: that of the demonstrations, and a more careful one. Each drives a lap and a flying one on ten
@@ -58,7 +58,7 @@ VEHICLES = Path("benchmarks/vehicles")
 DRIFTER, FULL_SIZE = str(VEHICLES / "gymkhana_std.yaml"), str(VEHICLES / "bmw_320i.yaml")
 DRIVERS = [
     *(ROOT / "policies" / f"{TENTH}{name}.safetensors" for name in ("", "-nominal")),
-    ROOT / VEHICLES / "gymkhana_std.safetensors",
+    *(ROOT / VEHICLES / f"{name}.safetensors" for name in ("gymkhana_std", "bmw_320i")),
 ]
 TRACK = "random:4000:10"
 HOME = "at home"
@@ -217,7 +217,7 @@ def main() -> None:
         type=Path,
         default=DRIVERS,
         metavar="POLICY",
-        help="policies, each for the car of a model (f1tenth's of policies/, the drift car's)",
+        help="policies, each for the car of a model (f1tenth's of policies/, and benchmarks/vehicles/*)",
     )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")

@@ -37,6 +37,7 @@ class Change(NamedTuple):
 TASK = "racing_env/simulation/task.py"
 # What a driver adapts by is written twice: in kernels he learns, with numpy he is judged.
 KERNELS, NUMPY = "racing_env/simulation/adaptation.py", "racing_env/drivers/guessing.py"
+ADJOINT = "racing_env/simulation/adaptation_adjoint.py"
 VARIANTS: Mapping[str, Sequence[Change]] = {
     "the recipe": [],
     "without other conditions": [
@@ -67,6 +68,7 @@ VARIANTS: Mapping[str, Sequence[Change]] = {
     ],
     "without the actions on their way": [
         Change(KERNELS, "action = np.float32(asked[age, i])", "action = np.float32(0.0)"),
+        Change(ADJOINT, "for age in range(len(by_asked)):", "for age in range(0):"),
         Change(NUMPY, "asked, pending, guess", "0.0 * asked, 0.0 * pending, guess"),
     ],
 }

@@ -217,7 +217,7 @@ def main() -> None:
         type=Path,
         default=DRIVERS,
         metavar="POLICY",
-        help="policies, each for the car of a model (f1tenth's of policies/, and benchmarks/vehicles/*)",
+        help="policies, each for the car of a model (f1tenth's, and those of benchmarks/vehicles)",
     )
     flag("--track", nargs="+", default=[TRACK], help=f"circuits, of each car's own kind ({TRACK})")
     flag("--model", nargs="+", choices=CASES, default=list(CASES), help="models (all)")

@@ -202,7 +202,10 @@ class Weighing(NamedTuple):
 
 @inlined
 def speed_factor(guess, deviation, adaptation):
-    """Of the profile's speeds, by the guess and its deviation: the root of the grip, with care."""
+    """Of the profile's speeds, by the guess and its deviation: the root of the grip, with care.
+
+    Never of a grip below -GRIP_REACH: of who knows nothing, in earnest.
+    """
     care = adaptation.care
     less = deviation * (care.deviations + care.variances * deviation)
     careful = max(min(guess, care.most) - less, np.float32(-GRIP_REACH))

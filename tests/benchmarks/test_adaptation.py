@@ -42,11 +42,14 @@ def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTING)
 def test_a_variant_is_judged_as_it_has_learnt(name, tmp_path):
-    """Its kernels, in which it learns, do as its numpy does, with which it is judged."""
+    """Its kernels, in which it learns, do as its numpy does, with which it is judged; and what they
+    pull back is the gradient of what they do.
+    """
     copy = tmp_path / "copy"
     adaptation.copy_project(copy, adaptation.VARIANTS[name])
     write_below(copy, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
     script = "from tests.simulation import test_adaptation as t; t.test_kernels_do_as_numpy_does()"
+    script += "; t.test_gradient_under_conditions_is_the_difference_of_driving_again(True)"
     script = f"import sys; sys.path.insert(0, 'tests'); {script}"
     environment = os.environ | {"PYTHONPATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
     subprocess.run([sys.executable, "-c", script], cwd=copy, env=environment, check=True)

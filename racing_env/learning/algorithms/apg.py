@@ -67,7 +67,7 @@ class Numbers(NamedTuple):
     pedal_noise: float = 0.08
     average_decay: float = 0.98
     quiet_share: float = 0.0  # of the cars' rollouts, which are without noise
-    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in `NUMBERS`' above
+    guesser_speed: float = 3.0  # of a driver who adapts: its learning rate, in that of `NUMBERS`
     judge_every: int = 1_000_000
 
 
@@ -85,9 +85,9 @@ PRACTICE = Numbers(
     pedal_noise=0.02,
     judge_every=500_000,
 )
-# Of what the steering moves in a control step: more noise than that a slow one does not follow, and
-# is at its largest rate for good, where an action has no gradient
-STEERING_NOISE_REACH = 0.2
+# Largest noise on the steering, of what it moves in a control step: with more, slow steering is
+# always at its largest rate, where an action has no gradient
+STEERING_NOISE_SHARE = 0.2
 USES_DEMONSTRATIONS = False
 
 
@@ -254,7 +254,7 @@ def training_settings(
         lookahead_steps=numbers.lookahead_steps,
         discount=numbers.discount,
         action_gradient_limit=numbers.action_gradient_limit,
-        noise=(min(numbers.steering_noise, STEERING_NOISE_REACH * reach), numbers.pedal_noise),
+        noise=(min(numbers.steering_noise, STEERING_NOISE_SHARE * reach), numbers.pedal_noise),
         hidden=HIDDEN_SIZES[0],
         adapts=adapts,
         quiet_share=numbers.quiet_share,

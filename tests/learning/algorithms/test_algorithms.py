@@ -47,11 +47,11 @@ def algorithm(request, monkeypatch):
 def make_model(algorithm, bank, tmp_path):
     envs = []
 
-    def make():
+    def make(numbers=None):
         settings = algorithm.training_settings(training_task(RACECAR), 0)
         env = make_vec_env("dummy", bank, CARS, CARS, settings, tmp_path)
         envs.append(env)
-        return algorithm.make_model(env, 10 * ROLLOUT, 0, torch.device("cpu"))
+        return algorithm.make_model(env, 10 * ROLLOUT, 0, torch.device("cpu"), numbers=numbers)
 
     yield make
     for env in envs:
@@ -67,7 +67,7 @@ def test_names_are_the_files():
     assert {"apg", "ppo", "sac"} <= set(algorithms.names())
 
 
-def test_another_learning_rate_falls_in_proportion(algorithm):
+def test_another_learning_rate_falls_in_proportion(algorithm, make_model):
     numbers = algorithm.NUMBERS
     assert algorithms.with_learning_rate(numbers, None) == numbers
     slow = algorithms.with_learning_rate(numbers, 0.25 * numbers.learning_rate_first)
@@ -75,6 +75,9 @@ def test_another_learning_rate_falls_in_proportion(algorithm):
     assert slow.learning_rate_last == pytest.approx(0.25 * numbers.learning_rate_last)
     same = {"learning_rate_first": None, "learning_rate_last": None}
     assert slow._replace(**same) == numbers._replace(**same)
+    schedule = make_model(slow).lr_schedule
+    assert schedule(1.0) == slow.learning_rate_first
+    assert schedule(0.0) == pytest.approx(slow.learning_rate_last)
 
 
 def test_protocol_is_kept(algorithm):
@@ -203,6 +206,8 @@ def test_the_script_s_help_has_the_numbers_and_loads_no_torch():
     assert f"--practice: {practice / 1e6:g})" in text
     cars = ", ".join(f"{name} {number.cars}" for name, number in numbers.items())
     assert f"in all ({cars})" in text
+    rates = ", ".join(f"{name} {one.learning_rate_first:g}" for name, one in numbers.items())
+    assert f"forgets how to drive ({rates})" in text
     assert text.endswith("False")
 
 

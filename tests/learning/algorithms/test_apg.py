@@ -10,6 +10,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
+from benchmarks.measuring import ROOT
+from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.drivers.policy import Policy
 from racing_env.learning import algorithms
 from racing_env.learning.actor_critic import actor_layers
@@ -88,6 +90,12 @@ def test_gradient_is_the_difference_of_driving_again(bank, tmp_path, monkeypatch
             ways.append(paid(other, driver))
             other.close()
         assert by_bias[i] == pytest.approx((ways[1] - ways[0]) / 2e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("name", [*shipped_names(), "benchmarks/vehicles/gymkhana_std.yaml"])
+def test_steering_of_no_shipped_car_is_too_slow_for_the_noise(name):
+    task = training_task(read_vehicle(ROOT / name if "/" in name else name))
+    assert apg.training_settings(task, 0).rollouts.noise[0] == apg.NUMBERS.steering_noise
 
 
 def test_noise_on_the_steering_is_no_more_than_it_follows():

@@ -38,6 +38,39 @@ TASK = "racing_env/simulation/task.py"
 # What a driver adapts by is written twice: in kernels he learns, with numpy he is judged.
 KERNELS, NUMPY = "racing_env/simulation/adaptation.py", "racing_env/drivers/guessing.py"
 ADJOINT = "racing_env/simulation/adaptation_adjoint.py"
+LOOP, JUDGED = "racing_env/simulation/closed_loop.py", "racing_env/laps/evaluation.py"
+# A memory in which the conditions are as good as certain, in kernels and with numpy
+TELL_IN_KERNELS = """
+from racing_env.simulation.adaptation import SUMS, WEIGHTS
+from racing_env.simulation.adaptation_adjoint import truth
+
+
+@inlined
+def tell(adaptation, own_conditions, memory):
+    at = WEIGHTS
+    for k in range(len(adaptation.middle)):
+        memory[SUMS + k] = np.float32(1e4) * truth(adaptation, own_conditions, k)
+        for other in range(k + 1):
+            memory[at] = np.float32(1e4) if other == k else np.float32(0.0)
+            at += 1
+
+
+@inlined
+def drive(
+"""
+TELL_WITH_NUMPY = """
+from racing_env.simulation.adaptation import GUESSES, SEEN_ANY, SUMS, WEIGHTS
+
+
+def tell(adaptation, simulator):
+    told = 1.0 + simulator.cars.conditions[:, :GUESSES]
+    told[:, DELAY] -= 1.0  # which is none of the factors
+    simulator.memory[:, SUMS:WEIGHTS] = 1e4 * (told - adaptation.middle) / adaptation.half
+    rows, columns = np.tril_indices(GUESSES)
+    simulator.memory[:, WEIGHTS:SEEN_ANY] = 1e4 * (rows == columns)
+
+
+def _act_by_policy("""
 VARIANTS: Mapping[str, Sequence[Change]] = {
     "the recipe": [],
     "without other conditions": [
@@ -70,6 +103,22 @@ VARIANTS: Mapping[str, Sequence[Change]] = {
         Change(KERNELS, "action = np.float32(asked[age, i])", "action = np.float32(0.0)"),
         Change(ADJOINT, "for age in range(len(by_asked)):", "for age in range(0):"),
         Change(NUMPY, "asked, pending, guess", "0.0 * asked, 0.0 * pending, guess"),
+    ],
+    "told the conditions": [
+        Change(LOOP, "\n@inlined\ndef drive(\n", TELL_IN_KERNELS),
+        Change(
+            LOOP,
+            "            tape.known[step, car] = episodes.memory[car, SEEN_ANY]\n",
+            "            tape.known[step, car] = episodes.memory[car, SEEN_ANY]\n"
+            "            tell(adaptation, cars.conditions[car], episodes.memory[car])\n",
+        ),
+        Change(JUDGED, "\ndef _act_by_policy(", TELL_WITH_NUMPY),
+        Change(
+            JUDGED,
+            "    return policy.act(simulator.observe(), simulator.memory)\n",
+            "    if policy.adapts:\n        tell(policy.adaptation, simulator)\n"
+            "    return policy.act(simulator.observe(), simulator.memory)\n",
+        ),
     ],
 }
 

@@ -39,20 +39,55 @@ def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
     assert (tmp_path / "copy" / change.file).read_text() == "mine"
 
 
+def run_in_copy(name, tmp_path, script) -> None:
+    copy = tmp_path / "copy"
+    adaptation.copy_project(copy, adaptation.VARIANTS[name])
+    write_below(copy, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
+    script = f"import sys; sys.path.insert(0, 'tests')\n{script}"
+    environment = os.environ | {"PYTHONPATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    subprocess.run([sys.executable, "-c", script], cwd=copy, env=environment, check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTING)
 def test_a_variant_is_judged_as_it_has_learnt(name, tmp_path):
     """Its kernels, in which it learns, do as its numpy does, with which it is judged; and what they
     pull back is the gradient of what they do.
     """
-    copy = tmp_path / "copy"
-    adaptation.copy_project(copy, adaptation.VARIANTS[name])
-    write_below(copy, {k: v for p in PARITY for k, v in files_below(ROOT, p).items()})
-    script = "from tests.simulation import test_adaptation as t; t.test_kernels_do_as_numpy_does()"
-    script += "; t.test_gradient_under_conditions_is_the_difference_of_driving_again(True)"
-    script = f"import sys; sys.path.insert(0, 'tests'); {script}"
-    environment = os.environ | {"PYTHONPATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    subprocess.run([sys.executable, "-c", script], cwd=copy, env=environment, check=True)
+    run_in_copy(
+        name,
+        tmp_path,
+        "from tests.simulation import test_adaptation as t\n"
+        "t.test_kernels_do_as_numpy_does()\n"
+        "t.test_gradient_under_conditions_is_the_difference_of_driving_again(True)\n",
+    )
+
+
+TOLD = """
+import numpy as np
+from racing_env.drivers.guessing import guesses
+from racing_env.laps.evaluation import tell
+from racing_env.simulation import adaptation as ad
+from racing_env.simulation.adaptation_adjoint import truth
+from tests.simulation import test_adaptation as t
+
+start, adaptation = t.on_the_road(), t.guessing()
+conditions = start.cars.conditions
+truths = [[truth.py_func(adaptation, own, k) for k in range(ad.GUESSES)] for own in conditions]
+parameters = t.driver_parameters(start.layout.size + ad.EXTRA_INPUTS)
+driven = t.drive(start, parameters, t.NUMBERS, t.STEPS, adaptation=adaptation)
+for step in range(t.STEPS):
+    given = driven.tape.inputs[step, :, -2 * ad.GUESSES : -ad.GUESSES]
+    np.testing.assert_allclose(given, truths, atol=0.02)
+tell(adaptation, start)
+np.testing.assert_allclose(guesses(start.memory)[0], truths, atol=0.002)
+"""
+
+
+@pytest.mark.slow
+def test_who_is_told_the_conditions_guesses_them(tmp_path):
+    """In the kernels and with numpy."""
+    run_in_copy("told the conditions", tmp_path, TOLD)
 
 
 def lap(row: str, ratio: float | None) -> dict[str, object]:

@@ -28,7 +28,7 @@ def weakened(**changes):
 
 
 def test_laps_are_those_of_evaluation(circuits):
-    """But for rounding, which is another in kernels and grows on the way: some ms of two minutes."""
+    """But for rounding, which is another in kernels and grows on the way: to milliseconds."""
     bank = pack_circuits(circuits)
     ours = races.flying_laps_s(bank, AS_IN_ITS_FILE, SHIPPED, range(4))
     theirs = [lap.flying_lap_s for lap in drive_laps(circuits, policy_driver(SHIPPED), laps=1)]

@@ -5,12 +5,12 @@ import pytest
 import torch
 from cars import RACECAR
 from models import NOBODY
+from processes import ROOT
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from benchmarks.measuring import ROOT
 from racing_env.car.vehicle_files import read_vehicle, shipped_names
 from racing_env.drivers.policy import Policy
 from racing_env.learning import algorithms
@@ -106,7 +106,7 @@ def test_noise_on_the_steering_is_no_more_than_it_follows():
         assert settings.rollouts.noise == pytest.approx((noise, pedals))
 
 
-def test_who_learns_slowly_guesses_as_quickly(bank, tmp_path, monkeypatch):
+def test_who_learns_slowly_guesses_as_quickly(bank, tmp_path):
     """The guesser's own rate stays."""
     settings = SETTINGS._replace(rollouts=ROLLOUTS._replace(adapts=True))
     for first in (apg.NUMBERS.learning_rate_first, 1e-5):

@@ -59,6 +59,7 @@ def tell(adaptation, own_conditions, memory):
 def drive(
 """
 TELL_WITH_NUMPY = """
+from racing_env.drivers.guessing import COLUMNS, ROWS
 from racing_env.simulation.adaptation import GUESSES, SEEN_ANY, SUMS, WEIGHTS
 
 
@@ -66,8 +67,7 @@ def tell(adaptation, simulator):
     told = 1.0 + simulator.cars.conditions[:, :GUESSES]
     told[:, DELAY] -= 1.0  # which is none of the factors
     simulator.memory[:, SUMS:WEIGHTS] = 1e4 * (told - adaptation.middle) / adaptation.half
-    rows, columns = np.tril_indices(GUESSES)
-    simulator.memory[:, WEIGHTS:SEEN_ANY] = 1e4 * (rows == columns)
+    simulator.memory[:, WEIGHTS:SEEN_ANY] = 1e4 * (ROWS == COLUMNS)
 
 
 def _act_by_policy("""
@@ -141,13 +141,24 @@ def changed(source: str, change: Change) -> str:
     return source.replace(change.lines, change.instead)
 
 
+def _require_same(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            raise ValueError(f"{path}: is not as the project has it now: another --out is needed")
+
+
 def copy_project(folder: Path, changes: Sequence[Change]) -> None:
-    """The project as the variant has it, unless the folder is there already."""
-    if folder.exists():
-        return
+    """The project as the variant has it, unless it is there already.
+
+    Raises ValueError if what is there is of other code: its runs would be of it too.
+    """
     files = {k: v for pattern in PROJECT for k, v in files_below(ROOT, pattern).items()}
     for change in changes:
         files[change.file] = changed(files[change.file].decode(), change).encode()
+    if folder.exists():
+        _require_same(folder, files)
+        return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     write_below(fresh, files)

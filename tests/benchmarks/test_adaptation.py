@@ -34,9 +34,18 @@ def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
     copied = (tmp_path / "copy" / change.file).read_text()
     assert copied == adaptation.changed((ROOT / change.file).read_text(), change)
     assert (tmp_path / "copy" / "train_rl.py").exists()
-    (tmp_path / "copy" / change.file).write_text("mine")
+    (tmp_path / "copy" / "notes.txt").write_text("mine")
     adaptation.copy_project(tmp_path / "copy", [change])
-    assert (tmp_path / "copy" / change.file).read_text() == "mine"
+    assert (tmp_path / "copy" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_copy_of_other_code_is_not_taken_for_the_variant(gone, tmp_path):
+    adaptation.copy_project(tmp_path / "copy", [])
+    file = tmp_path / "copy" / "train_rl.py"
+    file.unlink() if gone else file.write_text("other")
+    with pytest.raises(ValueError, match=r"train_rl\.py: is not as the project has it now"):
+        adaptation.copy_project(tmp_path / "copy", [])
 
 
 def run_in_copy(name, tmp_path, script) -> None:

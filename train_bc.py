@@ -12,12 +12,11 @@ several, is kept in OUT/policy.safetensors.
 """
 
 import argparse
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
@@ -26,8 +25,8 @@ from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, write_csv, write_json
 from racing_env.common.workers import worker_context
 
-DAGGER_EPISODES = 24  # a round
-DAGGER_LIMIT_S = 150.0  # of an episode, for the reference car
+if TYPE_CHECKING:  # which takes seconds to load
+    from racing_env.learning.cloning_rounds import Round
 
 
 def arguments() -> argparse.Namespace:
@@ -71,34 +70,23 @@ def train(args: argparse.Namespace) -> None:
             "racing_env.learning.batches",
             "racing_env.data.recording",
         )
-        import numpy as np
         import torch
 
-        from racing_env.car.conditions import NOMINAL
-        from racing_env.car.scales import scales_of
         from racing_env.common.allocator import return_freed_memory
         from racing_env.common.cluster import open_workers
-        from racing_env.common.content import refuse_difference
         from racing_env.common.kernel_cache import CAR, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.data.dataset import read_dataset
-        from racing_env.data.dataset_writer import DatasetWriter, Origin
-        from racing_env.data.recording import Drives, Stint, record_beside
-        from racing_env.drivers.policy import Policy, save_policy
-        from racing_env.laps.races import flying_laps_s
+        from racing_env.drivers.policy import save_policy
         from racing_env.learning import cloning
-        from racing_env.learning.batches import BatchLoader, Demonstrations
-        from racing_env.learning.checkpoint_file import load_checkpoint, save_checkpoint
-        from racing_env.learning.network import (
-            choose_device,
-            linear_layers,
-            policy_from_layers,
-            policy_network,
+        from racing_env.learning.cloning_rounds import (
+            Budget,
+            Means,
+            learner_of,
+            read_ground,
+            run_round,
         )
-        from racing_env.simulation.task import demonstration_task
-        from racing_env.tracks.bank import pack_circuits
-        from racing_env.tracks.circuit import circuits_content
-        from racing_env.tracks.sources import load_circuits
+        from racing_env.learning.network import choose_device
 
     # ---------------------------------------------------------------- set-up
     started = time.perf_counter()
@@ -113,152 +101,56 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     data = read_dataset(args.data)
     data.verify_checksums()
-    vehicle, layout = data.vehicle, data.layout
     cores = cli.available_cores()
     workers = cores // 2 if args.workers is None else args.workers
     announce_compiling(CAR)
     drivers = open_workers(
         args.cluster, args.drive_workers or (max(cores - 1, 1) if workers else 1)
     )
-    try:
-        circuits = load_circuits(data.manifest["tracks"], vehicle, drivers)
-    except InputError as error:
-        raise InputError(f"{args.data}: was collected on circuits of which {error}") from None
-    content = circuits_content(circuits)
-    task = demonstration_task(vehicle, layout.name)
-    made_with = {"circuits": content, "task": task.record()}
-    found = {"circuits": data.manifest["circuits"], "task": data.task_record}
-    refuse_difference(args.data, found, made_with, "collect it again, or restore what it had")
-    task = task._replace(time_limit_s=DAGGER_LIMIT_S * scales_of(vehicle).time)
-    bank, names = pack_circuits(circuits), [circuit.track.name for circuit in circuits]
-    del circuits
-    return_freed_memory()
-    judges = load_circuits(args.judge_on, vehicle, drivers)
-    judge_bank = pack_circuits(judges)
-
-    network = policy_network(layout.size).to(device)
-    optimizer = cloning.adam(network)
-    # The first has nobody who could drive, the last nobody who would learn from it; each has an
-    # epoch at least.
-    rounds = min(args.dagger_rounds + 2, args.epochs) if args.dagger_rounds else 1
-    budget = {"seed": args.seed, "epochs": args.epochs, "batch_size": args.batch_size,
-              "dagger_rounds": args.dagger_rounds}  # fmt: skip
-    record = {"made_by": "train_bc.py"} | {name: str(value) for name, value in budget.items()}
-    nobody = Policy((), (), vehicle, layout, record)  # who has no layers yet
-    settings = budget | {
-        "rounds": rounds, "kept": cloning.KEPT, "judges": circuits_content(judges),
-        "demonstrations": data.digest(),
-    }  # fmt: skip
-    curve: list[dict[str, float]] = []
-    first_round, earlier_s = 0, 0.0
-    if checkpoint.exists():
-        saved = load_checkpoint(checkpoint, settings, device)
-        try:
-            network.load_state_dict(saved["network"])
-            optimizer.load_state_dict(saved["optimizer"])
-        except (RuntimeError, ValueError):
-            raise InputError(
-                f"{checkpoint}: is of another version of this program; use another --out"
-            ) from None
-        curve, first_round = saved["curve"], saved["round"] + 1
-        earlier_s = curve[-1]["wall_s"]
+    means = Means(device, workers, drivers)
+    ground = read_ground(data, args.judge_on, drivers)
+    budget = Budget(args.seed, args.epochs, args.batch_size, args.dagger_rounds)
+    learner = learner_of(ground, budget, device, checkpoint)
+    curve, first_round = learner.curve, len(learner.curve)
+    earlier_s = curve[-1]["wall_s"] if curve else 0.0
     write_run_record(out, args)
 
     # ---------------------------------------------------------------- rounds
-    clone = policy_from_layers(linear_layers(network), nobody)
-    epoch_ends = np.linspace(0, args.epochs, rounds + 1).round().astype(int).tolist()
-    examples, learning_s, workers_busy_s = 0, 0.0, 0.0
-    with cli.progress_bar(args.epochs, epoch_ends[first_round], "epochs") as bar:
+    rounds: list[Round] = []
+    done = sum(len(budget.epochs_of(number)) for number in range(first_round))
+    with cli.progress_bar(args.epochs, done, "epochs") as bar:
 
         def show(losses: cloning.Losses) -> None:
             bar.update()
             finished = cloning.kept_round(curve)["finished"] if curve else 0
             bar.set_postfix_str(
                 f"loss {losses.train:.4f}, held out {losses.validation:.4f}, "
-                f"{finished}/{len(judges)} laps",
+                f"{finished}/{len(ground.judges)} laps",
                 refresh=False,
             )
-            drives.take()
 
-        for round_number in range(first_round, rounds):
-            # -------- drive, beside the learning: the clone so far at the wheel, the expert labels
-            folders = [Path(args.data), *(out / f"dagger-{i:02d}" for i in range(1, round_number))]
-            settings_of_round = {"seed": args.seed, "round": round_number}
-            origin = Origin(settings_of_round, data.manifest["tracks"], content, vehicle, task)
-            writer = DatasetWriter(
-                out / f"dagger-{round_number:02d}", origin, resume=round_number == first_round
-            )
-            some = 0 < round_number < rounds - 1 and writer.episodes == 0
-            seeds = np.random.SeedSequence([args.seed, round_number]).spawn(DAGGER_EPISODES * some)
-            episodes = record_beside(Stint(bank, names, task, clone), seeds, drivers)
-            with closing(Drives(episodes, writer)) as drives:
-                drives.take(wait=workers == 0)
-
-                # -------- learn
-                train = Demonstrations(folders, validation=False, seed=args.seed)
-                validation = Demonstrations(folders, validation=True, seed=args.seed)
-                if not train.steps:
-                    raise InputError(
-                        f"{args.data}: no episode is left to train on; collect more episodes"
-                    )
-                loader = BatchLoader(
-                    train, args.batch_size, args.seed + round_number, workers, device
-                )
-                checks = BatchLoader(validation, 1024, args.seed, 0, device)
-                epochs = range(*epoch_ends[round_number : round_number + 2])
-                try:
-                    fit = cloning.fit(network, optimizer, loader, checks, epochs, args.epochs, show)
-                except FloatingPointError as error:
-                    raise InputError(
-                        f"{args.data}: {error}; are there NaNs in the data? "
-                        f"Policies of earlier rounds: {out if curve else 'none'}"
-                    ) from None
-                bar.update(epochs.stop - bar.n)  # epochs that stopping saved
-                examples += fit.examples
-                learning_s += fit.learning_s
-                workers_busy_s += loader.workers_cpu_s
-                del loader  # and its workers: others now judge, and drive
-
-                # -------- judge: laps on circuits that nobody trained on
-                clone = policy_from_layers(linear_layers(network), nobody)
-                nominal = [NOMINAL] * len(judges)
-                laps_s = flying_laps_s(judge_bank, nominal, clone, range(len(judges)))
-                finished = int(np.isfinite(laps_s).sum())
-                ratio = float(np.nanmean(laps_s / judge_bank.line_lap_s)) if finished else math.inf
-                drives.take(wait=True)
-                workers_busy_s += drives.busy_s
-            curve.append(
-                {
-                    "round": round_number,
-                    "wall_s": earlier_s + time.perf_counter() - started,
-                    "examples": len(train),
-                    "train_loss": fit.losses.train,
-                    "validation_loss": fit.losses.validation,
-                    "finished": finished,
-                    "circuits": len(judges),
-                    "lap_ratio": ratio,
-                }
-            )
+        for number in range(first_round, budget.rounds):
+            resume = number == first_round
+            try:
+                now = run_round(number, ground, budget, learner, out, means, resume, show)
+            except FloatingPointError as error:
+                raise InputError(
+                    f"{args.data}: {error}; are there NaNs in the data? "
+                    f"Policies of earlier rounds: {out if curve else 'none'}"
+                ) from None
+            bar.update(budget.epochs_of(number).stop - bar.n)  # epochs that stopping saved
+            rounds.append(now)
+            wall_s = earlier_s + time.perf_counter() - started
+            curve.append({"round": number, "wall_s": wall_s, **now.row})
             if cloning.kept_round(curve) is curve[-1]:
-                save_policy(clone, out / "policy.safetensors")
+                save_policy(now.clone, out / "policy.safetensors")
             write_csv(out / "curve.csv", curve)
-            save_checkpoint(
-                checkpoint,
-                {
-                    "round": round_number,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "curve": curve,
-                    "settings": settings,
-                },
-            )
+            learner.save(checkpoint)
             return_freed_memory()  # of episodes and batches, whose sizes differ
 
     # ---------------------------------------------------------------- report
     show_rounds(curve)
-    kept = cloning.kept_round(curve)
     running_s = time.perf_counter() - started
-    busy_s = time.process_time() + workers_busy_s
     write_json(
         out / "summary.json",
         {
@@ -266,15 +158,28 @@ def train(args: argparse.Namespace) -> None:
             "workers": workers,
             "drive_workers": drivers.number,
             "wall_s": earlier_s + running_s,
-            "busy_s": busy_s,
-            "workers_busy_s": workers_busy_s,
-            "speed_up": busy_s / running_s,
-            "examples_per_s": examples / learning_s if learning_s else None,
-            "laps_finished": kept["finished"],
-            "circuits": len(judges),
-            "lap_ratio": kept["lap_ratio"] if kept["finished"] else None,
+            **summary(rounds, running_s, cloning.kept_round(curve)),
         },
     )
+
+
+def summary(
+    rounds: "Sequence[Round]", running_s: float, kept: Mapping[str, float]
+) -> dict[str, float | None]:
+    """How fast the rounds of this start were, and the laps of the clone that is kept."""
+    examples = sum(done.fit.examples for done in rounds)
+    learning_s = sum(done.fit.learning_s for done in rounds)
+    workers_busy_s = sum(done.workers_busy_s for done in rounds)
+    busy_s = time.process_time() + workers_busy_s
+    return {
+        "busy_s": busy_s,
+        "workers_busy_s": workers_busy_s,
+        "speed_up": busy_s / running_s,
+        "examples_per_s": examples / learning_s if learning_s else None,
+        "laps_finished": kept["finished"],
+        "circuits": kept["circuits"],
+        "lap_ratio": kept["lap_ratio"] if kept["finished"] else None,
+    }
 
 
 def show_rounds(curve: Sequence[Mapping[str, float]]) -> None:

@@ -11,18 +11,15 @@ have the learning curve, OUT/tensorboard the scalars, OUT/checkpoint what --resu
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: work is shared out by processes
 
-from racing_env.car.vehicle import Vehicle
 from racing_env.common import command_line as cli
 from racing_env.common.errors import InputError
 from racing_env.common.files import locked_folder, readable, write_json, writing
@@ -36,8 +33,6 @@ PRACTICE_JUDGES = 8  # drives on the circuit, the sensors of each but the first 
 CHECKPOINT = Path("checkpoint", "training.pt")
 DRIVER = "policy.safetensors"
 
-# of a training beside the usual one: the name of an algorithm's numbers for it, and what it is
-PURPOSES = {"PRACTICE": "practice on one circuit", "ROAD": "drivers who adapt to conditions"}
 PRACTISES_FROM = Path(__file__).resolve().parent / "policies/racecar-nominal.safetensors"
 
 
@@ -123,20 +118,6 @@ def resolve_defaults(args: argparse.Namespace) -> None:
     args.judge_on = [args.practice] if args.practice else args.judge_on or [JUDGE_ON]
 
 
-def purpose_of(args: argparse.Namespace, adapts: bool) -> str:
-    """Which of an algorithm's numbers a training needs; adapts: whether the driver does already.
-
-    Raises InputError for a contradiction.
-    """
-    if args.practice:
-        return "PRACTICE"
-    if adapts and args.conditions == "nominal":
-        raise InputError(
-            f"--conditions nominal: the driver {args.policy} adapts, and would forget how"
-        )
-    return "ROAD" if adapts or args.conditions == "road" else "NUMBERS"
-
-
 def main() -> None:
     args = arguments()
     resolve_defaults(args)
@@ -163,39 +144,30 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     with cli.interrupts_held():
-        import numpy as np
         import torch
         from stable_baselines3.common.logger import configure
 
-        from racing_env.car.conditions import NOMINAL
         from racing_env.common.allocator import keep_freed_memory, return_freed_memory
         from racing_env.common.cluster import open_workers
-        from racing_env.common.content import file_digest, refuse_difference
         from racing_env.common.kernel_cache import CAR, ROLLOUT, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
-        from racing_env.data.dataset import read_dataset
-        from racing_env.drivers.policy import load_policy
-        from racing_env.laps.circuit_conditions import conditions_on
-        from racing_env.laps.evaluation import demonstrated_laps
-        from racing_env.laps.plots import learning_curve
         from racing_env.laps.races import racing
-        from racing_env.learning.adapting import adapting
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
         from racing_env.learning.checkpoints import Checkpoints, restore
         from racing_env.learning.judging import (
             JudgeDrivers,
             MovingAverage,
+            hold_back,
             judged_under,
             judged_with_noise,
-            rank,
         )
         from racing_env.learning.network import HIDDEN_SIZES, choose_device
+        from racing_env.learning.plan import plan_training
         from racing_env.learning.pooled_vec_env import PooledVecEnv
-        from racing_env.learning.vector_env import make_vec_env, most_processes
+        from racing_env.learning.vector_env import make_vec_env
         from racing_env.learning.weights_and_biases import require_wandb, tracked
-        from racing_env.simulation.task import on_any_road, specialist_task, training_task
         from racing_env.tracks.bank import pack_circuits, with_mirror_images
         from racing_env.tracks.circuit import circuits_content
         from racing_env.tracks.sources import load_circuits
@@ -209,45 +181,7 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     keep_freed_memory()
-    algorithm = algorithms.load(args.algo)
-    if args.data and not algorithm.USES_DEMONSTRATIONS:
-        raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
-    clone = load_policy(args.policy)
-    purpose = purpose_of(args, clone.adapts)
-    numbers = getattr(algorithm, purpose)
-    if numbers is None:
-        raise InputError(f"--algo {args.algo}: does not serve for {PURPOSES[purpose]}; use apg")
-    timesteps = args.timesteps or numbers.timesteps
-    cars = (args.cars or numbers.cars) if args.vec_env == "batch" else args.envs
-    numbers = algorithms.with_learning_rate(
-        numbers._replace(timesteps=timesteps, cars=cars), args.learning_rate
-    )
-    rate = numbers.learning_rate_first
-    # what decides the weights; how the cars are shared out does not
-    decides = {"algo": args.algo, "seed": args.seed, "track": args.track,
-               "judge_on": args.judge_on, "cars": cars, "timesteps": timesteps,
-               "learning_rate": rate,
-               "policy": args.policy, "data": args.data,
-               "practice": args.practice, "conditions": args.conditions}  # fmt: skip
-    record = {"made_by": "train_rl.py", "seed": str(args.seed), "flags": json.dumps(decides)}
-    clone = replace(clone, record=record)
-    task = (specialist_task if args.practice else training_task)(clone.vehicle, clone.layout.name)
-    if purpose == "ROAD":
-        clone = clone if clone.adapts else adapting(clone, args.seed)
-        task = on_any_road(task)
-    settings = algorithm.training_settings(task, args.seed, clone, numbers)
-    most = most_processes(cars, settings)
-    if args.vec_env == "batch" and args.envs >= most:
-        raise InputError(
-            f"--envs {args.envs}: {cars} cars give work to {most} processes, the learner among them"
-        )
-    given = {"vehicle": clone.vehicle._asdict(), "task": task.record()}
-    data = read_dataset(args.data) if args.data else None
-    if data:
-        data.verify_checksums()
-        found = paid_and_seen(data.vehicle, data.task_record)
-        wanted = paid_and_seen(clone.vehicle, task.record())
-        refuse_difference(args.data, found, wanted, "collect it again")
+    algorithm, numbers, clone, task, settings, decides, same = plan_training(args)
     # loaded once, for all workers
     worker_context(
         "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
@@ -255,33 +189,22 @@ def train(args: argparse.Namespace) -> None:
     announce_compiling(ROLLOUT if settings.rollouts else CAR)
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
-    held_back = load_circuits(args.judge_on, clone.vehicle, workers)
+    judges = load_circuits(args.judge_on, clone.vehicle, workers)
     if args.practice:
         if len(circuits) != 1:
             raise InputError(f"--practice {args.practice}: {len(circuits)} circuits, one is needed")
-        held_back *= PRACTICE_JUDGES
-    same = given | {
-        "checkpoint_version": 10,
-        "algo": args.algo,
-        "learning_rate": rate,
-        "seed": args.seed,
-        "policy": file_digest(args.policy),
-        "data": data.digest() if data else None,
-        "circuits": circuits_content(circuits),
-        "judges": circuits_content(held_back),
-    }
+        judges *= PRACTICE_JUDGES
+    same = {**same, "circuits": circuits_content(circuits), "judges": circuits_content(judges)}
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
-    args.timesteps, args.cars, args.learning_rate = timesteps, cars, rate  # as resolved
-    write_run_record(out, args)
     first = earlier["timesteps"] if earlier else 0
-    demonstrated_s = demonstrated_laps([*{c.track.name: c for c in held_back}.values()])
-    teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in held_back])
-    judges = len(held_back)
-    conditions = judged_with_noise(judges) if args.practice else judged_under(judges, task)
-    profile_s = conditions_on(held_back, conditions).profile_lap_s
-    teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
-    bank, judge_bank = pack_circuits(circuits), pack_circuits(held_back)
-    del circuits, held_back  # hundreds of megabytes
+    timesteps, cars = numbers.timesteps, numbers.cars
+    # as resolved
+    args.timesteps, args.cars, args.learning_rate = timesteps, cars, numbers.learning_rate_first
+    write_run_record(out, args)
+    under = judged_with_noise(len(judges)) if args.practice else judged_under(len(judges), task)
+    held_back = hold_back(judges, under)
+    bank = pack_circuits(circuits)
+    del circuits, judges  # hundreds of megabytes
     if not args.practice:  # twice as many corners for nothing
         bank = with_mirror_images(bank)
 
@@ -293,7 +216,7 @@ def train(args: argparse.Namespace) -> None:
             if args.cluster and settings.rollouts
             else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
         ) as env,
-        racing(judge_bank, conditions, clone, workers) as race,
+        racing(held_back.bank, held_back.conditions, clone, workers) as race,
         tracked(args.wandb, out, decides),
     ):
         del bank  # which the processes map from a file
@@ -308,7 +231,7 @@ def train(args: argparse.Namespace) -> None:
             ) from None
         average = MovingAverage(algorithm.driver_of(model, clone), numbers.average_decay)
         judge = JudgeDrivers(
-            race, profile_s, out, numbers.judge_every, average, algorithm.driver_of, bar, teacher_s
+            race, held_back, out, numbers.judge_every, average, algorithm.driver_of, bar
         )
         checkpoints = Checkpoints(checkpoint, timesteps // CHECKPOINTS, judge, same)
         logs = [LogNumbers(numbers), LogEpisodes()]
@@ -327,19 +250,35 @@ def train(args: argparse.Namespace) -> None:
         busy_s = time.process_time() + descendants_cpu_s()
         running_s = time.perf_counter() - started
 
-    # ---------------------------------------------------------------- report
-    best, last = max(judge.curve, key=rank), judge.curve[-1]
+    envs = workers.number if args.cluster else args.envs
+    report(args, judge.curve, model.num_timesteps, envs, busy_s, running_s)
+
+
+def report(
+    args: argparse.Namespace, curve: Sequence[Mapping[str, Any]], timesteps: int, envs: int,
+    busy_s: float, running_s: float,
+) -> None:  # fmt: skip
+    """Write and print what has come of a training.
+
+    envs: processes; busy_s, running_s: CPU time of all and wall time, of this start.
+    """
+    with cli.interrupts_held():
+        from racing_env.laps.plots import learning_curve
+        from racing_env.learning.judging import rank
+
+    out = Path(args.out)
+    best, last = max(curve, key=rank), curve[-1]
     write_json(
         out / "summary.json",
         {
             "stage": "train_rl",
             "algo": args.algo,
-            "envs": workers.number if args.cluster else args.envs,
+            "envs": envs,
             "wall_s": last["wall_s"],
             "busy_s": busy_s,
             "speed_up": busy_s / running_s,
-            "timesteps": model.num_timesteps,
-            "steps_per_s": model.num_timesteps / max(last["wall_s"], 1e-9),
+            "timesteps": timesteps,
+            "steps_per_s": timesteps / max(last["wall_s"], 1e-9),
             "laps_finished": best["finished"],
             "circuits": best["circuits"],
             "lap_ratio": best["lap_ratio"],
@@ -347,22 +286,13 @@ def train(args: argparse.Namespace) -> None:
     )
     practised = Path(args.practice).stem if args.practice else ""
     learning_curve(out / "curve.csv", out / "learning_curve.png", practised)
-    show_curve(judge.curve)
+    show_curve(curve)
     what = "drives" if args.practice else "circuits"
     print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])} of "
           f"the speed profile's lap; in {out}")  # fmt: skip
     if args.practice:
         print(f"before and after: python evaluate.py --driver expert {args.policy} {out / DRIVER} "
               f"--track {args.practice} --out {out.parent / 'evaluation'}")  # fmt: skip
-
-
-def paid_and_seen(vehicle: Vehicle, task: Mapping[str, Any]) -> dict[str, Any]:
-    """What demonstrations must have in common with a training that learns from them."""
-    return {
-        "vehicle": vehicle._asdict(),
-        "layout": task["layout"],
-        "weights": task.get("weights"),
-    }
 
 
 def show_curve(curve: Sequence[Mapping[str, Any]]) -> None:

@@ -8,17 +8,19 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from cars import RACECAR
+from cars import RACECAR, circuit_named
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
+from racing_env.car.conditions import NOMINAL
 from racing_env.drivers.policy import Policy
 from racing_env.learning.actor_critic import TanhMeanPolicy
 from racing_env.learning.algorithms.ppo import driver_of
-from racing_env.learning.judging import JudgeDrivers, MovingAverage
+from racing_env.learning.judging import HeldBack, JudgeDrivers, MovingAverage
 from racing_env.learning.network import HIDDEN_SIZES
 from racing_env.simulation.layouts.line_preview import LAYOUT
+from racing_env.tracks.bank import pack_circuits
 
 # a policy without layers, for those that are to be like it
 NOBODY = Policy((), (), RACECAR, LAYOUT, {"made_by": "test"})
@@ -73,5 +75,7 @@ def new_judge(
         return iter([np.where(np.arange(4) < finished, ratio * profile_s, math.nan)])
 
     average = MovingAverage(driver_of(model, NOBODY), decay)
-    bar, teacher_s = tqdm(disable=True), np.full(4, math.nan)
-    return JudgeDrivers(race, profile_s, out, every, average, driver_of, bar, teacher_s)
+    bank = pack_circuits([circuit_named("oval")] * 4)
+    held_back = HeldBack(bank, [NOMINAL] * 4, profile_s, np.full(4, math.nan))
+    bar = tqdm(disable=True)
+    return JudgeDrivers(race, held_back, out, every, average, driver_of, bar)

@@ -202,7 +202,7 @@ def _drives(
     number: int, ground: Ground, budget: Budget, learner: Learner, out: Path, drivers: Workers,
     resume: bool,
 ) -> Drives:  # fmt: skip
-    """Of the clone as it is now: none where they are done already, or nobody would learn from them."""
+    """Of the clone as it is now; none where they are done, or where nobody would learn of them."""
     made_with = {"seed": budget.seed, "round": number}
     data = ground.data
     origin = Origin(made_with, data.manifest["tracks"], ground.content, data.vehicle, ground.task)

@@ -1,7 +1,7 @@
 """Judging the driver that a model has become: by laps on circuits that nobody trains on."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from operator import attrgetter
@@ -24,8 +24,12 @@ from racing_env.car.conditions import (
 from racing_env.common.errors import InputError
 from racing_env.common.files import write_csv
 from racing_env.drivers.policy import Policy, save_policy
+from racing_env.laps.circuit_conditions import conditions_on
+from racing_env.laps.evaluation import demonstrated_laps
 from racing_env.laps.races import Race
 from racing_env.simulation.task import Task
+from racing_env.tracks.bank import CircuitBank, pack_circuits
+from racing_env.tracks.circuit import Circuit
 
 # What a lap that is not finished counts as, over the profile's: a driver may be slower by 0.3 % if
 # that brings home one more lap of 160, as a safe driver is preferred to a fast one, but not at any
@@ -62,6 +66,26 @@ def judged_with_noise(drives: int) -> list[Conditions]:
     A lap that only exact sensors bring home is none to rely on.
     """
     return [NOMINAL._replace(noise=PRACTICE_NOISE * i / max(drives - 1, 1)) for i in range(drives)]
+
+
+class HeldBack(NamedTuple):
+    """Drives to judge drivers by, on circuits that nobody trains on, and laps (s) of others there,
+    each of shape (drives,).
+    """
+
+    bank: CircuitBank
+    conditions: Sequence[Conditions]  # of each drive
+    profile_s: np.ndarray  # of the speed profile, in its conditions
+    teacher_s: np.ndarray  # of the expert who drove the demonstrations; nan where he has none
+
+
+def hold_back(circuits: Sequence[Circuit], conditions: Sequence[Conditions]) -> HeldBack:
+    """Drives to judge by, of a circuit and its conditions each; the expert drives them now."""
+    demonstrated_s = demonstrated_laps([*{c.track.name: c for c in circuits}.values()])
+    teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in circuits])
+    teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
+    profile_s = conditions_on(circuits, conditions).profile_lap_s
+    return HeldBack(pack_circuits(circuits), conditions, profile_s, teacher_s)
 
 
 def mean_ratio(laps_s: np.ndarray, reference_s: np.ndarray) -> float | None:
@@ -124,24 +148,22 @@ class JudgeDrivers(BaseCallback):
     Writes OUT/curve.csv, OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars.
     Raises InputError if the network has weights that are not finite.
 
-    race: on those circuits; profile_s: the speed profile's laps (circuits,) there; driver_of: the
-    driver of the model, as an algorithm has it;
-    teacher_s: the teacher's laps, with which the bar compares.
+    race: on the drives that are held back; driver_of: the driver of the model, as an algorithm has
+    it; bar: compares with the teacher.
     """
 
     def __init__(
         self,
         race: Race,
-        profile_s: np.ndarray,
+        held_back: HeldBack,
         out: Path,
         every: int,
         average: MovingAverage,
         driver_of: Callable[[BaseAlgorithm, Policy], Policy],
         bar: Any,
-        teacher_s: np.ndarray,
     ):
         super().__init__()
-        self.profile_s, self.teacher_s = profile_s, teacher_s
+        self.held_back = held_back
         self.race, self.out, self.every = race, out, every
         self.average, self.driver_of, self.bar = average, driver_of, bar
         self.curve: list[dict[str, Any]] = []
@@ -221,7 +243,7 @@ class JudgeDrivers(BaseCallback):
             "timesteps": timesteps,
             "finished": int(finished.sum()),
             "circuits": len(laps_s),
-            "lap_ratio": mean_ratio(laps_s, self.profile_s),
+            "lap_ratio": mean_ratio(laps_s, self.held_back.profile_s),
         }
         if not self.curve or rank(row) > max(map(rank, self.curve)):
             save_policy(driver, self.out / "policy.safetensors")
@@ -231,7 +253,7 @@ class JudgeDrivers(BaseCallback):
         standing = f"{row['finished']}/{row['circuits']} laps"
         if row["lap_ratio"] is not None:
             self.logger.record("judge/lap_ratio", row["lap_ratio"])
-        to_teacher = mean_ratio(laps_s, self.teacher_s)
+        to_teacher = mean_ratio(laps_s, self.held_back.teacher_s)
         if to_teacher is not None:
             self.logger.record("judge/lap_ratio_to_teacher", to_teacher)
             standing += f", {to_teacher:.3f} x teacher"

@@ -10,14 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cars import circuit_named
 from models import NOBODY, new_clone, new_judge, new_model
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
+from racing_env.car.conditions import NOMINAL
 from racing_env.common.errors import InputError
 from racing_env.drivers.policy import Policy, load_policy
 from racing_env.learning.algorithms.ppo import driver_of
-from racing_env.learning.judging import MovingAverage, is_finite, mean_ratio, rank
+from racing_env.learning.judging import MovingAverage, hold_back, is_finite, mean_ratio, rank
 
 
 def test_rank():
@@ -90,6 +92,18 @@ def test_a_driver_races_while_the_model_learns(tmp_path, monkeypatch, looks, not
     ratios = [row["lap_ratio"] for row in judge.curve]
     assert ratios == pytest.approx([1.05, 1.1, 1.15, 1.2])
     np.testing.assert_array_equal(load_policy(tmp_path / "policy.safetensors").weights[0], clone)
+
+
+def test_the_teacher_is_compared_with_on_nominal_drives_alone():
+    """The profile's laps are those of each drive's own conditions."""
+    circuits = [circuit_named(name) for name in ("club", "oval", "oval")]
+    conditions = [NOMINAL, NOMINAL._replace(friction=0.8), NOMINAL]
+    held_back = hold_back(circuits, conditions)
+    np.testing.assert_array_equal(np.isnan(held_back.teacher_s), [False, True, False])
+    club, slippery, oval = held_back.profile_s
+    assert club == circuits[0].lap_time_s and oval == circuits[1].lap_time_s < slippery
+    assert (held_back.teacher_s > held_back.profile_s)[[0, 2]].all()
+    assert len(held_back.bank.line_lap_s) == 3
 
 
 def test_mean_ratio_is_of_laps_that_both_have():

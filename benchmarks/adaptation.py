@@ -130,7 +130,7 @@ class Sizes(NamedTuple):
     racing: str
 
 
-FULL = Sizes(DRIVER, 20_000_000, (), "random:1000:20")
+FULL = Sizes(DRIVER, 10_000_000, (), "random:1000:20")
 TINY = Sizes(DRIVER, 1_000, ("--cars", "8", "--track", "oval", "--judge-on", "oval"), "oval")
 
 

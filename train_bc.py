@@ -117,33 +117,27 @@ def train(args: argparse.Namespace) -> None:
 
     # ---------------------------------------------------------------- rounds
     rounds: list[Round] = []
-    done = sum(len(budget.epochs_of(number)) for number in range(first_round))
-    with cli.progress_bar(args.epochs, done, "epochs") as bar:
+    epochs_done = sum(len(budget.epochs_of(number)) for number in range(first_round))
+    with cli.progress_bar(args.epochs, epochs_done, "epochs") as bar:
 
         def show(losses: cloning.Losses) -> None:
             bar.update()
             finished = cloning.kept_round(curve)["finished"] if curve else 0
             bar.set_postfix_str(
                 f"loss {losses.train:.4f}, held out {losses.validation:.4f}, "
-                f"{finished}/{len(ground.judges)} laps",
+                f"{finished}/{len(ground.judges_content)} laps",
                 refresh=False,
             )
 
         for number in range(first_round, budget.rounds):
             resume = number == first_round
-            try:
-                now = run_round(number, ground, budget, learner, out, means, resume, show)
-            except FloatingPointError as error:
-                raise InputError(
-                    f"{args.data}: {error}; are there NaNs in the data? "
-                    f"Policies of earlier rounds: {out if curve else 'none'}"
-                ) from None
+            learnt = run_round(number, ground, budget, learner, out, means, resume, show)
             bar.update(budget.epochs_of(number).stop - bar.n)  # epochs that stopping saved
-            rounds.append(now)
+            rounds.append(learnt)
             wall_s = earlier_s + time.perf_counter() - started
-            curve.append({"round": number, "wall_s": wall_s, **now.row})
+            curve.append({"round": number, "wall_s": wall_s, **learnt.row})
             if cloning.kept_round(curve) is curve[-1]:
-                save_policy(now.clone, out / "policy.safetensors")
+                save_policy(learnt.clone, out / "policy.safetensors")
             write_csv(out / "curve.csv", curve)
             learner.save(checkpoint)
             return_freed_memory()  # of episodes and batches, whose sizes differ
@@ -166,10 +160,12 @@ def train(args: argparse.Namespace) -> None:
 def summary(
     rounds: "Sequence[Round]", running_s: float, kept: Mapping[str, float]
 ) -> dict[str, float | None]:
-    """How fast the rounds of this start were, and the laps of the clone that is kept."""
-    examples = sum(done.fit.examples for done in rounds)
-    learning_s = sum(done.fit.learning_s for done in rounds)
-    workers_busy_s = sum(done.workers_busy_s for done in rounds)
+    """How fast the rounds of this start were, by the CPU time until now and a wall time (s); and of
+    the clone that is kept, whose row of the curve this is, the laps.
+    """
+    examples = sum(each.fit.examples for each in rounds)
+    learning_s = sum(each.fit.learning_s for each in rounds)
+    workers_busy_s = sum(each.workers_busy_s for each in rounds)
     busy_s = time.process_time() + workers_busy_s
     return {
         "busy_s": busy_s,

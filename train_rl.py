@@ -152,6 +152,7 @@ def train(args: argparse.Namespace) -> None:
         from racing_env.common.kernel_cache import CAR, ROLLOUT, announce_compiling
         from racing_env.common.run_record import write_run_record
         from racing_env.common.workers import descendants_cpu_s, worker_context
+        from racing_env.laps.plots import learning_curve
         from racing_env.laps.races import racing
         from racing_env.learning.callbacks import LogEpisodes, LogNumbers
         from racing_env.learning.checkpoint_file import load_checkpoint
@@ -181,12 +182,13 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     torch.set_num_threads(1)
     keep_freed_memory()
-    algorithm, numbers, clone, task, settings, decides, same = plan_training(args)
+    plan = plan_training(args)
+    algorithm, numbers, clone = plan.algorithm, plan.numbers, plan.clone
     # loaded once, for all workers
     worker_context(
         "racing_env.tracks.sources", "racing_env.learning.car_worker", "racing_env.laps.races"
     )
-    announce_compiling(ROLLOUT if settings.rollouts else CAR)
+    announce_compiling(ROLLOUT if plan.settings.rollouts else CAR)
     workers = open_workers(args.cluster, args.envs + 1)
     circuits = load_circuits(args.track, clone.vehicle, workers)
     judges = load_circuits(args.judge_on, clone.vehicle, workers)
@@ -194,15 +196,16 @@ def train(args: argparse.Namespace) -> None:
         if len(circuits) != 1:
             raise InputError(f"--practice {args.practice}: {len(circuits)} circuits, one is needed")
         judges *= PRACTICE_JUDGES
-    same = {**same, "circuits": circuits_content(circuits), "judges": circuits_content(judges)}
+    same = {**plan.same, "circuits": circuits_content(circuits), "judges": circuits_content(judges)}
     earlier = load_checkpoint(checkpoint, same, device) if checkpoint.exists() else None
     first = earlier["timesteps"] if earlier else 0
     timesteps, cars = numbers.timesteps, numbers.cars
     # as resolved
     args.timesteps, args.cars, args.learning_rate = timesteps, cars, numbers.learning_rate_first
     write_run_record(out, args)
-    under = judged_with_noise(len(judges)) if args.practice else judged_under(len(judges), task)
-    held_back = hold_back(judges, under)
+    drives = len(judges)
+    conditions = judged_with_noise(drives) if args.practice else judged_under(drives, plan.task)
+    held_back = hold_back(judges, conditions)
     bank = pack_circuits(circuits)
     del circuits, judges  # hundreds of megabytes
     if not args.practice:  # twice as many corners for nothing
@@ -212,12 +215,12 @@ def train(args: argparse.Namespace) -> None:
     with (
         cli.progress_bar(timesteps, first, "steps", show_rate=True) as bar,
         closing(
-            PooledVecEnv(bank, workers, cars, settings)
-            if args.cluster and settings.rollouts
-            else make_vec_env(args.vec_env, bank, args.envs, cars, settings, out)
+            PooledVecEnv(bank, workers, cars, plan.settings)
+            if args.cluster and plan.settings.rollouts
+            else make_vec_env(args.vec_env, bank, args.envs, cars, plan.settings, out)
         ) as env,
         racing(held_back.bank, held_back.conditions, clone, workers) as race,
-        tracked(args.wandb, out, decides),
+        tracked(args.wandb, out, plan.decides),
     ):
         del bank  # which the processes map from a file
         return_freed_memory()  # of circuits, and of what kernels were compiled with
@@ -250,6 +253,8 @@ def train(args: argparse.Namespace) -> None:
         busy_s = time.process_time() + descendants_cpu_s()
         running_s = time.perf_counter() - started
 
+    practised = Path(args.practice).stem if args.practice else ""
+    learning_curve(out / "curve.csv", out / "learning_curve.png", practised)
     envs = workers.number if args.cluster else args.envs
     report(args, judge.curve, model.num_timesteps, envs, busy_s, running_s)
 
@@ -258,13 +263,12 @@ def report(
     args: argparse.Namespace, curve: Sequence[Mapping[str, Any]], timesteps: int, envs: int,
     busy_s: float, running_s: float,
 ) -> None:  # fmt: skip
-    """Write and print what has come of a training.
+    """Write and print what has come of a training: of a curve as `JudgeDrivers` has it, and so many
+    transitions.
 
-    envs: processes; busy_s, running_s: CPU time of all and wall time, of this start.
+    envs: processes; busy_s, running_s: CPU time of all and wall time (s), of this start.
     """
-    with cli.interrupts_held():
-        from racing_env.laps.plots import learning_curve
-        from racing_env.learning.judging import rank
+    from racing_env.learning.judging import rank
 
     out = Path(args.out)
     best, last = max(curve, key=rank), curve[-1]
@@ -284,8 +288,6 @@ def report(
             "lap_ratio": best["lap_ratio"],
         },
     )
-    practised = Path(args.practice).stem if args.practice else ""
-    learning_curve(out / "curve.csv", out / "learning_curve.png", practised)
     show_curve(curve)
     what = "drives" if args.practice else "circuits"
     print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])} of "

@@ -4,8 +4,9 @@
 
 For each variant the project is copied and some of its lines changed; in that copy a nominal driver
 learns to adapt, in two processes, once for each seed, and drives the grid and the draws of
-`evaluate.py --conditions road`. What is finished in --out is not done again. A price on steering is
-only paid for a car that swings: of the shipped ones for the 1:10 car.
+`evaluate.py --conditions road`. What is finished in --out is not done again; an --out of other code
+than the project has now is refused. A price on steering is only paid for a car that swings: of the
+shipped ones for the 1:10 car.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 from benchmarks.markdown import table
 from benchmarks.measuring import DRIVER, ROOT, in_threads, run_command, script, write_results
 from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
 from racing_env.common.files import read_json
 from racing_env.common.project_jobs import files_below, write_below
 
@@ -141,23 +143,23 @@ def changed(source: str, change: Change) -> str:
     return source.replace(change.lines, change.instead)
 
 
-def _require_same(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        path = folder / name
-        if not path.exists() or path.read_bytes() != content:
-            raise ValueError(f"{path}: is not as the project has it now: another --out is needed")
-
-
 def copy_project(folder: Path, changes: Sequence[Change]) -> None:
     """The project as the variant has it, unless it is there already.
 
-    Raises ValueError if what is there is of other code: its runs would be of it too.
+    Raises InputError if what is there is of other code, of which its runs would be too.
     """
     files = {k: v for pattern in PROJECT for k, v in files_below(ROOT, pattern).items()}
     for change in changes:
         files[change.file] = changed(files[change.file].decode(), change).encode()
-    if folder.exists():
-        _require_same(folder, files)
+    runs = sorted(folder.parent.glob(f"{folder.name}-[0-9]*"))
+    if folder.exists() or runs:
+        found = {k: v for pattern in PROJECT for k, v in files_below(folder, pattern).items()}
+        differ = sorted(k for k in files.keys() | found.keys() if files.get(k) != found.get(k))
+        if differ:
+            raise InputError(
+                f"{folder / differ[0]}: is not as the project has it now; use another --out, or "
+                f"remove the folder and its runs {folder.name}-*"
+            )
         return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def matrix_gflops() -> float:
 def conditions() -> dict[str, Any]:
     """On what, with what and when something was measured."""
     return {
-        "command": " ".join(["python", *sys.orig_argv[1:]]),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "cores": available_cores(),

@@ -96,7 +96,7 @@ def locked_folder(folder: str | Path, *parts: str) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it at any end
             except BlockingIOError:
                 raise InputError(
-                    f"{folder}: another run is at work there; wait for it, or use another --out"
+                    f"{folder}: another run is at work there; wait for it, or use another folder"
                 ) from None
             for part in (".", *parts):
                 for unfinished in folder.glob(f"{part}/{TEMPORARY}*"):

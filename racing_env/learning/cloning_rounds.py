@@ -41,7 +41,7 @@ CHECKED_AT_A_TIME = 1024  # examples held out
 
 
 class Budget(NamedTuple):
-    """How much is learnt; with the data, all that decides the result."""
+    """How much is learnt; with the data and the judges, all that decides the result."""
 
     seed: int
     epochs: int  # in all, over all rounds
@@ -50,12 +50,13 @@ class Budget(NamedTuple):
 
     @property
     def rounds(self) -> int:
-        """Of learning: one more than the drives are for, each with an epoch at least."""
+        """Of learning: one before the drives and one after each, all with an epoch at least."""
         return min(self.dagger_rounds + 2, self.epochs) if self.dagger_rounds else 1
 
     def epochs_of(self, number: int) -> range:
+        """Of a round: both are counted from 0."""
         ends = np.linspace(0, self.epochs, self.rounds + 1).round().astype(int).tolist()
-        return range(*ends[number : number + 2])
+        return range(ends[number], ends[number + 1])
 
 
 class Ground(NamedTuple):
@@ -66,12 +67,15 @@ class Ground(NamedTuple):
     task: Task  # of the clone's drives
     bank: CircuitBank
     names: Sequence[str]
-    judges: Any  # content of theirs
+    judges_content: Any  # of those to judge on
     judge_bank: CircuitBank
 
 
 def read_ground(data: DataSet, judge_on: Sequence[str], workers: Workers) -> Ground:
-    """Prepare circuits, with the workers. Raises InputError if they are not what they were."""
+    """Prepare the circuits of the data, and those to judge on, with the workers.
+
+    Raises InputError for circuits that cannot be used, or are not what the data was collected on.
+    """
     try:
         circuits = load_circuits(data.manifest["tracks"], data.vehicle, workers)
     except InputError as error:
@@ -99,10 +103,11 @@ class Learner(NamedTuple):
     curve: list[dict[str, float]]
 
     def clone(self) -> Policy:
+        """The driver that the network is now, with copies of its weights."""
         return policy_from_layers(linear_layers(self.network), self.nobody)
 
     def save(self, checkpoint: Path) -> None:
-        """Keep what `learner_of` goes on from."""
+        """Keep what `learner_of` goes on from. Raises FileError if that cannot be done."""
         save_checkpoint(
             checkpoint,
             {
@@ -118,14 +123,14 @@ class Learner(NamedTuple):
 def learner_of(ground: Ground, budget: Budget, device: torch.device, checkpoint: Path) -> Learner:
     """A new one, by torch's random numbers; or, where there is a checkpoint, as that has it.
 
-    Raises InputError if the checkpoint is of another training.
+    Raises InputError if the checkpoint is damaged, of another training, or of another version.
     """
     data = ground.data
     network = policy_network(data.layout.size).to(device)
     optimizer = cloning.adam(network)
     record = {"made_by": "train_bc.py"} | {name: str(n) for name, n in budget._asdict().items()}
     settings = budget._asdict() | {
-        "rounds": budget.rounds, "kept": cloning.KEPT, "judges": ground.judges,
+        "rounds": budget.rounds, "kept": cloning.KEPT, "judges": ground.judges_content,
         "demonstrations": data.digest(),
     }  # fmt: skip
     nobody = Policy((), (), data.vehicle, data.layout, record)
@@ -143,11 +148,6 @@ def learner_of(ground: Ground, budget: Budget, device: torch.device, checkpoint:
     return learner._replace(curve=saved["curve"])
 
 
-def folder_of(out: Path, number: int) -> Path:
-    """Of what the clone drives in a round."""
-    return out / f"dagger-{number:02d}"
-
-
 class Means(NamedTuple):
     """Who does the work; the result does not depend on it."""
 
@@ -162,7 +162,7 @@ class Round(NamedTuple):
     clone: Policy
     row: dict[str, float]  # of the curve, but for number and time
     fit: cloning.Fit
-    workers_busy_s: float
+    workers_busy_s: float  # CPU time of those who drove and who loaded batches
 
 
 def run_round(
@@ -171,8 +171,11 @@ def run_round(
 ) -> Round:  # fmt: skip
     """Let the clone drive and, beside it, learn; then judge what it has become.
 
-    resume: whether the round may have been begun before. Raises InputError where no episode is left
-    to train on, and FloatingPointError as `cloning.fit` does.
+    number: of the round, from 0; out: has a folder of drives for each; resume: whether it may have
+    been begun before; on_epoch: is told the losses after each epoch.
+
+    Raises InputError where no episode is left to train on, where losses are not finite, or where a
+    folder holds drives of another origin, and ChildProcessError if a worker dies.
     """
     with closing(_drives(number, ground, budget, learner, out, means.drivers, resume)) as drives:
         drives.take(wait=means.loaders == 0)
@@ -233,10 +236,16 @@ def _learn(
     seed = budget.seed + number
     loader = BatchLoader(train, budget.batch_size, seed, means.loaders, means.device)
     checks = BatchLoader(held_out, CHECKED_AT_A_TIME, budget.seed, 0, means.device)
-    fit = cloning.fit(
-        learner.network, learner.optimizer, loader, checks,
-        budget.epochs_of(number), budget.epochs, on_epoch,
-    )  # fmt: skip
+    try:
+        fit = cloning.fit(
+            learner.network, learner.optimizer, loader, checks,
+            budget.epochs_of(number), budget.epochs, on_epoch,
+        )  # fmt: skip
+    except FloatingPointError as error:
+        raise InputError(
+            f"{ground.data.folder}: {error}; are there NaNs in the data? "
+            f"Policies of earlier rounds: {out if learner.curve else 'none'}"
+        ) from None
     return _Lesson(fit, len(train), loader.workers_cpu_s)
 
 

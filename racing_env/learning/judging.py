@@ -69,18 +69,18 @@ def judged_with_noise(drives: int) -> list[Conditions]:
 
 
 class HeldBack(NamedTuple):
-    """Drives to judge drivers by, on circuits that nobody trains on, and laps (s) of others there,
-    each of shape (drives,).
-    """
+    """Drives to judge drivers by, and laps (s) of others there, each of shape (drives,)."""
 
-    bank: CircuitBank
+    bank: CircuitBank  # a circuit for each drive
     conditions: Sequence[Conditions]  # of each drive
     profile_s: np.ndarray  # of the speed profile, in its conditions
-    teacher_s: np.ndarray  # of the expert who drove the demonstrations; nan where he has none
+    teacher_s: np.ndarray  # of the expert, who drives nominal laps; nan elsewhere, or without one
 
 
 def hold_back(circuits: Sequence[Circuit], conditions: Sequence[Conditions]) -> HeldBack:
-    """Drives to judge by, of a circuit and its conditions each; the expert drives them now."""
+    """Drives to judge by: one for each of the circuits, which may be there several times, under so
+    many conditions. The expert drives each circuit now. Raises ValueError if the numbers differ.
+    """
     demonstrated_s = demonstrated_laps([*{c.track.name: c for c in circuits}.values()])
     teacher_s = np.array([demonstrated_s.get(c.track.name, np.nan) for c in circuits])
     teacher_s[[own != NOMINAL for own in conditions]] = np.nan  # he drove nominal laps
@@ -148,8 +148,8 @@ class JudgeDrivers(BaseCallback):
     Writes OUT/curve.csv, OUT/policy.safetensors (the best by `rank`) and TensorBoard scalars.
     Raises InputError if the network has weights that are not finite.
 
-    race: on the drives that are held back; driver_of: the driver of the model, as an algorithm has
-    it; bar: compares with the teacher.
+    race: on the circuits that are held back, under their conditions; driver_of: the driver of the
+    model, as an algorithm has it; bar: of progress, which says how he compares with the teacher.
     """
 
     def __init__(

@@ -29,16 +29,19 @@ class Plan(NamedTuple):
     """A training as its flags have it, with the defaults of its algorithm."""
 
     algorithm: algorithms.Algorithm
-    numbers: Any  # of the algorithm, for the purpose
+    numbers: Any  # of the algorithm for the purpose, with those that the flags give
     clone: Policy  # who learns
     task: Task
     settings: TrainingSettings
-    decides: Mapping[str, Any]  # the flags that decide what is learnt
+    decides: Mapping[str, Any]  # flags; how the cars are shared out to processes is not among them
     same: Mapping[str, Any]  # what a checkpoint must have been made with, but for the circuits
 
 
 def plan_training(args: argparse.Namespace) -> Plan:
-    """args: of train_rl.py. Raises InputError for what does not go together."""
+    """Read the policy, and check the demonstrations, that the flags of train_rl.py name.
+
+    Raises InputError for flags that do not go together, and for a file that cannot be used.
+    """
     algorithm = algorithms.load(args.algo)
     if args.data and not algorithm.USES_DEMONSTRATIONS:
         raise InputError(f"--data {args.data}: --algo {args.algo} does not use demonstrations")
@@ -110,6 +113,7 @@ def _digest_of_demonstrations(folder: str, vehicle: Vehicle, task: Task) -> str:
 
 
 def _paid_and_seen(vehicle: Vehicle, task: Mapping[str, Any]) -> dict[str, Any]:
+    """What demonstrations must have in common with a training that learns from them."""
     return {
         "vehicle": vehicle._asdict(),
         "layout": task["layout"],

@@ -2,11 +2,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks import adaptation
 from benchmarks.measuring import ROOT
+from racing_env.common.errors import InputError
 from racing_env.common.project_jobs import files_below, write_below
 
 CHANGES = [change for changes in adaptation.VARIANTS.values() for change in changes]
@@ -39,12 +41,27 @@ def test_a_variant_is_a_copy_of_the_project_made_once(tmp_path):
     assert (tmp_path / "copy" / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_a_copy_of_other_code_is_not_taken_for_the_variant(gone, tmp_path):
+def remove(folder: Path) -> None:
+    (folder / "train_rl.py").unlink()
+
+
+def change(folder: Path) -> None:
+    (folder / "train_rl.py").write_text("other")
+
+
+def add(folder: Path) -> None:
+    (folder / "racing_env" / "gone.py").write_text("other")
+
+
+def remove_all_but_a_run(folder: Path) -> None:
+    folder.rename(folder.with_name("copy-0"))
+
+
+@pytest.mark.parametrize("differ", [remove, change, add, remove_all_but_a_run])
+def test_a_copy_of_other_code_is_not_taken_for_the_variant(differ, tmp_path):
     adaptation.copy_project(tmp_path / "copy", [])
-    file = tmp_path / "copy" / "train_rl.py"
-    file.unlink() if gone else file.write_text("other")
-    with pytest.raises(ValueError, match=r"train_rl\.py: is not as the project has it now"):
+    differ(tmp_path / "copy")
+    with pytest.raises(InputError, match=r"copy/.*\.py: is not as the project has it now"):
         adaptation.copy_project(tmp_path / "copy", [])
 
 

@@ -24,3 +24,9 @@ def test_a_clone_that_never_drives_learns_in_one_round():
 
 def test_one_round_comes_before_the_drives_and_one_after():
     assert Budget(seed=0, epochs=50, batch_size=1, dagger_rounds=6).rounds == 8
+
+
+def test_there_is_no_round_after_the_last():
+    budget = Budget(seed=0, epochs=50, batch_size=1, dagger_rounds=6)
+    with pytest.raises(IndexError):
+        budget.epochs_of(budget.rounds)

@@ -94,8 +94,7 @@ def test_a_driver_races_while_the_model_learns(tmp_path, monkeypatch, looks, not
     np.testing.assert_array_equal(load_policy(tmp_path / "policy.safetensors").weights[0], clone)
 
 
-def test_the_teacher_is_compared_with_on_nominal_drives_alone():
-    """The profile's laps are those of each drive's own conditions."""
+def test_a_teacher_has_laps_where_a_drive_is_nominal_and_a_profile_everywhere():
     circuits = [circuit_named(name) for name in ("club", "oval", "oval")]
     conditions = [NOMINAL, NOMINAL._replace(friction=0.8), NOMINAL]
     held_back = hold_back(circuits, conditions)

@@ -1,6 +1,7 @@
 """What flags make of a training, without circuits; the script itself: test_train_rl.py."""
 
 import argparse
+import json
 
 import pytest
 from models import new_clone
@@ -67,6 +68,14 @@ def test_each_purpose_has_its_task(clone):
     assert plan_training(asked(practice="oval")).task == specialist_task(*car)
     road = plan_training(asked(conditions="road"))
     assert road.task == on_any_road(training_task(*car)) and road.clone.adapts
+
+
+def test_the_record_says_what_decides():
+    plan = plan_training(asked(practice="oval", track=["oval"], judge_on=["oval"], envs=2))
+    flags = json.loads(plan.clone.record["flags"])
+    assert flags == plan.decides and plan.clone.record["made_by"] == "train_rl.py"
+    assert flags["practice"] == "oval" and flags["cars"] == apg.PRACTICE.cars
+    assert not flags.keys() & {"envs", "vec_env", "out"}  # which change the time alone
 
 
 def test_a_checkpoint_depends_on_what_is_in_the_policy_s_file(clone):

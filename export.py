@@ -99,9 +99,12 @@ def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> N
 
 def export_vehicle(vehicle: str, out: Path) -> None:
     from racing_env.car.vehicle_files import read_vehicle, write_vehicle
+    from racing_env.common.errors import InputError
     from racing_env.common.files import readable, refuse_folder
 
     refuse_folder(out, "--out")
+    if out.exists():  # and perhaps edited since
+        raise InputError(f"{out}: is there already; remove it, or use another --out")
     origin = f"Written from {readable(vehicle)} by export.py vehicle."
     write_vehicle(read_vehicle(vehicle), out, origin)
     print(f"{out}: the car of {vehicle}, all numbers")

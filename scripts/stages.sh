@@ -33,11 +33,11 @@ stage() {
     stage_pid=""
     rm -f "$out/logs/running"
     if [[ -n $stop_code ]]; then
-        echo "interrupted in stage $name; start again with --out $out to go on" >&2
+        echo "interrupted in stage $name; the same command, with --out $out, goes on" >&2
         exit "$stop_code"
     elif ((status)); then
         echo "error: stage $name failed with exit code $status; its log is $log;" \
-            "start again with --out $out to go on with it" >&2
+            "the same command, with --out $out, goes on with it" >&2
         exit "$status"
     fi
     touch "$finished"

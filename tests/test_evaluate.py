@@ -191,6 +191,13 @@ def test_a_car_is_written_as_toml_and_driven(tmp_path):
     assert done.returncode == 2 and "is a folder" in done.stderr
 
 
+def test_a_car_that_was_edited_is_not_written_over(tmp_path):
+    (tmp_path / "car.toml").write_text("mine")
+    done = call("export.py", "vehicle", "--vehicle", "f1tenth", "--out", "car.toml", cwd=tmp_path)
+    assert done.returncode == 2 and "car.toml: is there already" in done.stderr
+    assert (tmp_path / "car.toml").read_text() == "mine"
+
+
 BAD_CALLS = {
     "no policy": ["--driver", "missing.safetensors"],
     "not a policy": ["--driver", "text.txt"],
@@ -246,7 +253,7 @@ def test_a_policy_drives_its_own_car(tmp_path):
     assert record["length_m"] == pytest.approx(0.25 * length_m)
     for more, hint in (
         ((large,), "drivers of one car race each other"),
-        (("--vehicle", "racecar"), "--condition mass=1.1 is for a car that is nearly his"),
+        (("--vehicle", "racecar"), "a condition in place of --vehicle, such as evaluate.py"),
     ):
         done = evaluate(*call, small, *more, cwd=tmp_path)
         assert done.returncode == 2 and done.stdout == ""

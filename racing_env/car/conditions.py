@@ -196,9 +196,9 @@ def read_conditions(text: str, vehicle: Vehicle) -> Conditions:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or name not in Conditions._fields:
+            wrong = f"there is none of the name {shown(name)}" if equals else "expected NAME=VALUE"
             raise InputError(
-                f"--condition {shown(part)}: expected NAME=VALUE; names are "
-                f"{', '.join(Conditions._fields)}"
+                f"--condition {shown(part)}: {wrong}; names are {', '.join(Conditions._fields)}"
             )
         if name in given:
             raise InputError(f"--condition {shown(text)}: {name} is there twice")

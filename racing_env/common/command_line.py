@@ -206,7 +206,8 @@ def available_cores() -> int:
 
 
 def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "tqdm[None]":
-    """A bar on standard error; in a pipe or a log file a line every ten seconds instead.
+    """A bar on standard error; in a pipe or a log file a line every ten seconds instead. A run may
+    have done more than its total, the last rollout of one that is resumed at its end.
 
     What does not fit into the columns is cut off at the end, where the postfix is.
     """
@@ -217,7 +218,9 @@ def progress_bar(total: int, done: int, unit: str, show_rate: bool = False) -> "
     else:
         state = "{percentage:.0f}% {n_fmt}/{total_fmt}{unit}, {elapsed} elapsed, " + state
         shape = {"bar_format": state, "mininterval": 10.0, "file": LogLines(sys.stderr)}
-    return tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=show_rate, **shape)
+    return tqdm(
+        total=total, initial=min(done, total), unit=f" {unit}", unit_scale=show_rate, **shape
+    )
 
 
 class LogLines:

@@ -184,13 +184,17 @@ def vehicle_of(named: str | None, policies: Mapping[str, Policy], default: str) 
     else:
         vehicle = read_vehicle(named or default)
     for path, policy in policies.items():
-        for name, theirs, ours in zip(vehicle._fields, policy.vehicle, vehicle, strict=True):
-            if theirs != ours:
-                raise InputError(
-                    f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}; "
-                    + ("evaluate.py --condition mass=1.1 is for a car that is nearly his"
-                       if named else "drivers of one car race each other")
-                )  # fmt: skip
+        numbers = zip(vehicle._fields, policy.vehicle, vehicle, strict=True)
+        differ = [number for number in numbers if number[1] != number[2]]
+        if differ:
+            (name, theirs, ours), *others = differ
+            raise InputError(
+                f"{path}: its car has {name} {theirs!r}, the one that is driven has {ours!r}"
+                + (f", and {len(others)} more numbers differ; " if others else "; ")
+                + ("a car that is nearly his is a condition in place of --vehicle, such as "
+                   "evaluate.py --condition mass=1.1,friction=0.9"
+                   if named else "drivers of one car race each other")
+            )  # fmt: skip
     return vehicle
 
 

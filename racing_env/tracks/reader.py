@@ -206,8 +206,8 @@ def _check_way(path: Path, line: CentreLine, vehicle: Vehicle) -> None:
     least_m, most_m = (scales_of(vehicle).length * limit_m for limit_m in LENGTH_RANGE_M)
     if not least_m <= gap.sum() <= most_m:
         raise InputError(
-            f"{path}: the circuit is {gap.sum():.0f} m long; for this car {least_m:.0f} to "
-            f"{most_m:.0f} m are needed"
+            f"{path}: the circuit is {gap.sum():.0f} m long; for this car, which is "
+            f"{vehicle.length_m:.2g} m long, {least_m:.0f} to {most_m:.0f} m are needed"
         )
     previous = np.roll(step, 1, axis=0)
     turn = np.abs(np.arctan2(cross(previous, step), np.sum(previous * step, axis=1)))

@@ -50,7 +50,7 @@ def test_conditions_are_read_from_text(text, conditions):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("grip=0.9", "names are friction, mass, power"),
+    ("grip=0.9", "there is none of the name 'grip'; names are friction, mass, power"),
     ("friction", "expected NAME=VALUE"),
     ("friction=", "a number from 0.1 to 3 is needed"),
     ("friction=nan", "a number from 0.1 to 3"),

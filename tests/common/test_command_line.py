@@ -303,6 +303,12 @@ with progress_bar(20_000_000, 0, "steps", show_rate=True) as bar:
 """
 
 
+def test_a_run_that_is_resumed_at_its_end_is_done(capfd):
+    with cli.progress_bar(1000, 1024, "steps", show_rate=True):
+        pass
+    assert capfd.readouterr().err.startswith("100% 1.00k/1.00k steps")
+
+
 def shown_on_a_terminal(columns: int, **environment: str) -> list[str]:
     """The states of the bar of a process whose standard error is a terminal this wide."""
     pty = pytest.importorskip("pty", reason="a pseudo-terminal is needed")

@@ -104,7 +104,7 @@ BAD_ROWS = {
     ),
     "millimetres": (
         [[1000 * x, 1000 * y, 5000, 5000] for x, y, _, _ in ellipse_rows()],
-        r"is \d+ m long; for this car 100 to 100000 m",
+        r"is \d+ m long; for this car, which is [\d.]+ m long, 100 to 100000 m",
     ),
 }
 
@@ -129,7 +129,7 @@ def test_what_is_too_short_for_one_car_is_not_for_a_smaller_one(tmp_path):
     path = write_rows(tmp_path / "t.csv", rows)
     model = scaled(RACECAR, 0.1)
     assert read_track(path, model).length_m == pytest.approx(94.4, rel=0.01)
-    with pytest.raises(InputError, match="m wide, narrower than the car|m long; for this car 100"):
+    with pytest.raises(InputError, match="m wide, narrower than the car|m long, 100 to"):
         read_track(path, RACECAR)
 
 

@@ -292,6 +292,11 @@ def report(
     what = "drives" if args.practice else "circuits"
     print(f"best: {best['finished']} of {best['circuits']} {what}, {shown(best['lap_ratio'])} of "
           f"the speed profile's lap; in {out}")  # fmt: skip
+    if last["finished"] < best["finished"] / 2:
+        print(
+            f"the last one finished {last['finished']}: he forgot how to drive; with "
+            f"--learning-rate {args.learning_rate / 2:g} and another --out less is forgotten"
+        )
     if args.practice:
         print(f"before and after: python evaluate.py --driver expert {args.policy} {out / DRIVER} "
               f"--track {args.practice} --out {out.parent / 'evaluation'}")  # fmt: skip

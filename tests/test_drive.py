@@ -115,7 +115,10 @@ REFUSED = {
     "a track that is none": (("--track", "nowhere"), "track 'nowhere': no such file or name"),
     "several circuits": (("--track", "random:1:3"), "--track random:1:3: is 3 circuits"),
     "no policy": (("--against", "none.safetensors"), "none.safetensors: no such policy file"),
-    "another car": (("--against", POLICY, "--vehicle", "f1tenth"), "a condition in place of --vehicle"),
+    "another car": (
+        ("--against", POLICY, "--vehicle", "f1tenth"),
+        "a condition in place of --vehicle",
+    ),
     "no car": (("--vehicle", "spaceship"), "spaceship"),
     "a data set": (("--record", "full"), "full: already holds a data set; use another --record"),
     "a file": (("--record", "file"), "file: cannot be written"),

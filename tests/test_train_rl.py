@@ -1,5 +1,6 @@
 """The script as its users start it; where nothing depends on the process, within the tests' own."""
 
+import argparse
 import contextlib
 import csv
 import io
@@ -144,6 +145,20 @@ def test_practice_is_on_one_circuit_with_numbers_of_its_own(here, capsys):
         train("--practice", "oval", "--algo", "ppo", out="other"), "--algo ppo: does not serve"
     )
     assert_refused(train("--practice", "random:1:2", out="other"), "2 circuits, one is needed")
+
+
+@pytest.mark.parametrize("finished", [3, 4])
+def test_who_forgot_how_to_drive_is_told_of(here, capsys, finished):
+    """The kept driver is as good as before; but the time since was for nothing."""
+    row = {"wall_s": 1.0, "timesteps": 10, "circuits": 8, "lap_ratio": 1.0}
+    flags = {"out": "rl", "algo": "apg", "practice": None, "learning_rate": 4e-4}
+    (here / "rl").mkdir()
+    train_rl.report(
+        argparse.Namespace(**flags), [{**row, "finished": 8}, {**row, "finished": finished}],
+        timesteps=10, envs=1, busy_s=1.0, running_s=1.0,
+    )  # fmt: skip
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert ("--learning-rate 0.0002" in last) == (finished < 4)
 
 
 def learnt(out: str) -> list[bytes]:

@@ -22,6 +22,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is
 
 from racing_env import DEFAULT_VEHICLE
 from racing_env.common import command_line as cli
+from racing_env.common.errors import InputError
 
 
 def arguments() -> argparse.Namespace:
@@ -82,7 +83,6 @@ def export_onnx(source: Path, out: Path, si_units: bool) -> None:
 
 def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> None:
     from racing_env.car.vehicle_files import read_vehicle
-    from racing_env.common.errors import InputError
     from racing_env.common.files import refuse_folder
     from racing_env.tracks.race_line_csv import write_race_line
     from racing_env.tracks.sources import load_circuits
@@ -99,7 +99,6 @@ def export_race_line(track: str, vehicle: str, out: Path, file_format: str) -> N
 
 def export_vehicle(vehicle: str, out: Path) -> None:
     from racing_env.car.vehicle_files import read_vehicle, write_vehicle
-    from racing_env.common.errors import InputError
     from racing_env.common.files import readable, refuse_folder
 
     refuse_folder(out, "--out")

@@ -143,17 +143,20 @@ def changed(source: str, change: Change) -> str:
     return source.replace(change.lines, change.instead)
 
 
+def _project_below(folder: Path) -> dict[str, bytes]:
+    return {k: v for pattern in PROJECT for k, v in files_below(folder, pattern).items()}
+
+
 def copy_project(folder: Path, changes: Sequence[Change]) -> None:
     """The project as the variant has it, unless it is there already.
 
     Raises InputError if what is there is of other code, of which its runs would be too.
     """
-    files = {k: v for pattern in PROJECT for k, v in files_below(ROOT, pattern).items()}
+    files = _project_below(ROOT)
     for change in changes:
         files[change.file] = changed(files[change.file].decode(), change).encode()
-    runs = sorted(folder.parent.glob(f"{folder.name}-[0-9]*"))
-    if folder.exists() or runs:
-        found = {k: v for pattern in PROJECT for k, v in files_below(folder, pattern).items()}
+    if folder.exists() or any(folder.parent.glob(f"{folder.name}-[0-9]*")):  # or its runs
+        found = _project_below(folder)
         differ = sorted(k for k in files.keys() | found.keys() if files.get(k) != found.get(k))
         if differ:
             raise InputError(

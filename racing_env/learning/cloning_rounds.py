@@ -111,7 +111,6 @@ class Learner(NamedTuple):
         save_checkpoint(
             checkpoint,
             {
-                "round": len(self.curve) - 1,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "curve": self.curve,
